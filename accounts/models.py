@@ -1,0 +1,230 @@
+"""Users, their sign-in sessions, and what backs the tokens of the house."""
+
+from typing import TYPE_CHECKING, ClassVar, override
+from uuid import uuid4
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.utils import timezone
+
+from permissions.mixins import HasRoles
+
+if TYPE_CHECKING:
+    EmailField = models.EmailField[str, str]
+else:
+    EmailField = models.EmailField  # generic in the stubs only
+
+
+class LowercaseEmailField(EmailField):
+    """An e-mail address, stored and looked up in lower case, so that one unique index settles who it belongs to."""
+
+    @override
+    def get_prep_value(self, value: object) -> object:
+        """Lower the case on the way to the database, in writes and look-ups alike."""
+        prepared = super().get_prep_value(value)
+        return prepared.lower() if isinstance(prepared, str) else prepared
+
+    @override
+    def pre_save(self, model_instance: models.Model, add: bool) -> object:
+        """Show the stored form on the instance too."""
+        value = super().pre_save(model_instance, add)
+        if isinstance(value, str):
+            value = value.lower()
+            setattr(model_instance, self.attname, value)
+        return value
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users and finds them by e-mail."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
+        """Store a user; without a password nobody can sign in with one."""
+        user = self.model(email=email, **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: object) -> "User":
+        """Store a verified user who may do everything."""
+        fields = {"email_verified_at": timezone.now()} | fields | {"is_staff": True, "is_superuser": True}
+        return self.create_user(email, password, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """Return the user with that e-mail, whatever its case."""
+        return self.get(email=username)
+
+    async def aget_by_natural_key(self, username: str | None) -> "User":
+        """See ``get_by_natural_key``."""
+        return await self.aget(email=username)
+
+
+class User(HasRoles, AbstractBaseUser, PermissionsMixin):
+    """A person with an account. The e-mail is the login."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    #: Unique, in lower case.
+    email = LowercaseEmailField(
+        "e-mail address", max_length=254, unique=True, error_messages={"unique": "This e-mail address is in use."}
+    )
+    #: What pages and mails call the person; may be empty.
+    name = models.CharField(max_length=150, blank=True)
+    #: When the person followed the link of a verification mail; empty until then, and no sign-in until then.
+    email_verified_at = models.DateTimeField(null=True, blank=True, editable=False)
+    #: Off means: no sign-in, and every token is dead on the next request.
+    is_active = models.BooleanField("active", default=True)
+    #: May open the admin.
+    is_staff = models.BooleanField("staff", default=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        ordering = ["created_at", "id"]
+
+    def __str__(self) -> str:
+        return str(self.email)
+
+    def get_short_name(self) -> str:
+        """Return the name, or the e-mail where there is none."""
+        return self.name or self.email
+
+
+class SigningKey(models.Model):
+    """A key pair that signs access tokens."""
+
+    class State(models.TextChoices):
+        """Where a key stands in its life."""
+
+        NEXT = "next", "next: published, not yet signing"
+        ACTIVE = "active", "active: signs"
+        RETIRING = "retiring", "retiring: verifies until its last token has expired"
+
+    #: Key id, the RFC 7638 thumbprint.
+    kid = models.CharField(max_length=64, primary_key=True)
+    #: JWS algorithm, such as ES256.
+    algorithm = models.CharField(max_length=20)
+    #: Public JWK, JSON text.
+    public_jwk = models.TextField()
+    #: Private JWK, encrypted (AES-256-GCM) with a key derived from SECRET_KEY.
+    private_jwk = models.BinaryField()
+    state = models.CharField(max_length=10, choices=State)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["algorithm"], condition=models.Q(state="active"), name="accounts_signingkey_one_active"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.algorithm} {self.kid}"
+
+
+class Session(models.Model):
+    """One sign-in on one device, and the family of refresh tokens that keeps it alive."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    created_at = models.DateTimeField(default=timezone.now)
+    #: Last sign-in or refresh.
+    last_used_at = models.DateTimeField(default=timezone.now)
+    #: End of the session, however often it is refreshed.
+    expires_at = models.DateTimeField()
+    #: When it was ended: logout, reuse of a refresh token, an admin. Never cleared.
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    #: Client address at sign-in.
+    ip_address = models.GenericIPAddressField(null=True, blank=True)
+    #: User-Agent header at sign-in, at most 300 characters.
+    user_agent = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["-last_used_at"]
+        indexes = [models.Index(fields=["expires_at"], name="accounts_session_expiry")]
+
+    def __str__(self) -> str:
+        return f"Session {self.id}"
+
+
+class RefreshToken(models.Model):
+    """One refresh token; only its keyed digest is stored."""
+
+    id = models.BigAutoField(primary_key=True)
+    session = models.ForeignKey(Session, on_delete=models.CASCADE, related_name="refresh_tokens")
+    #: Keyed SHA-256 (hex) of the token.
+    digest = models.CharField(max_length=64, unique=True)
+    #: 0 for the sign-in's own token, one more at each rotation.
+    generation = models.PositiveIntegerField()
+    #: Unused for this long, it is dead.
+    expires_at = models.DateTimeField()
+    #: When it was exchanged; a second use after that ends the session.
+    used_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["session", "generation"], name="accounts_refreshtoken_one_per_generation")
+        ]
+
+    def __str__(self) -> str:
+        return f"RefreshToken #{self.pk}"
+
+
+class EmailToken(models.Model):
+    """The one-time token in a mailed link; only its keyed digest is stored."""
+
+    class Purpose(models.TextChoices):
+        """What the link is for."""
+
+        VERIFY_EMAIL = "verify_email", "verify e-mail"
+
+    id = models.BigAutoField(primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="email_tokens")
+    purpose = models.CharField(max_length=20, choices=Purpose)
+    #: Keyed SHA-256 (hex) of the token.
+    digest = models.CharField(max_length=64, unique=True)
+    #: The address that the link was sent to; the link is void when the user's address is another by then.
+    email = LowercaseEmailField(max_length=254)
+    expires_at = models.DateTimeField()
+    #: When the link was used; it works once.
+    used_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    def __str__(self) -> str:
+        return f"EmailToken #{self.pk}"
+
+
+class Revocation(models.Model):
+    """That access tokens are dead before their time: one token, or all of a session, a user or a client.
+
+    An access token is dead when a row names its ``jti``, or names its session, user or client and was written at or
+    after the token was issued.
+    """
+
+    class Kind(models.TextChoices):
+        """What the subject is."""
+
+        TOKEN = "jti", "one token"
+        SESSION = "sid", "all of a session"
+        USER = "sub", "all of a user"
+        CLIENT = "client", "all of a client"
+
+    id = models.BigAutoField(primary_key=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    #: The jti, session id, user id or client_id.
+    subject = models.CharField(max_length=255)
+    #: Tokens issued up to this instant are dead.
+    revoked_at = models.DateTimeField()
+    #: When the last token concerned has expired and the row may be swept.
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "subject"], name="accounts_revocation_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject}"

@@ -1,0 +1,1 @@
+"""Background jobs: dispatch, drivers, workers, failed jobs."""

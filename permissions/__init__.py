@@ -1,0 +1,1 @@
+"""Roles and permissions on Django's own tables."""

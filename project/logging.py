@@ -1,0 +1,85 @@
+"""One shape for every log line: structured, with the request id, JSON in production and readable in development."""
+
+import logging
+import logging.config
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+# Any: the shape that structlog gives to an event.
+type Event = MutableMapping[str, Any]
+
+#: Keys whose values never reach a log, whatever library hands them over.
+SECRET_KEYS = frozenset(
+    {
+        "password", "secret", "client_secret", "token", "access_token", "refresh_token", "id_token", "code",
+        "code_verifier", "authorization", "cookie", "csrfmiddlewaretoken", "payload", "secret_key",
+    }
+)  # fmt: skip
+
+
+def redact_secrets(_logger: object, _method: str, event: Event) -> Event:
+    """Replace the value of every key that names a secret."""
+    for key in event:
+        if key.lower() in SECRET_KEYS:
+            event[key] = "[redacted]"
+    return event
+
+
+def escape_control_characters(_logger: object, _method: str, event: Event) -> Event:
+    """Keep one event on one line and free of terminal commands, whatever a client put into a name."""
+    for key, value in event.items():
+        if isinstance(value, str) and key != "exception" and not value.isprintable():
+            event[key] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+    return event
+
+
+def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
+    """Set up structlog and the standard library's loggers so that both print the same lines to stderr."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+        redact_secrets,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    )
+    exceptions: list[structlog.typing.Processor] = [structlog.processors.format_exc_info] if style == "json" else []
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {
+                "house": {
+                    "()": structlog.stdlib.ProcessorFormatter,
+                    "foreign_pre_chain": shared,
+                    "processors": [
+                        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        *exceptions,
+                        escape_control_characters,
+                        renderer,
+                    ],
+                }
+            },
+            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "house"}},
+            "root": {"handlers": ["stderr"], "level": level},
+            "loggers": {
+                # Its lines repeat what the request log says, with the query string in them.
+                "django.request": {"level": "ERROR"},
+                "django.server": {"level": "ERROR"},
+                # Its debug lines carry request bodies.
+                "oauthlib": {"level": "WARNING"},
+                "oauth2_provider": {"level": "WARNING"},
+            },
+        }
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,91 @@
+"""What happens to every request: an id, a log line, security headers, a limit on the body."""
+
+import re
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from uuid import uuid4
+
+import structlog
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from project.api import problem_response
+
+type GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_QUIET_PATHS = ("/healthz", "/readyz", "/static/")
+_log = structlog.get_logger("gatehouse.request")
+
+
+class RequestIdMiddleware:
+    """Give each request an id, bind it to every log line, answer it as ``X-Request-ID``, and log the request once.
+
+    An id that a proxy sends is kept if it has a harmless shape. The path is logged without its query string, which
+    may hold codes and tokens.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        """Keep the next layer."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Bind, time and log one request."""
+        sent = request.headers.get("X-Request-ID", "")
+        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started = time.perf_counter()
+        response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        if not request.path.startswith(_QUIET_PATHS):
+            _log.info(
+                "request",
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                duration_ms=round((time.perf_counter() - started) * 1000, 1),
+            )
+        return response
+
+
+class SecurityHeadersMiddleware:
+    """Set the headers that Django has no setting for, on every response including static files and errors."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        """Keep the next layer."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Add the headers that the view didn't set itself."""
+        response = self.get_response(request)
+        response.headers.setdefault(
+            "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
+        )
+        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        return response
+
+
+class BodySizeMiddleware:
+    """Refuse a body over ``MAX_BODY_BYTES`` before any of it is read (RFC 9110 §15.5.14)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        """Keep the next layer."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer 413, or 400 where the length isn't a number."""
+        length = request.headers.get("Content-Length", "") or "0"
+        if not (length.isascii() and length.isdigit()):
+            return _refuse(HTTPStatus.BAD_REQUEST, "The Content-Length header is not a number.", "bad_content_length")
+        if int(length) > settings.MAX_BODY_BYTES:
+            message = f"The request body is larger than {settings.MAX_BODY_BYTES} bytes. Send less."
+            return _refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "body_too_large")
+        return self.get_response(request)
+
+
+def _refuse(status: HTTPStatus, detail: str, code: str) -> HttpResponse:
+    response = problem_response(status=status, code=code, detail=detail)
+    response["Connection"] = "close"
+    return response

@@ -1,0 +1,1 @@
+"""Settings: ``base`` is read by ``dev``, ``production`` and ``test``; ``environment`` reads the process environment."""

@@ -1,0 +1,318 @@
+"""Every setting of the house, with safe defaults; ``dev``, ``production`` and ``test`` refine it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.utils.csp import CSP
+
+from project.logging import configure_logging
+from project.settings.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+
+env = Environment(dotenv=Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
+
+# --- The house -------------------------------------------------------------------------------------------------------
+env.group("The house")
+VAR_DIR = Path(
+    env.text("VAR_DIR", default="var", help="Folder for what this installation writes: database, mail, credentials.")
+)
+VAR_DIR = VAR_DIR if VAR_DIR.is_absolute() else BASE_DIR / VAR_DIR
+HOST = env.text("HOST", default="127.0.0.1", help="Address that the web server listens on.")
+PORT = env.number("PORT", default=8000, help="Port that the web server listens on.")
+BASE_URL = env.origin(
+    "BASE_URL",
+    default=f"http://127.0.0.1:{PORT}",
+    help="Public origin: issuer of tokens and start of every link in mails. Needed in production.",
+)
+ALLOWED_HOSTS = env.words(
+    "ALLOWED_HOSTS", help="Host names that may be asked for, comma-separated. Needed in production."
+)
+DEBUG = env.flag("DEBUG", help="Show Django's debug pages. For development only; refused in production.")
+TIME_ZONE = env.text("TIME_ZONE", default="UTC", help="Time zone of the pages; everything stored is UTC.")
+
+# --- Secrets ---------------------------------------------------------------------------------------------------------
+env.group("Secrets")
+SECRET_KEY = env.text(
+    "SECRET_KEY", help="At least 50 random characters; every other key is derived from it. Needed in production."
+)
+SECRET_KEY_FALLBACKS = env.words(
+    "SECRET_KEY_FALLBACKS", help="Earlier secrets, comma-separated, still accepted while a new one takes over."
+)
+SEED_PASSWORD = env.text(
+    "SEED_PASSWORD", help="Password of the three seeded users; without it each installation makes its own."
+)
+
+# --- Stores ----------------------------------------------------------------------------------------------------------
+env.group("Stores")
+_database = env.database(
+    "DATABASE_URL",
+    default=f"sqlite:///{VAR_DIR / 'gatehouse.sqlite3'}",
+    help="postgres://user:password@host:5432/name, or a SQLite file; without it SQLite in VAR_DIR.",
+)
+if _database.get("ENGINE") == "django.db.backends.sqlite3":
+    # IMMEDIATE takes the write lock at BEGIN, so a transaction that reads and then writes waits instead of failing;
+    # WAL lets readers go on meanwhile.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    _database.setdefault("OPTIONS", {})["pool"] = True
+DATABASES: dict[str, Any] = {"default": _database}  # Any: Django's own shape of a database entry
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+REDIS_URL = env.text(
+    "REDIS_URL",
+    help="redis://host:6379/0 for the shared cache; without it each process keeps a small cache of its own.",
+)
+CACHES: dict[str, Any] = {  # Any: Django's own shape of a cache entry
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "gatehouse"}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "gatehouse"}
+    )
+}
+
+# --- Mail ------------------------------------------------------------------------------------------------------------
+env.group("Mail")
+_mailer = env.mailer("EMAIL_URL", help="smtp://user:password@host:587?tls=1. Needed in production.")
+MAILERS: dict[str, Any] = {"default": _mailer} if _mailer else {}  # Any: Django's own shape of a mailer entry
+DEFAULT_FROM_EMAIL = env.text(
+    "DEFAULT_FROM_EMAIL", default="Gatehouse <no-reply@localhost>", help="Sender of every mail."
+)
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+
+# --- Behind a proxy --------------------------------------------------------------------------------------------------
+env.group("Behind a proxy")
+TRUSTED_PROXY_COUNT = env.number(
+    "TRUSTED_PROXY_COUNT",
+    default=0,
+    help="How many proxies in front of the web server add to X-Forwarded-For and set X-Forwarded-Proto.",
+)
+if TRUSTED_PROXY_COUNT:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# --- Logs ------------------------------------------------------------------------------------------------------------
+env.group("Logs")
+LOG_LEVEL = env.text("LOG_LEVEL", default="INFO", help="DEBUG, INFO, WARNING or ERROR.")
+LOG_FORMAT = env.text("LOG_FORMAT", help="json or text; without it text in development and JSON in production.")
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    env.reject("LOG_LEVEL", "must be DEBUG, INFO, WARNING or ERROR")
+    LOG_LEVEL = "INFO"
+if LOG_FORMAT not in {"", "json", "text"}:
+    env.reject("LOG_FORMAT", "must be json or text")
+    LOG_FORMAT = ""
+# structlog sets the loggers up itself; Django's own default configuration would print everything twice.
+LOGGING_CONFIG = None
+configure_logging(level=LOG_LEVEL, style="json" if LOG_FORMAT == "json" else "text")
+
+# --- Applications and the way of a request ---------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "project.apps.ProjectConfig",
+    "project.apps.AdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "oauth2_provider",
+    "permissions.apps.PermissionsConfig",
+    "jobs.apps.JobsConfig",
+    "accounts.apps.AccountsConfig",
+    "oauth.apps.OauthConfig",
+]
+MIDDLEWARE = [
+    "project.middleware.RequestIdMiddleware",
+    "project.middleware.SecurityHeadersMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "project.middleware.BodySizeMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+ROOT_URLCONF = "project.urls"
+WSGI_APPLICATION = "project.wsgi.application"
+ASGI_APPLICATION = "project.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.csp",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+USE_TZ = True
+LANGUAGE_CODE = "en"
+
+# --- Static files ----------------------------------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = VAR_DIR / "static"
+
+# --- Security of every response --------------------------------------------------------------------------------------
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "script-src": [CSP.SELF, CSP.NONCE],
+    "style-src": [CSP.SELF, CSP.NONCE],
+    "img-src": [CSP.SELF, "data:"],
+    "font-src": [CSP.SELF],
+    "connect-src": [CSP.SELF],
+    "manifest-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "object-src": [CSP.NONE],
+}
+SECURE_REFERRER_POLICY = "same-origin"  # "no-referrer" would make browsers post forms with "Origin: null"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "project.views.csrf_failure"
+#: Largest request body in bytes; more is answered with 413.
+MAX_BODY_BYTES = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+
+# --- Accounts and permissions ----------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["permissions.backends.RoleBackend"]
+PASSWORD_HASHERS = [
+    "accounts.passwords.Argon2idHasher",
+    "oauth.hashers.ClientSecretHasher",  # never first: client secrets only, 256 random bits each
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "accounts.passwords.MaximumLengthValidator", "OPTIONS": {"max_length": 256}},
+]
+LOGIN_URL = "accounts:login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+ACCOUNTS = {
+    #: Life of an access token, in seconds.
+    "ACCESS_TOKEN_SECONDS": 600,
+    #: A session ends when its refresh token lies unused for this long, in seconds.
+    "REFRESH_IDLE_SECONDS": 14 * 24 * 3600,
+    #: A session ends this long after sign-in, whatever happens, in seconds.
+    "SESSION_ABSOLUTE_SECONDS": 90 * 24 * 3600,
+    #: Life of the link in a verification mail, in seconds.
+    "EMAIL_VERIFICATION_SECONDS": 24 * 3600,
+}
+
+# --- OAuth -----------------------------------------------------------------------------------------------------------
+OAUTH = {
+    #: Scope to the plain sentence that the consent page shows; a scope that isn't here doesn't exist.
+    "SCOPES": {
+        "profile": "See your name and your e-mail address",
+        "users:read": "See the list of users and their roles",
+        "roles:read": "See the roles and what each permits",
+        "roles:write": "Create roles, and change who has which role",
+    },
+    #: Scopes that the consent page marks as powerful and shows first.
+    "DANGEROUS_SCOPES": ["roles:write"],
+    #: Granted when a client asks for no scope.
+    "DEFAULT_SCOPES": ["profile"],
+}
+OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth.Application"
+OAUTH2_PROVIDER_GRANT_MODEL = "oauth.Grant"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "oauth.AccessToken"  # noqa: S105 - the name of a model
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "oauth.RefreshToken"  # noqa: S105 - the name of a model
+OAUTH2_PROVIDER_ID_TOKEN_MODEL = "oauth.IDToken"  # noqa: S105 - the name of a model
+OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "oauth.DeviceGrant"
+OAUTH2_PROVIDER = {
+    "OAUTH2_VALIDATOR_CLASS": "oauth.validators.Validator",
+    "OAUTH2_BACKEND_CLASS": "oauth2_provider.oauth2_backends.OAuthLibCore",
+    "SCOPES_BACKEND_CLASS": "oauth.scopes.ClientScopes",
+    "SCOPES": OAUTH["SCOPES"],
+    "DEFAULT_SCOPES": OAUTH["DEFAULT_SCOPES"],
+    "ACCESS_TOKEN_GENERATOR": "oauth.tokens.generate_access_token",
+    "CLIENT_SECRET_HASHER": "client_secret",
+    "CLIENT_SECRET_GENERATOR_LENGTH": 64,
+    "ACCESS_TOKEN_EXPIRE_SECONDS": ACCOUNTS["ACCESS_TOKEN_SECONDS"],
+    "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
+    "REFRESH_TOKEN_EXPIRE_SECONDS": 14 * 24 * 3600,
+    "ROTATE_REFRESH_TOKEN": True,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "REQUEST_APPROVAL_PROMPT": "force",
+    "PKCE_REQUIRED": True,
+    # "http" is for loopback addresses only, which the Application model enforces (RFC 8252 §7.3).
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    "OIDC_ISS_ENDPOINT": f"{BASE_URL}",
+    "OAUTH2_GRANT_TYPES_SUPPORTED": ["authorization_code", "client_credentials", "refresh_token"],
+    "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
+}
+
+# --- Jobs ------------------------------------------------------------------------------------------------------------
+JOBS = {
+    #: Modules that define job classes; only what they register can be run by a worker.
+    "MODULES": ["accounts.jobs"],
+    #: Driver that stores and hands out jobs.
+    "DRIVER": "jobs.drivers.database.DatabaseDriver",
+    #: Pause of an idle worker between two looks at the queue, in seconds.
+    "SLEEP_SECONDS": 0.5,
+    #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.
+    "MAX_WAIT_SECONDS": 300,
+}
+
+# --- The API ---------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.drf.BearerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["project.api.StrictJSONParser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "project.api.ProblemContentNegotiation",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "project.api.Pagination",
+    "DEFAULT_THROTTLE_RATES": {"auth": "30/min"},
+    "EXCEPTION_HANDLER": "project.api.handle_exception",
+    "NUM_PROXIES": TRUSTED_PROXY_COUNT,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Gatehouse",
+    "DESCRIPTION": "Accounts, OAuth, permissions and jobs. Errors are `application/problem+json` (RFC 9457).",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SERVE_AUTHENTICATION": [],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "project.api.describe_problems",
+    ],
+}

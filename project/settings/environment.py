@@ -1,0 +1,144 @@
+"""The process environment, read once, with every error shown at once.
+
+Each variable is declared where it is used, with its default and one sentence of help; the declarations are the
+source of ``.env.example`` (``manage.py env_example``). A variable ``NAME`` may also be given as ``NAME_FILE``, the
+path of a file that holds the value, as container platforms mount secrets.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from environs import EnvError, FileAwareEnv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """One declared variable of the environment."""
+
+    name: str
+    #: The default as it would be written in the environment; empty means unset.
+    default: str
+    #: One sentence: meaning, unit, when it is needed.
+    help: str
+    #: Heading under which ``.env.example`` lists it.
+    group: str
+
+
+class Environment:
+    """Typed reader of the environment that collects declarations and errors.
+
+    Reading never raises; ``seal`` does, with one line for each variable that is missing or wrong.
+    """
+
+    def __init__(self, *, dotenv: Path | None = None) -> None:
+        """Read ``dotenv`` into the process environment first, without overriding what is set there."""
+        self._env = FileAwareEnv()
+        if dotenv is not None and dotenv.is_file():
+            self._env.read_env(str(dotenv), recurse=False)
+        self._group = ""
+        self._variables: dict[str, Variable] = {}
+        self._errors: dict[str, str] = {}
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Every declared variable, in the order of declaration."""
+        return tuple(self._variables.values())
+
+    def group(self, title: str) -> None:
+        """Start a group: following declarations stand under this heading."""
+        self._group = title
+
+    def text(self, name: str, *, default: str = "", help: str) -> str:  # noqa: A002 - the word that argparse and Django use
+        """Declare and read a string."""
+        return self._read(name, self._env.str, default, default, help)
+
+    def flag(self, name: str, *, default: bool = False, help: str) -> bool:  # noqa: A002 - as above
+        """Declare and read a yes/no value."""
+        return self._read(name, self._env.bool, default, str(int(default)), help)
+
+    def number(self, name: str, *, default: int, help: str) -> int:  # noqa: A002 - as above
+        """Declare and read a whole number that isn't negative."""
+        value = self._read(name, self._env.int, default, str(default), help)
+        if value < 0:
+            self.reject(name, "must not be negative")
+        return value
+
+    def words(self, name: str, *, default: tuple[str, ...] = (), help: str) -> list[str]:  # noqa: A002 - as above
+        """Declare and read a comma-separated list."""
+        raw = self._read(name, self._env.str, ",".join(default), ",".join(default), help)
+        return [word.strip() for word in raw.split(",") if word.strip()]
+
+    def origin(self, name: str, *, default: str = "", help: str) -> str:  # noqa: A002 - as above
+        """Declare and read an origin such as ``https://id.example.com`` (no path, no trailing slash)."""
+        value = self.text(name, default=default, help=help).rstrip("/")
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query):
+            self.reject(name, "must be an origin such as https://id.example.com, without a path")
+            return default
+        return value
+
+    def database(self, name: str, *, default: str, help: str) -> dict[str, Any]:  # noqa: A002 - as above
+        """Declare and read a database URL into an entry of ``DATABASES``."""
+        # Any: the shape of Django's own DATABASES entries.
+        settings: dict[str, Any] = self._read(name, self._env.dj_db_url, default, default, help)  # type: ignore[arg-type] # the default is a URL, the value its parts
+        return settings
+
+    def mailer(self, name: str, *, default: str = "", help: str) -> dict[str, Any]:  # noqa: A002 - as above
+        """Declare and read a mail URL into an entry of ``MAILERS``.
+
+        ``smtp://user:password@host:port`` with ``?tls=1`` (STARTTLS) or ``?ssl=1``. Empty gives an empty entry.
+        """
+        raw = self.text(name, default=default, help=help)
+        if not raw:
+            return {}
+        try:
+            parts = urlsplit(raw)
+            port = parts.port or 25
+        except ValueError:
+            self.reject(name, "has a port that is not a number")
+            return {}
+        if parts.scheme != "smtp" or not parts.hostname:
+            self.reject(name, "must look like smtp://user:password@host:587?tls=1")
+            return {}
+        query = parse_qs(parts.query)
+        # Any: the shape of Django's own MAILERS entries.
+        options: dict[str, Any] = {
+            "host": parts.hostname,
+            "port": port,
+            "username": unquote(parts.username or ""),
+            "password": unquote(parts.password or ""),
+            "use_tls": query.get("tls") == ["1"],
+            "use_ssl": query.get("ssl") == ["1"],
+            "timeout": 10,
+        }
+        return {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}
+
+    def reject(self, name: str, reason: str) -> None:
+        """Note that a variable can't be used as it is; ``seal`` will show the reason."""
+        self._errors.setdefault(name, reason)
+
+    def seal(self) -> None:
+        """Stop the start if any variable was rejected.
+
+        Raises:
+            ImproperlyConfigured: One line per variable, all at once.
+        """
+        if not self._errors:
+            return
+        lines = "\n".join(f"  {name}: {reason}" for name, reason in sorted(self._errors.items()))
+        message = f"The environment is not usable yet:\n{lines}\nSee .env.example for every variable and its meaning."
+        raise ImproperlyConfigured(message)
+
+    def _read[T](self, name: str, reader: Callable[..., Any], default: T, shown: str, help_text: str) -> T:
+        self._variables.setdefault(name, Variable(name=name, default=shown, help=help_text, group=self._group))
+        try:
+            value: T = reader(name, default)
+        except (EnvError, ValueError) as error:
+            # The value itself is left out: it may be a secret.
+            self.reject(name, f"cannot be read as intended ({type(error).__name__})")
+            return default
+        return value

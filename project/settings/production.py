@@ -1,0 +1,70 @@
+"""Settings of a public installation: HTTPS only, every secret given, nothing by default that should be chosen."""
+
+from urllib.parse import urlsplit
+
+from project.logging import configure_logging
+from project.settings.base import *  # noqa: F403 - a settings module is its names
+from project.settings.base import (
+    ALLOWED_HOSTS,
+    BASE_URL,
+    DATABASES,
+    DEBUG,
+    LOG_FORMAT,
+    LOG_LEVEL,
+    MAILERS,
+    SECRET_KEY,
+    SECRET_KEY_FALLBACKS,
+    SEED_PASSWORD,
+    env,
+)
+
+_PLACEHOLDERS = ("change", "secret", "django-insecure", "example", "placeholder", "default", "your-")
+
+
+def _weakness(secret: str) -> str:
+    """Return why a secret is not good enough, or nothing."""
+    if not secret:
+        return "is missing; make one with: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
+    if len(secret) < 50:
+        return "is too short; it needs at least 50 random characters"
+    if len(set(secret)) < 16 or any(word in secret.lower() for word in _PLACEHOLDERS):
+        return "looks like a placeholder; make a random one"
+    return ""
+
+
+if weakness := _weakness(SECRET_KEY):
+    env.reject("SECRET_KEY", weakness)
+for fallback in SECRET_KEY_FALLBACKS:
+    if weakness := _weakness(fallback):
+        env.reject("SECRET_KEY_FALLBACKS", f"one of them {weakness}")
+if urlsplit(BASE_URL).scheme != "https":
+    env.reject("BASE_URL", "must be the public https:// origin, such as https://id.example.com")
+if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
+    env.reject("ALLOWED_HOSTS", "must list the host names of this installation, without *")
+if not MAILERS:
+    env.reject("EMAIL_URL", "is missing; accounts can't be verified without mail")
+if DEBUG:
+    env.reject("DEBUG", "must be off in production")
+if SEED_PASSWORD:
+    env.reject("SEED_PASSWORD", "must not be set in production: seeded users are for trying the house out")
+if not DATABASES["default"].get("ENGINE"):
+    env.reject("DATABASE_URL", "is missing")
+env.seal()
+
+DEV_PAGES = False
+configure_logging(level=LOG_LEVEL, style="text" if LOG_FORMAT == "text" else "json")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+SECURE_SSL_REDIRECT = True
+# Probes come from inside, without TLS.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 63_072_000  # two years
+SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = True
+SESSION_COOKIE_NAME = "__Host-session"
+CSRF_COOKIE_SECURE = True
+CSRF_COOKIE_NAME = "__Host-csrf"
+CSRF_TRUSTED_ORIGINS = [BASE_URL]
