@@ -6,6 +6,7 @@ from typing import IO, Any
 
 import structlog
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.db import connections
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -14,7 +15,6 @@ from rest_framework.parsers import JSONParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
 from project.exceptions import DomainError
 
@@ -60,7 +60,7 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
     converted = _convert(error)
     if converted is None:
         return None
-    set_rollback()
+    _roll_back()
     errors = list(_field_errors(converted)) if isinstance(converted, exceptions.ValidationError) else []
     headers: dict[str, str] = {}
     if challenge := getattr(converted, "auth_header", None):
@@ -73,6 +73,13 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
         code, detail = _code_and_text(converted.detail)
     body = problem(status=converted.status_code, code=code, detail=detail, errors=errors)
     return Response(body, status=converted.status_code, headers=headers, content_type=PROBLEM_JSON)
+
+
+def _roll_back() -> None:
+    """Undo the request's transaction where ``ATOMIC_REQUESTS`` opened one."""
+    for connection in connections.all(initialized_only=True):
+        if connection.settings_dict["ATOMIC_REQUESTS"] and connection.in_atomic_block:
+            connection.set_rollback(True)
 
 
 def _convert(error: Exception) -> exceptions.APIException | None:

