@@ -1,5 +1,152 @@
-"""How API requests are authenticated."""
+"""How API requests are authenticated: by an access token of the house, and nothing else."""
 
-from rest_framework.authentication import TokenAuthentication as BearerAuthentication
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar, override
 
-__all__ = ["BearerAuthentication"]
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.exceptions import InsufficientScope, InvalidToken
+from accounts.models import User
+from accounts.selectors import get_token_user, is_token_revoked
+from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims, read_access_token
+
+if TYPE_CHECKING:
+    from drf_spectacular.openapi import AutoSchema  # at run time it would import this module, half made
+
+_log = structlog.get_logger("gatehouse.accounts")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPrincipal:
+    """An OAuth client that acts for itself (RFC 6749 §4.4): known, and without any permission of its own."""
+
+    client_id: str
+    pk: ClassVar[None] = None
+    is_authenticated: ClassVar[bool] = True
+    is_anonymous: ClassVar[bool] = False
+    is_active: ClassVar[bool] = True
+    is_staff: ClassVar[bool] = False
+    is_superuser: ClassVar[bool] = False
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """Answer no: a client's rights are its token's scopes."""
+        del perm, obj
+        return False
+
+    def has_perms(self, perm_list: list[str], obj: object = None) -> bool:
+        """Answer no, unless nothing is asked for."""
+        del obj
+        return not perm_list
+
+
+class BearerAuthentication(BaseAuthentication):
+    """Authenticate by ``Authorization: Bearer`` with an access token, first-party or OAuth alike (RFC 6750 §2.1).
+
+    A first-party token acts for its user in full. An OAuth token is refused at each view that doesn't list, in the
+    class attribute ``required_scopes`` (method to scopes), scopes which the token all holds. ``request.auth`` is the
+    token's ``AccessClaims``.
+    """
+
+    @override
+    def authenticate(self, request: Request) -> tuple[User | ClientPrincipal, AccessClaims] | None:
+        """Return user and claims, or None where the request brings no bearer token.
+
+        Raises:
+            AuthenticationFailed: The token isn't valid, was revoked, or its user is gone or inactive.
+            ScopeRefused: The token lacks a scope, or the view isn't open to OAuth at all.
+        """
+        raw = _get_bearer_token(request)
+        if raw is None:
+            return None
+        try:
+            claims = read_access_token(raw, now=timezone.now())
+            principal = _get_principal(claims)
+        except InvalidToken as error:
+            _log.info("access token refused", detail=error.detail)
+            raise exceptions.AuthenticationFailed(error.message, error.code) from error
+        _check_scope(request, claims)
+        return principal, claims
+
+    @override
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge; it names the error only where a token was sent (RFC 6750 §3.1)."""
+        return 'Bearer realm="gatehouse"' + (', error="invalid_token"' if _get_bearer_token(request) else "")
+
+
+class ScopeRefused(exceptions.PermissionDenied):
+    """The 403 of a token that holds too few scopes, with the challenge that RFC 6750 §3.1 asks for."""
+
+    default_code = InsufficientScope.code
+
+    def __init__(self, missing: frozenset[str] | None) -> None:
+        """Take what the token lacks; None says that no scope opens this view."""
+        error = InsufficientScope(
+            "This address is not open to OAuth clients."
+            if missing is None
+            else f"The access token lacks the scope: {', '.join(sorted(missing))}."
+        )
+        super().__init__(error.message, error.code)
+        self.status_code = HTTPStatus.FORBIDDEN
+        scope = f', scope="{" ".join(sorted(missing))}"' if missing else ""
+        self.auth_header = f'Bearer realm="gatehouse", error="{error.code}"{scope}'
+
+
+def _get_bearer_token(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _get_principal(claims: AccessClaims) -> User | ClientPrincipal:
+    if claims.subject != claims.client_id:
+        return get_token_user(claims=claims)
+    if is_token_revoked(claims=claims):
+        raise InvalidToken(detail="revoked")
+    return ClientPrincipal(claims.client_id)
+
+
+def _check_scope(request: Request, claims: AccessClaims) -> None:
+    """Refuse an OAuth token where the view's ``required_scopes`` don't let it in."""
+    if claims.scope is None and claims.client_id == FIRST_PARTY_CLIENT_ID and claims.subject != claims.client_id:
+        return
+    required = _get_required_scopes(request.parser_context.get("view"), request.method or "")
+    missing = None if required is None else required - (claims.scope or frozenset())
+    if missing is None or missing:
+        raise ScopeRefused(missing)
+
+
+def _get_required_scopes(view: object, method: str) -> frozenset[str] | None:
+    """Return the scopes that open the view, or None where none does."""
+    by_method: dict[str, frozenset[str]] = getattr(view, "required_scopes", {})
+    return by_method.get("GET" if method == "HEAD" else method)
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # its registration hook is untyped
+    """Tell the schema that a token may come from sign-in or from an OAuth client."""
+
+    target_class = BearerAuthentication
+    name = ["bearer", "oauth2"]
+
+    @override
+    def get_security_requirement(self, auto_schema: "AutoSchema") -> list[dict[str, list[str]]]:
+        """Return what opens the operation: always a first-party token, and OAuth where the view lists scopes."""
+        scopes = _get_required_scopes(auto_schema.view, auto_schema.method.upper())
+        requirements: list[dict[str, list[str]]] = [{"bearer": []}]
+        if scopes is not None:
+            requirements.append({"oauth2": sorted(scopes)})
+        return requirements
+
+    @override
+    def get_security_definition(self, auto_schema: "AutoSchema") -> list[dict[str, object]]:
+        """Return both schemes, in the order of ``name``."""
+        flow = {"authorizationUrl": "/oauth/authorize", "tokenUrl": "/oauth/token", "scopes": settings.OAUTH["SCOPES"]}
+        return [
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token from `/auth/login`."},
+            {"type": "oauth2", "flows": {"authorizationCode": flow}},
+        ]

@@ -202,8 +202,8 @@ class EmailToken(models.Model):
 class Revocation(models.Model):
     """That access tokens are dead before their time: one token, or all of a session, a user or a client.
 
-    An access token is dead when a row names its ``jti``, or names its session, user or client and was written at or
-    after the token was issued.
+    An access token is dead when a row names its ``jti`` or its session, or names its user or client and was written at
+    or after the token was issued.
     """
 
     class Kind(models.TextChoices):

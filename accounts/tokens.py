@@ -1,0 +1,198 @@
+"""The only place that signs, reads and revokes access tokens (RFC 9068), for accounts and OAuth alike."""
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db.models import Q
+from joserfc import jwt
+from joserfc.errors import JoseError
+
+from accounts import keys
+from accounts.exceptions import InvalidToken
+from accounts.models import Revocation
+
+#: ``client_id`` of tokens that this house issues to its own users at sign-in.
+FIRST_PARTY_CLIENT_ID = "gatehouse"
+
+type RevocationKind = Literal["jti", "sid", "sub", "client"]
+
+_TYPE = "at+jwt"
+_MAX_TOKEN_CHARACTERS = 8192
+_MAX_HEADER_CHARACTERS = 512
+#: How far the clocks of two hosts may differ.
+_SKEW = timedelta(seconds=5)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What a verified access token says.
+
+    Attributes:
+        subject: Id of the user, or the ``client_id`` where a client acts for itself.
+        client_id: ``FIRST_PARTY_CLIENT_ID``, or the OAuth client's.
+        session_id: The sign-in that the token belongs to, if any.
+        jti: Id of the token.
+        issued_at: To the microsecond.
+        expires_at: To the second.
+        scope: What was granted; None says that the token has no ``scope`` claim.
+    """
+
+    subject: str
+    client_id: str
+    session_id: UUID | None
+    jti: str
+    issued_at: datetime
+    expires_at: datetime
+    scope: frozenset[str] | None
+
+
+def issue_access_token(
+    *,
+    subject: str,
+    client_id: str,
+    now: datetime,
+    lifetime: timedelta,
+    session_id: UUID | None = None,
+    scope: Iterable[str] | None = None,
+    jti: UUID | None = None,
+) -> str:
+    """Return a signed token; nothing is stored."""
+    issued_at = int(now.timestamp())
+    claims: dict[str, object] = {
+        "iss": settings.BASE_URL,
+        "aud": settings.BASE_URL,
+        "sub": subject,
+        "client_id": client_id,
+        "jti": str(jti or uuid4()),
+        "iat": issued_at,
+        # Whole seconds would make a token issued right after a revocation look as if it came before it.
+        "iat_us": (now - _EPOCH) // _MICROSECOND,
+        "exp": issued_at + int(lifetime.total_seconds()),
+    }
+    if session_id is not None:
+        claims["sid"] = str(session_id)
+    if scope is not None:
+        claims["scope"] = " ".join(sorted(set(scope)))
+    signer = keys.get_active_key()
+    header = {"alg": keys.ALGORITHM, "typ": _TYPE, "kid": signer.kid}
+    return jwt.encode(header, claims, signer.key, algorithms=[keys.ALGORITHM])
+
+
+def read_access_token(raw: str, *, now: datetime) -> AccessClaims:
+    """Verify signature, type, issuer, audience and times, and return the claims.
+
+    Whether the token was revoked is not asked here; ``is_revoked`` builds the condition for that.
+
+    Raises:
+        InvalidToken: The token isn't one of ours, is not yet or no longer valid, or can't be read.
+    """
+    key = keys.get_public_key(_read_kid(raw))
+    if key is None:
+        raise InvalidToken(detail="unknown kid")
+    try:
+        token = jwt.decode(raw, key, algorithms=[keys.ALGORITHM])
+    except (JoseError, ValueError, RecursionError) as error:
+        raise InvalidToken(detail=f"not verified: {type(error).__name__}") from error
+    if token.claims.get("iss") != settings.BASE_URL or not _is_for_us(token.claims.get("aud")):
+        raise InvalidToken(detail="of another issuer or for another audience")
+    claims = _parse(token.claims)
+    if claims.expires_at <= now:
+        raise InvalidToken(detail="expired")
+    if claims.issued_at > now + _SKEW:
+        raise InvalidToken(detail="issued in the future")
+    return claims
+
+
+def revoke_access_tokens(*, kind: RevocationKind, subject: str, now: datetime, expires_at: datetime) -> None:
+    """Kill the access tokens issued up to now: one (``jti``), or all of a session, a user or a client.
+
+    Idempotent, and safe against races: a revocation only ever moves forward.
+
+    Args:
+        kind: What ``subject`` is.
+        subject: The jti, session id, user id or client_id.
+        now: Tokens issued up to this instant are dead.
+        expires_at: When the last token concerned has expired and the record may be swept.
+    """
+    created = Revocation(kind=kind, subject=subject, revoked_at=now, expires_at=expires_at)
+    Revocation.objects.bulk_create([created], ignore_conflicts=True)
+    stored = Revocation.objects.filter(kind=kind, subject=subject)
+    stored.filter(revoked_at__lt=now).update(revoked_at=now)
+    stored.filter(expires_at__lt=expires_at).update(expires_at=expires_at)
+
+
+def is_revoked(claims: AccessClaims) -> Q:
+    """Return the condition that finds a revocation of this token among the rows of ``Revocation``."""
+    kinds = Revocation.Kind
+    is_later = Q(revoked_at__gte=claims.issued_at)
+    # A token and a session are never revived, so their rows count whenever they were written.
+    condition = Q(kind=kinds.TOKEN, subject=claims.jti)
+    condition |= Q(kind=kinds.USER, subject=claims.subject) & is_later
+    condition |= Q(kind=kinds.CLIENT, subject=claims.client_id) & is_later
+    if claims.session_id is not None:
+        condition |= Q(kind=kinds.SESSION, subject=str(claims.session_id))
+    return condition
+
+
+def _read_kid(raw: str) -> str:
+    """Return the ``kid`` of a header that has exactly our three members, so that no other can be honoured."""
+    head = raw.partition(".")[0]
+    if not raw.isascii() or len(raw) > _MAX_TOKEN_CHARACTERS or len(head) > _MAX_HEADER_CHARACTERS:
+        raise InvalidToken(detail="not a token of ours")
+    try:
+        header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+    except (ValueError, RecursionError) as error:
+        raise InvalidToken(detail="unreadable header") from error
+    match header:
+        case {"alg": keys.ALGORITHM, "typ": kind, "kid": str(kid), **others} if kind == _TYPE and not others:
+            return kid
+        case _:
+            raise InvalidToken(detail="unexpected header")
+
+
+def _is_for_us(audience: object) -> bool:
+    return audience == settings.BASE_URL or (isinstance(audience, list) and settings.BASE_URL in audience)
+
+
+def _parse(claims: dict[str, object]) -> AccessClaims:
+    try:
+        issued_at = _EPOCH + timedelta(seconds=_number(claims, "iat"))
+        if "iat_us" in claims:
+            issued_at = _EPOCH + _number(claims, "iat_us") * _MICROSECOND
+        return AccessClaims(
+            subject=_text(claims, "sub"),
+            client_id=_text(claims, "client_id"),
+            session_id=UUID(_text(claims, "sid")) if "sid" in claims else None,
+            jti=_text(claims, "jti"),
+            issued_at=issued_at,
+            expires_at=_EPOCH + timedelta(seconds=_number(claims, "exp")),
+            scope=frozenset(_text(claims, "scope", or_empty=True).split()) if "scope" in claims else None,
+        )
+    except (ValueError, OverflowError) as error:
+        raise InvalidToken(detail=f"claims: {error}") from error
+
+
+def _text(claims: dict[str, object], name: str, *, or_empty: bool = False) -> str:
+    match claims.get(name):
+        case str(value) if value or or_empty:
+            return value
+        case _:
+            message = f"{name} is missing or not a string"
+            raise ValueError(message)
+
+
+def _number(claims: dict[str, object], name: str) -> int:
+    match claims.get(name):
+        case int(value) if not isinstance(value, bool):
+            return value
+        case _:
+            message = f"{name} is missing or not a whole number"
+            raise ValueError(message)
