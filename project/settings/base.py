@@ -49,6 +49,7 @@ env.group("Stores")
 _database = env.database(
     "DATABASE_URL",
     default=f"sqlite:///{VAR_DIR / 'gatehouse.sqlite3'}",
+    shown="",
     help="postgres://user:password@host:5432/name, or a SQLite file; without it SQLite in VAR_DIR.",
 )
 if _database.get("ENGINE") == "django.db.backends.sqlite3":

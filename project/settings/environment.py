@@ -81,10 +81,10 @@ class Environment:
             return default
         return value
 
-    def database(self, name: str, *, default: str, help: str) -> dict[str, Any]:  # noqa: A002 - as above
-        """Declare and read a database URL into an entry of ``DATABASES``."""
+    def database(self, name: str, *, default: str, shown: str, help: str) -> dict[str, Any]:  # noqa: A002 - as above
+        """Declare and read a database URL into an entry of ``DATABASES``; ``shown`` is the default for people."""
         # Any: the shape of Django's own DATABASES entries.
-        settings: dict[str, Any] = self._read(name, self._env.dj_db_url, default, default, help)  # type: ignore[arg-type] # the default is a URL, the value its parts
+        settings: dict[str, Any] = self._read(name, self._env.dj_db_url, default, shown, help)  # type: ignore[arg-type] # the default is a URL, the value its parts
         return settings
 
     def mailer(self, name: str, *, default: str = "", help: str) -> dict[str, Any]:  # noqa: A002 - as above

@@ -1,0 +1,107 @@
+# The commands of the house. `make` or `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run dev dev-debug test test-fast test-servers test-browser demo format format-check lint imports type-check \
+	type-check-strict type-coverage check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
+	queue-stats queue-failed queue-retry-failed queue-clear bench
+
+python := .venv/bin/python
+manage := $(python) manage.py
+# Words after the target's own, such as `make queue-work ARGS="--queue emails"`.
+ARGS ?=
+
+## -- Run --
+run: ## Start everything: environment, database, first data, web server and worker
+	@sh scripts/setup base && exec $(manage) run $(ARGS)
+dev: ## Start everything and restart it when the code changes
+	@sh scripts/setup dev && exec $(manage) run --reload $(ARGS)
+dev-debug: ## The same with Django's debug pages and debug logs
+	@sh scripts/setup dev && DEBUG=1 LOG_LEVEL=DEBUG exec $(manage) run --reload $(ARGS)
+demo: ## Walk the main job over real HTTP, against BASE_URL or a server of its own
+	@sh scripts/setup base && exec $(manage) demo $(ARGS)
+
+## -- Check --
+test: ## Run the whole suite: embedded stores, real servers, browser
+	@sh scripts/setup dev
+	$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser" $(ARGS)
+test-fast: ## Run the part of the suite that needs neither browser nor servers nor processes
+	@sh scripts/setup dev
+	$(python) -m pytest -n 2 -m "not browser and not process" $(ARGS)
+test-servers: ## Run the suite against real PostgreSQL and Valkey
+	@sh scripts/setup dev
+	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser" $(ARGS)
+test-browser: ## Run the browser tests
+	@sh scripts/setup dev
+	$(python) -m pytest -m browser $(ARGS)
+format: ## Format the code
+	@sh scripts/setup dev
+	$(python) -m ruff check --quiet --select I --fix . && $(python) -m ruff format .
+format-check: ## Say whether the code is formatted
+	@sh scripts/setup dev
+	$(python) -m ruff format --check .
+lint: ## Look for mistakes
+	@sh scripts/setup dev
+	$(python) -m ruff check .
+imports: ## Hold the imports against the layers of docs/layout.md
+	@sh scripts/setup dev
+	.venv/bin/lint-imports
+type-check: ## Check the types of the product
+	@sh scripts/setup dev
+	$(python) -m mypy project accounts oauth permissions jobs
+type-check-strict: ## Check the types of everything, tests and benchmarks too, with --strict
+	@sh scripts/setup dev
+	$(python) -m mypy --strict .
+type-coverage: ## Write a report of how much is typed to var/type-coverage/index.html
+	@sh scripts/setup dev
+	$(python) -m mypy --strict --html-report var/type-coverage --any-exprs-report var/type-coverage .
+	@echo "Open var/type-coverage/index.html; any-exprs.txt beside it counts what is Any."
+check: ## Check settings for production, migrations, schema, .env.example
+	@sh scripts/setup dev
+	@sh scripts/check
+ci: ## Everything that must pass, as the build server runs it
+	@sh scripts/setup dev
+	@sh scripts/install-browser
+	$(MAKE) format-check lint imports type-check-strict check
+	REQUIRE_BROWSER=1 $(MAKE) test
+
+## -- Install --
+install: ## Make the environment for running
+	@sh scripts/setup base
+install-dev: ## Make the environment for developing, with the Git hooks
+	@sh scripts/setup dev
+	@if [ -d .git ]; then .venv/bin/pre-commit install --hook-type pre-commit --hook-type commit-msg; fi
+lock: ## Resolve pyproject.toml anew into requirements/*.lock (needs uv)
+	sh scripts/lock
+clean: ## Remove the environment and caches; data in var/ stays
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -type d -not -path "./var/*" -prune -exec rm -rf {} +
+
+## -- Data --
+db-seed: ## Make the roles, users and clients of the first minute; changes nothing that is there
+	@sh scripts/setup base && $(manage) db_seed $(ARGS)
+db-seed-oauth2: ## Make the two OAuth clients of the first minute
+	@sh scripts/setup base && $(manage) db_seed_oauth2 $(ARGS)
+db-reset: ## Delete all data and seed anew; asks first
+	@sh scripts/setup base && $(manage) db_reset $(ARGS)
+
+## -- Jobs --
+queue-work: ## Run one more worker
+	@sh scripts/setup base && exec $(manage) queue_work $(ARGS)
+queue-stats: ## Show the queues
+	@sh scripts/setup base && $(manage) queue_stats $(ARGS)
+queue-failed: ## List the failed jobs
+	@sh scripts/setup base && $(manage) queue_failed $(ARGS)
+queue-retry-failed: ## Retry failed jobs: all, or ARGS="ID ..."
+	@sh scripts/setup base && $(manage) queue_retry_failed $(if $(ARGS),$(ARGS),--all)
+queue-clear: ## Delete the waiting jobs; asks first
+	@sh scripts/setup base && $(manage) queue_clear $(ARGS)
+
+## -- Measure --
+bench: ## Measure; ARGS=NAME for one benchmark
+	@sh scripts/setup dev && $(python) -m benchmarks $(ARGS)
+bench-%: ## Run one benchmark, such as bench-tokens
+	@sh scripts/setup dev && $(python) -m benchmarks $* $(ARGS)
+
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^## -- / {gsub(/^## -- | --$$/, ""); printf "\n%s\n", $$0} \
+		/^[a-z][a-zA-Z0-9%-]*:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

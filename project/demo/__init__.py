@@ -1,0 +1,1 @@
+"""The main job of the house, walked over real HTTP, each answer checked."""

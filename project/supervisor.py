@@ -1,0 +1,152 @@
+"""Child processes that live and die with this one.
+
+Each child leads a process group of its own, so that a Ctrl-C in the terminal reaches the parent alone, which then ends
+the children in order. Where the parent is killed outright, Linux tells the children (``PR_SET_PDEATHSIG``).
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import FrameType
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent dies; runs in the child, before it becomes the program."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(slots=True)
+class Child:
+    """One program that is kept running."""
+
+    #: What people call it.
+    name: str
+    command: Sequence[str]
+    #: Whether the house goes on without it while it restarts; a child that isn't takes everything down.
+    is_restarted: bool
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    #: When it was last started, on the monotonic clock, in seconds.
+    started_at: float = field(default=0.0, init=False)
+
+    def start(self) -> None:
+        """Start the program."""
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(  # noqa: S603 - the command is ours
+            self.command,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one prctl call, before any thread
+        )
+
+    def is_running(self) -> bool:
+        """Say whether the program runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self, *, grace_seconds: float) -> None:
+        """End the program: politely, and with its whole group once the grace is over."""
+        if self.process is None:
+            return
+        if self.is_running():
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(grace_seconds)
+        # Whatever the program left in its group ends as well.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+class ChildDiedError(Exception):
+    """A program that everything depends on has ended."""
+
+
+class Supervisor:
+    """Starts children in order, restarts those that may be, and stops all of them in reverse order."""
+
+    def __init__(self, children: Sequence[Child], *, say: Callable[[str], None], grace_seconds: float = 15) -> None:
+        """Take the children; ``say`` prints one line for the person at the terminal."""
+        self._children = children
+        self._say = say
+        self._grace_seconds = grace_seconds
+        self._stopping = threading.Event()
+        self._restart = threading.Event()
+
+    def request_stop(self, *_: object) -> None:
+        """End ``run`` soon."""
+        self._stopping.set()
+
+    def request_restart(self) -> None:
+        """Restart every child soon."""
+        self._restart.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the end was asked for."""
+        return self._stopping.is_set()
+
+    def run(self, *, on_started: Callable[[], bool]) -> None:
+        """Run until a signal asks for the end.
+
+        Args:
+            on_started: Called every moment after the start until it returns true, which means that all is up.
+
+        Raises:
+            ChildDiedError: A child that isn't restarted has ended by itself.
+        """
+        previous = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
+        try:
+            self._start_all()
+            is_up = False
+            while not self._stopping.wait(0.1 if is_up else 0.05):
+                self._check_children()
+                if self._restart.is_set():
+                    self._restart_all()
+                is_up = is_up or on_started()
+        finally:
+            self._stop_all()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stopping.set()
+
+    def _start_all(self) -> None:
+        for child in self._children:
+            child.start()
+
+    def _check_children(self) -> None:
+        for child in self._children:
+            if child.is_running() or child.process is None:
+                continue
+            code = child.process.returncode
+            if not child.is_restarted:
+                message = f"The {child.name} ended by itself (exit code {code}); its last lines above say why."
+                raise ChildDiedError(message)
+            if time.monotonic() - child.started_at < 1.0:
+                continue  # at most one start a second, so that a broken program doesn't spin
+            self._say(f"The {child.name} ended (exit code {code}); starting it again.")
+            child.stop(grace_seconds=0)
+            child.start()
+
+    def _restart_all(self) -> None:
+        self._restart.clear()
+        self._say("The code changed; restarting.")
+        self._stop_all()
+        self._start_all()
+
+    def _stop_all(self) -> None:
+        for child in self._children:
+            if child.is_running() and child.process is not None:
+                child.process.terminate()
+        for child in reversed(self._children):
+            child.stop(grace_seconds=self._grace_seconds)
