@@ -17,3 +17,36 @@ class InsufficientScope(DomainError):
 
     code = "insufficient_scope"
     status = HTTPStatus.FORBIDDEN
+
+
+class InvalidCredentials(DomainError):
+    """The e-mail address or the password is wrong."""
+
+    code = "invalid_credentials"
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class EmailNotVerified(DomainError):
+    """This e-mail address is not confirmed yet. Follow the link in the mail that we sent to it, then sign in."""
+
+    code = "email_not_verified"
+    status = HTTPStatus.FORBIDDEN
+
+
+class InvalidRefreshToken(DomainError):
+    """The refresh token is not valid, or no longer. Sign in again."""
+
+    code = "invalid_refresh_token"
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class InvalidEmailToken(DomainError):
+    """This link is not valid: it was used already, has expired, or is not complete."""
+
+    code = "invalid_email_token"
+
+
+class PasswordRefused(DomainError):
+    """This password is too weak."""
+
+    code = "password_refused"

@@ -1,12 +1,14 @@
 """What other modules and apps may read of accounts."""
 
+from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists
+from django.db.models import Exists, F
 
 from accounts.exceptions import InvalidToken
-from accounts.models import Revocation, User
+from accounts.models import EmailToken, Revocation, User
 from accounts.tokens import AccessClaims, is_revoked
+from project.crypto import keyed_digests
 
 
 def get_user_by_email(*, email: str) -> User:
@@ -38,3 +40,18 @@ def get_token_user(*, claims: AccessClaims) -> User:
 def is_token_revoked(*, claims: AccessClaims) -> bool:
     """Say whether a verified token was revoked before its time."""
     return Revocation.objects.filter(is_revoked(claims)).exists()
+
+
+def find_email_token(*, token: str, now: datetime) -> EmailToken | None:
+    """Return the stored token of a mailed link, with its user, while the link is good; None otherwise."""
+    if not token.isascii():
+        return None
+    found = EmailToken.objects.filter(
+        digest__in=keyed_digests("email-token", token),
+        purpose=EmailToken.Purpose.VERIFY_EMAIL,
+        used_at__isnull=True,
+        expires_at__gt=now,
+        user__is_active=True,
+        user__email=F("email"),
+    )
+    return found.select_related("user").first()

@@ -1,0 +1,15 @@
+"""Facts that the app announces, each after the commit that made it true. All send ``user``."""
+
+from django.dispatch import Signal
+
+#: Somebody registered; the address is not verified yet.
+user_registered = Signal()
+
+#: Somebody tried to register an address that has an account.
+registration_repeated = Signal()
+
+#: The address of an account needs to be verified (again): an admin made the account or changed the address.
+verification_requested = Signal()
+
+#: The person showed that the address is theirs.
+email_verified = Signal()

@@ -1,0 +1,91 @@
+"""How often one client address may try to register, sign in, refresh or verify; API and pages share the count."""
+
+from datetime import datetime
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import override
+
+from django.conf import settings
+from django.core.cache import cache
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.settings import api_settings
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+_PERIOD_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def get_client_address(request: HttpRequest) -> str:
+    """Return the address of the client as the outermost trusted proxy saw it, else of the connection."""
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    count = min(settings.TRUSTED_PROXY_COUNT, len(hops))
+    return hops[-count] if count else str(request.META.get("REMOTE_ADDR", ""))
+
+
+def get_client_ip(request: HttpRequest) -> str | None:
+    """Return the client's address in its normal form, or None where it isn't an IP address."""
+    address = _parse_ip(get_client_address(request))
+    return str(address) if address else None
+
+
+def count_attempt(request: HttpRequest, *, now: datetime) -> int | None:
+    """Count one attempt of the client; return the seconds to wait where it is one too many, else None.
+
+    Counts per minute (or whatever the rate says) in the shared cache, one step per attempt, so that simultaneous
+    attempts count too.
+    """
+    limit, period = _get_rate()
+    seconds = int(now.timestamp())
+    key = f"throttle:auth:{_bucket(get_client_address(request))}:{seconds // period}"
+    cache.add(key, 0, timeout=period * 2)
+    try:
+        count = cache.incr(key)
+    except ValueError:  # the cache dropped the entry in between
+        return None
+    return None if count <= limit else period - seconds % period
+
+
+class AuthThrottle(BaseThrottle):
+    """Apply the shared count to an API view."""
+
+    _wait: int | None = None
+
+    @override
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Count the request and say whether it may go on."""
+        self._wait = count_attempt(request, now=timezone.now())
+        return self._wait is None
+
+    @override
+    def wait(self) -> int | None:
+        """Return the seconds to wait after a refusal."""
+        return self._wait
+
+
+def _get_rate() -> tuple[int, int]:
+    """Return the number of attempts and the seconds in which they count."""
+    number, _, period = str(api_settings.DEFAULT_THROTTLE_RATES["auth"]).partition("/")
+    return int(number), _PERIOD_SECONDS[period[0]]
+
+
+def _bucket(address: str) -> str:
+    """Return what is counted: the address, or the /64 network of an IPv6 one, which one client has all of."""
+    match _parse_ip(address):
+        case IPv6Address() as parsed:
+            return str(ip_network((parsed, 64), strict=False).network_address)
+        case IPv4Address() as parsed:
+            return str(parsed)
+        case None:
+            return sha256(address.encode(errors="replace")).hexdigest()
+
+
+def _parse_ip(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    if isinstance(parsed, IPv6Address):
+        parsed = parsed.ipv4_mapped or IPv6Address(int(parsed))  # without the zone, which a database can't hold
+    return parsed
