@@ -46,7 +46,10 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
         redact_secrets,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer(colors=False)
+        structlog.processors.JSONRenderer()
+        if style == "json"
+        # The default formatter prints every local variable, passwords and tokens among them.
+        else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     )
     exceptions: list[structlog.typing.Processor] = [structlog.processors.format_exc_info] if style == "json" else []
     logging.config.dictConfig(

@@ -15,7 +15,15 @@ from project.api import problem_response
 type GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_MAX_LENGTH_DIGITS = 18
 _QUIET_PATHS = ("/healthz", "/readyz", "/static/")
+_SECURITY_HEADERS = {
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
+    "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
+    "X-Content-Type-Options": "nosniff",
+}
 _log = structlog.get_logger("gatehouse.request")
 
 
@@ -51,7 +59,10 @@ class RequestIdMiddleware:
 
 
 class SecurityHeadersMiddleware:
-    """Set the headers that Django has no setting for, on every response including static files and errors."""
+    """Set the headers that Django has no setting for, on every response including static files and errors.
+
+    Those of Django's ``SecurityMiddleware`` are repeated, because that one doesn't set them on what it refuses itself.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         """Keep the next layer."""
@@ -60,10 +71,8 @@ class SecurityHeadersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Add the headers that the view didn't set itself."""
         response = self.get_response(request)
-        response.headers.setdefault(
-            "Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"
-        )
-        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        for name, value in _SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
 
@@ -79,7 +88,8 @@ class BodySizeMiddleware:
         length = request.headers.get("Content-Length", "") or "0"
         if not (length.isascii() and length.isdigit()):
             return _refuse(HTTPStatus.BAD_REQUEST, "The Content-Length header is not a number.", "bad_content_length")
-        if int(length) > settings.MAX_BODY_BYTES:
+        # Python refuses to convert a number of thousands of digits, which is too large in any case.
+        if len(length) > _MAX_LENGTH_DIGITS or int(length) > settings.MAX_BODY_BYTES:
             message = f"The request body is larger than {settings.MAX_BODY_BYTES} bytes. Send less."
             return _refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "body_too_large")
         return self.get_response(request)
