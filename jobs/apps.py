@@ -1,6 +1,12 @@
 """App configuration."""
 
+from importlib import import_module, util
+from typing import override
+
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
+
+from jobs.conf import get_job_settings
 
 
 class JobsConfig(AppConfig):
@@ -8,3 +14,27 @@ class JobsConfig(AppConfig):
 
     name = "jobs"
     verbose_name = "Jobs"
+
+    @override
+    def ready(self) -> None:
+        """Register the checks and import the modules that define jobs."""
+        from jobs import checks  # noqa: F401, PLC0415 - its decorators register; models are ready only now
+
+        for module in get_job_settings().modules:
+            _import_jobs(module)
+
+
+def _import_jobs(module: str) -> None:
+    """Import a module of jobs.
+
+    Raises:
+        ImproperlyConfigured: There is no such module; an error inside of one comes through as it is.
+    """
+    try:
+        found = util.find_spec(module)
+    except (ModuleNotFoundError, ValueError):
+        found = None
+    if found is None:
+        message = f"JOBS['MODULES'] names {module!r}, which is no module. Correct the name or remove it."
+        raise ImproperlyConfigured(message)
+    import_module(module)

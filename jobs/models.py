@@ -38,6 +38,8 @@ class QueuedJob(models.Model):
         verbose_name = "queued job"
         indexes = [
             models.Index(fields=["queue", "-priority", "available_at", "id"], name="jobs_claim_order"),
+            # A worker that serves every queue walks this one.
+            models.Index(fields=["-priority", "available_at", "id"], name="jobs_claim_order_all"),
             models.Index(fields=["lease_expires_at"], name="jobs_leases", condition=models.Q(lease_id__isnull=False)),
         ]
 
@@ -66,6 +68,7 @@ class FailedJob(models.Model):
 
     class Meta:
         db_table = "failed_jobs"
+        verbose_name = "failed job"
         ordering = ["-failed_at", "-id"]
 
     def __str__(self) -> str:
@@ -75,11 +78,13 @@ class FailedJob(models.Model):
 class WorkerHeartbeat(models.Model):
     """A worker process that is alive, or was until ``alive_until``."""
 
-    #: ``host:pid:random``, unique for each start.
+    #: ``host:pid:random``, unique for each start; ``--name`` takes the place of the host.
     name = models.CharField(max_length=200, primary_key=True)
     #: Queues it serves, comma-separated, in order.
     queues = models.CharField(max_length=500)
     started_at = models.DateTimeField()
+    #: When it last reported.
+    beat_at = models.DateTimeField()
     #: Written between jobs and at each claim; past it the worker counts as dead.
     alive_until = models.DateTimeField(db_index=True)
     #: Job in hand, if any.
@@ -87,6 +92,8 @@ class WorkerHeartbeat(models.Model):
 
     class Meta:
         db_table = "job_workers"
+        verbose_name = "worker"
+        ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name

@@ -1,0 +1,42 @@
+"""The settings of jobs, ``settings.JOBS``, typed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSettings:
+    """``settings.JOBS`` at the moment of the call."""
+
+    #: Modules that define job classes; imported at start-up.
+    modules: tuple[str, ...]
+    #: Import path of the driver.
+    driver: str
+    #: Pause of an idle worker between two looks at the queue.
+    sleep: timedelta
+    #: The oldest due job may wait this long before ``/readyz`` fails.
+    max_wait: timedelta
+    #: What a lease adds to the job's timeout, for starting up and writing the outcome.
+    lease_margin: timedelta
+    #: Lease of a job without a timeout; one that runs longer is run a second time.
+    unlimited_lease: timedelta
+    #: Longest stored record, in bytes.
+    max_payload_bytes: int
+
+
+def get_job_settings() -> JobSettings:
+    """Return the settings as they are now, so that ``override_settings`` is seen."""
+    values: Mapping[str, Any] = settings.JOBS  # Any: each key has a type of its own
+    return JobSettings(
+        modules=tuple(values["MODULES"]),
+        driver=values["DRIVER"],
+        sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
+        max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
+        lease_margin=timedelta(seconds=values["LEASE_MARGIN_SECONDS"]),
+        unlimited_lease=timedelta(seconds=values["UNLIMITED_LEASE_SECONDS"]),
+        max_payload_bytes=values["MAX_PAYLOAD_BYTES"],
+    )

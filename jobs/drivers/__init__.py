@@ -1,0 +1,1 @@
+"""Drivers: where jobs are stored and how workers claim them."""

@@ -1,0 +1,112 @@
+"""Everything that reads jobs without changing them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max, Q, QuerySet
+
+from jobs.drivers.base import QueueFigures, get_driver
+from jobs.models import FailedJob, WorkerHeartbeat
+
+_EMPTY = QueueFigures(waiting=0, delayed=0, running=0, oldest_due_at=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueHealth:
+    """Whether jobs get done, over all queues."""
+
+    #: How long the oldest job that is due has waited; None when nothing waits.
+    oldest_wait: timedelta | None
+    #: Jobs that are due and in nobody's hands.
+    waiting_count: int
+    #: Workers that are alive.
+    worker_count: int
+    #: When a worker last reported, dead ones included; None when there was none.
+    last_heartbeat_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatistics:
+    """What one queue holds."""
+
+    queue: str
+    waiting_count: int
+    delayed_count: int
+    running_count: int
+    failed_count: int
+    #: How long the oldest job that is due has waited; None when nothing waits.
+    oldest_wait: timedelta | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """A worker that is alive, or died not long ago."""
+
+    name: str
+    #: In order; empty means every queue.
+    queues: Sequence[str]
+    is_alive: bool
+    started_at: datetime
+    beat_at: datetime
+    current_job_id: str | None
+
+
+def get_queue_health(*, now: datetime) -> QueueHealth:
+    """Return whether jobs get done, in two queries."""
+    figures = get_driver().measure(now=now).values()
+    oldest = min((f.oldest_due_at for f in figures if f.oldest_due_at is not None), default=None)
+    workers = WorkerHeartbeat.objects.aggregate(
+        alive=Count("name", filter=Q(alive_until__gt=now)), last_beat_at=Max("beat_at")
+    )
+    return QueueHealth(
+        oldest_wait=_wait(oldest, now),
+        waiting_count=sum(f.waiting for f in figures),
+        worker_count=workers["alive"],
+        last_heartbeat_at=workers["last_beat_at"],
+    )
+
+
+def get_queue_statistics(*, now: datetime) -> list[QueueStatistics]:
+    """Return the figures of every queue that holds a job or a failed job, by name."""
+    figures = get_driver().measure(now=now)
+    failed = dict(FailedJob.objects.order_by("queue").values_list("queue").annotate(Count("id")))
+    statistics = []
+    for queue in sorted({*figures, *failed}):
+        found = figures.get(queue, _EMPTY)
+        statistics.append(
+            QueueStatistics(
+                queue=queue,
+                waiting_count=found.waiting,
+                delayed_count=found.delayed,
+                running_count=found.running,
+                failed_count=failed.get(queue, 0),
+                oldest_wait=_wait(found.oldest_due_at, now),
+            )
+        )
+    return statistics
+
+
+def list_workers(*, now: datetime) -> list[WorkerStatus]:
+    """Return the workers by name."""
+    return [
+        WorkerStatus(
+            name=row.name,
+            queues=row.queues.split(",") if row.queues else [],
+            is_alive=row.alive_until > now,
+            started_at=row.started_at,
+            beat_at=row.beat_at,
+            current_job_id=str(row.current_job_id) if row.current_job_id else None,
+        )
+        for row in WorkerHeartbeat.objects.order_by("name")
+    ]
+
+
+def list_failed_jobs(*, queue: str | None = None) -> QuerySet[FailedJob]:
+    """Return the failed jobs, newest first."""
+    failed = FailedJob.objects.order_by("-failed_at", "-id")
+    return failed if queue is None else failed.filter(queue=queue)
+
+
+def _wait(due_at: datetime | None, now: datetime) -> timedelta | None:
+    return None if due_at is None else now - due_at
