@@ -10,6 +10,7 @@ from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.exceptions import InsufficientScope, InvalidToken
@@ -18,7 +19,9 @@ from accounts.selectors import get_token_user, is_token_revoked
 from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims, read_access_token
 
 if TYPE_CHECKING:
-    from drf_spectacular.openapi import AutoSchema  # at run time it would import this module, half made
+    # At run time both would import this module, half made.
+    from drf_spectacular.openapi import AutoSchema
+    from rest_framework.views import APIView
 
 _log = structlog.get_logger("gatehouse.accounts")
 
@@ -78,6 +81,15 @@ class BearerAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge; it names the error only where a token was sent (RFC 6750 §3.1)."""
         return 'Bearer realm="gatehouse"' + (', error="invalid_token"' if _get_bearer_token(request) else "")
+
+
+class IsUser(BasePermission):
+    """Lets in users alone: not strangers, and not clients that act for themselves."""
+
+    @override
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        """Say whether a user asks."""
+        return isinstance(request.user, User)
 
 
 class ScopeRefused(exceptions.PermissionDenied):

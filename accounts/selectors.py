@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F
+from django.db.models import Exists, F, QuerySet
 
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, Revocation, User
@@ -55,3 +55,13 @@ def find_email_token(*, token: str, now: datetime) -> EmailToken | None:
         user__email=F("email"),
     )
     return found.select_related("user").first()
+
+
+def find_unverified_user(*, user_id: UUID) -> User | None:
+    """Return the active user whose address is still to be verified; None where there is none any more."""
+    return User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=True).first()
+
+
+def list_users() -> QuerySet[User]:
+    """Return all users, oldest first, with their roles' groups at hand: two queries for any number of users."""
+    return User.objects.prefetch_related("groups").order_by("created_at", "id")

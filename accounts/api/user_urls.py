@@ -1,6 +1,8 @@
-"""Addresses of the app."""
+"""Addresses of users under ``/api/v1/``."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from accounts.api import views
 
 app_name = "users_api"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [path("users", views.UserListView.as_view(), name="list")]

@@ -1,0 +1,90 @@
+"""What the API of accounts takes and gives."""
+
+from typing import override
+
+from rest_framework import serializers
+
+from accounts.models import User
+
+_MAX_PASSWORD_CHARACTERS = 256
+_MAX_TOKEN_CHARACTERS = 512
+
+
+class LowercaseEmailField(serializers.EmailField):
+    """An e-mail address, lower-cased before it is checked, as it will be stored."""
+
+    @override
+    def to_internal_value(self, data: str) -> str:
+        """Lower the case first: that can make a text longer."""
+        return super().to_internal_value(data).lower()
+
+
+class Registration(serializers.Serializer[None]):
+    """Body of a registration."""
+
+    email = LowercaseEmailField(max_length=254)
+    password = serializers.CharField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+    name = serializers.CharField(max_length=150, required=False, allow_blank=True, default="")
+
+
+class Credentials(serializers.Serializer[None]):
+    """Body of a sign-in."""
+
+    email = LowercaseEmailField(max_length=254)
+    password = serializers.CharField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+
+
+class EmailVerification(serializers.Serializer[None]):
+    """Body of an e-mail verification."""
+
+    token = serializers.CharField(max_length=_MAX_TOKEN_CHARACTERS, help_text="The last part of the mailed link.")
+
+
+class Refreshing(serializers.Serializer[None]):
+    """Body of a refresh."""
+
+    refresh_token = serializers.CharField(max_length=_MAX_TOKEN_CHARACTERS)
+
+
+class Message(serializers.Serializer[None]):
+    """A sentence about what happened."""
+
+    detail = serializers.CharField()
+
+
+class TokenPair(serializers.Serializer[None]):
+    """A fresh pair of tokens; the field names are those of RFC 6749 §5.1."""
+
+    access_token = serializers.CharField(help_text="JWT (RFC 9068); send it as `Authorization: Bearer`.")
+    refresh_token = serializers.CharField(help_text="Works once; each refresh gives the next one.")
+    token_type = serializers.ChoiceField(choices=["Bearer"])
+    expires_in = serializers.IntegerField(help_text="Life of the access token in seconds.")
+
+
+class UserSummary(serializers.ModelSerializer[User]):
+    """A user in the list of users."""
+
+    roles = serializers.SerializerMethodField()
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "name", "roles", "is_active", "is_staff", "email_verified_at", "created_at"]
+        read_only_fields = fields
+
+    def get_roles(self, user: User) -> list[str]:
+        """Return the names of the user's roles, sorted; a role and the group behind it share their name."""
+        return sorted(group.name for group in user.groups.all())
+
+
+class Me(UserSummary):
+    """The user who asks."""
+
+    permissions = serializers.SerializerMethodField(help_text="As `app_label.codename`, through roles and directly.")
+
+    class Meta(UserSummary.Meta):
+        fields = [*UserSummary.Meta.fields, "permissions"]
+        read_only_fields = fields
+
+    def get_permissions(self, user: User) -> list[str]:
+        """Return all permission names, sorted."""
+        return sorted(user.get_all_permissions())
