@@ -1,5 +1,7 @@
 """App configuration."""
 
+from typing import override
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,8 @@ class PermissionsConfig(AppConfig):
 
     name = "permissions"
     verbose_name = "Roles and permissions"
+
+    @override
+    def ready(self) -> None:
+        """Connect the receivers."""
+        from permissions import receivers  # noqa: F401, PLC0415 - the user model is known only now

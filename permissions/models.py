@@ -1,10 +1,29 @@
-"""Roles: a named set of permissions, kept in a Django group, and who has them."""
+"""Roles: a named set of permissions, kept in a Django group, and who has them.
 
-from typing import ClassVar
+A role and the group that backs it are one thing in two tables. They share name and key, and ``receivers`` keeps them
+so whichever of the two is written: a group made elsewhere becomes a role, a role that is deleted takes its group along.
+
+**Who has a role is settled by membership in its group**, where Django itself looks; ``has_role`` and ``has_perm`` can
+therefore never disagree. ``RoleAssignment`` is the record beside it (since when, by whom). A membership made elsewhere
+(``user.groups.add``) gets its record at once; one made behind Django's back (bulk inserts, SQL) counts all the same and
+gets its record from ``manage.py sync_roles``.
+"""
+
+from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import PermissionsMixin
+
+    class Holder(AbstractBaseUser, PermissionsMixin):
+        """What the app expects of a user, for the type checker alone."""
+
+        class Meta:
+            abstract = True
 
 
 class RoleManager(models.Manager["Role"]):
@@ -50,7 +69,7 @@ class Role(models.Model):
 
 
 class RoleAssignment(models.Model):
-    """That a user has a role. Each row is mirrored into ``user.groups``, where Django looks."""
+    """Since when a user has a role, and who gave it. Written by ``services`` and ``receivers`` alone."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="role_assignments")
     role = models.ForeignKey(Role, on_delete=models.CASCADE, related_name="assignments")
