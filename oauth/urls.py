@@ -1,6 +1,14 @@
-"""Addresses of the app."""
+"""Addresses of the app. The namespace is the toolkit's, which looks its own views up by it."""
 
-from django.urls import URLPattern
+from django.urls import path
+
+from oauth import views
 
 app_name = "oauth2_provider"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("oauth/authorize", views.AuthorizeView.as_view(), name="authorize"),
+    path("oauth/token", views.TokenView.as_view(), name="token"),
+    path("oauth/introspect", views.IntrospectView.as_view(), name="introspect"),
+    path("oauth/revoke", views.RevokeView.as_view(), name="revoke-token"),
+    path(".well-known/oauth-authorization-server", views.MetadataView.as_view(), name="oauth-server-metadata"),
+]

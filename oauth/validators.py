@@ -1,7 +1,367 @@
 """Every policy of the authorization server, one method per rule."""
 
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, override
+from urllib.parse import unquote_plus
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.hashers import check_password
+from django.utils import timezone
 from oauth2_provider.oauth2_validators import OAuth2Validator
+from oauthlib.common import Request
+from oauthlib.oauth2.rfc6749 import errors
+
+from oauth import services
+from oauth.models import Application
+from oauth.scopes import ClientScopes
+from oauth.selectors import get_active_client
+from oauth.tokens import get_exchange
+
+_CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # BASE64URL of a SHA-256 digest, RFC 7636 §4.2
+_CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
+#: What the authorization endpoint refuses by name instead of ignoring it: the client counts on the effect.
+_UNSUPPORTED = {
+    "request": "request_not_supported",
+    "request_uri": "request_uri_not_supported",
+    "registration": "registration_not_supported",
+}
+_GRANT_TYPES = {
+    "authorization_code": Application.GRANT_AUTHORIZATION_CODE,
+    "refresh_token": Application.GRANT_AUTHORIZATION_CODE,
+    "client_credentials": Application.GRANT_CLIENT_CREDENTIALS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Credentials:
+    client_id: str
+    client_secret: str
 
 
 class Validator(OAuth2Validator):
     """Django OAuth Toolkit's validator with the rules of the house."""
+
+    # --- Who asks ----------------------------------------------------------------------------------------------------
+
+    @override
+    def validate_client_id(self, client_id: str, request: Request, *args: object, **kwargs: object) -> bool:
+        """Accept a client that is there and active."""
+        request.client = get_active_client(client_id=client_id)
+        return request.client is not None
+
+    @override
+    def client_authentication_required(self, request: Request, *args: object, **kwargs: object) -> bool:
+        """Ask for authentication from everybody but a public client that shows no credentials."""
+        if _read_credentials(request) is not None or not self.validate_client_id(request.client_id or "", request):
+            return True
+        return _get_client(request).client_type != Application.CLIENT_PUBLIC
+
+    @override
+    def authenticate_client(self, request: Request, *args: object, **kwargs: object) -> bool:
+        """Check the secret of a confidential client; a public one has none to show (RFC 6749 §2.3.1).
+
+        Raises:
+            InvalidRequestError: Two ways to authenticate in one request, or two different ids.
+        """
+        credentials = _read_credentials(request)
+        if credentials is None or not credentials.client_secret:
+            return False
+        client = get_active_client(client_id=credentials.client_id)
+        if client is None or client.client_type != Application.CLIENT_CONFIDENTIAL:
+            return False
+        request.client, request.client_id = client, client.client_id
+        return bool(check_password(credentials.client_secret, client.client_secret))
+
+    @override
+    def authenticate_client_id(self, client_id: str, request: Request, *args: object, **kwargs: object) -> bool:
+        """Accept a public client by its id alone."""
+        if not self.validate_client_id(client_id or "", request):
+            return False
+        return _get_client(request).client_type == Application.CLIENT_PUBLIC
+
+    # --- What may be asked for ---------------------------------------------------------------------------------------
+
+    @override
+    def validate_grant_type(
+        self, client_id: str, grant_type: str, client: object, request: Request, *args: object, **kwargs: object
+    ) -> bool:
+        """Accept the grant type that the client is registered for; refresh belongs to the code."""
+        return _get_client(request).authorization_grant_type == _GRANT_TYPES.get(grant_type)
+
+    @override
+    def validate_response_type(
+        self, client_id: str, response_type: str, client: object, request: Request, *args: object, **kwargs: object
+    ) -> bool:
+        """Accept ``code``, from clients registered for it.
+
+        Raises:
+            UnsupportedResponseTypeError: It is anything else.
+        """
+        if response_type != "code":
+            raise errors.UnsupportedResponseTypeError(request=request)
+        return _get_client(request).authorization_grant_type == Application.GRANT_AUTHORIZATION_CODE
+
+    def refuse_unsupported(self, request: Request) -> dict[str, object]:
+        """Refuse parameters whose silent loss would change what the client meant.
+
+        Raises:
+            OAuth2Error: One of them is there.
+        """
+        for name, code in _UNSUPPORTED.items():
+            if getattr(request, name, None):
+                raise errors.CustomOAuth2Error(code, f"The parameter {name} is not supported.", request=request)
+        if request.response_mode not in {None, "query"}:
+            raise errors.InvalidRequestError("The response_mode is not supported; use query.", request=request)
+        return {}
+
+    @override
+    def validate_scopes(
+        self,
+        client_id: str,
+        scopes: list[str],
+        client: object,
+        request: Request,
+        *args: object,
+        **kwargs: object,
+    ) -> bool:
+        """Accept what the client is allowed; a person must be asked for something at least."""
+        if not scopes and request.response_type:
+            return False
+        return set(scopes) <= set(ClientScopes().get_available_scopes(_get_client(request)))
+
+    @override
+    def get_default_scopes(self, client_id: str, request: Request, *args: object, **kwargs: object) -> list[str]:
+        """Return the default scopes that the client is allowed."""
+        return ClientScopes().get_default_scopes(_get_client(request))
+
+    # --- PKCE --------------------------------------------------------------------------------------------------------
+
+    @override
+    def is_pkce_required(self, client_id: str, request: Request) -> bool:
+        """Require PKCE of every client (RFC 9700 §2.1.1)."""
+        return True
+
+    def validate_code_challenge(self, request: Request) -> dict[str, object]:
+        """Refuse a challenge that can't be one of S256 (RFC 7636 §4.2).
+
+        Raises:
+            InvalidRequestError: It has another length or other characters.
+        """
+        if not _CODE_CHALLENGE.fullmatch(str(request.code_challenge)):
+            raise errors.InvalidRequestError("The code_challenge is not one of S256.", request=request)
+        return {}
+
+    @override
+    def get_code_challenge(self, code: str, request: Request) -> str:
+        """Return the challenge of the code in hand; nothing fits an empty one."""
+        grant = get_exchange(request).grant
+        return grant.code_challenge if grant is not None else ""
+
+    @override
+    def get_code_challenge_method(self, code: str, request: Request) -> str:
+        """Return the method of the code in hand."""
+        grant = get_exchange(request).grant
+        return grant.code_challenge_method if grant is not None else ""
+
+    # --- Codes -------------------------------------------------------------------------------------------------------
+
+    @override
+    def save_authorization_code(
+        self, client_id: str, code: Mapping[str, object], request: Request, *args: object, **kwargs: object
+    ) -> None:
+        """Store the code, hashed."""
+        services.create_code(
+            code=str(code["code"]),
+            application=_get_client(request),
+            user_id=_get_user(request).pk,
+            redirect_uri="" if getattr(request, "using_default_redirect_uri", None) else str(request.redirect_uri),
+            scopes=request.scopes or (),
+            code_challenge=str(request.code_challenge),
+            now=timezone.now(),
+        )
+
+    @override
+    def validate_code(
+        self, client_id: str, code: str, client: object, request: Request, *args: object, **kwargs: object
+    ) -> bool:
+        """Consume the code. From here on it is used up, whatever else is wrong with the request.
+
+        Raises:
+            InvalidRequestError: The verifier is missing or can't be one; then the code stays.
+        """
+        if not _CODE_VERIFIER.fullmatch(request.code_verifier or ""):
+            raise errors.InvalidRequestError(
+                "The code_verifier is missing, or not 43 to 128 unreserved characters.", request=request
+            )
+        exchange, application = get_exchange(request), _get_client(request)
+        grant = services.redeem_code(
+            code=code, application=application, started_at=exchange.started_at, now=timezone.now()
+        )
+        if grant is None or not _is_same_redirect_uri(grant.redirect_uri, request.redirect_uri, application):
+            return False
+        exchange.grant = grant
+        request.user, request.scopes = grant.user, grant.scope.split()
+        return True
+
+    @override
+    def get_default_redirect_uri(self, client_id: str, request: Request, *args: object, **kwargs: object) -> str:
+        """Return the client's only redirect URI; with several the request must name one."""
+        return _get_only_redirect_uri(_get_client(request))
+
+    @override
+    def confirm_redirect_uri(
+        self,
+        client_id: str,
+        code: str,
+        redirect_uri: str,
+        client: object,
+        request: Request,
+        *args: object,
+        **kwargs: object,
+    ) -> bool:
+        """Agree: ``validate_code`` has compared them, and answers ``invalid_grant`` as RFC 6749 §5.2 asks."""
+        return True
+
+    @override
+    def invalidate_authorization_code(
+        self, client_id: str, code: str, request: Request, *args: object, **kwargs: object
+    ) -> None:
+        """Do nothing: ``validate_code`` has consumed it."""
+
+    # --- Tokens ------------------------------------------------------------------------------------------------------
+
+    @override
+    def rotate_refresh_token(self, request: Request) -> bool:
+        """Give a new refresh token with every exchange."""
+        return True
+
+    @override
+    def validate_refresh_token(
+        self, refresh_token: str, client: object, request: Request, *args: object, **kwargs: object
+    ) -> bool:
+        """Accept a living refresh token of this very client, and lock it until the exchange is done."""
+        exchange, application = get_exchange(request), _get_client(request)
+        row = services.lock_refresh_token(
+            token=refresh_token, application=application, started_at=exchange.started_at, now=timezone.now()
+        )
+        if row is None or not _get_remaining_scopes(row.scope, application):
+            return False
+        exchange.refresh_token = row
+        request.user = row.user
+        return True
+
+    @override
+    def get_original_scopes(self, refresh_token: str, request: Request, *args: object, **kwargs: object) -> list[str]:
+        """Return what was granted at the start, as far as the client is still allowed it."""
+        row = get_exchange(request).refresh_token
+        return _get_remaining_scopes(row.scope, _get_client(request)) if row is not None else []
+
+    @override
+    def save_bearer_token(
+        self, token: Any, request: Request, *args: object, **kwargs: object
+    ) -> None:  # Any: oauthlib's own dict
+        """Store what goes out; an empty scope is left out of the answer (RFC 6749 §3.3)."""
+        exchange, scope = get_exchange(request), str(token.get("scope", ""))
+        if "refresh_token" in token:
+            services.store_token_pair(
+                exchange=exchange,
+                application=_get_client(request),
+                scope=scope,
+                access_token=token["access_token"],
+                refresh_token=token["refresh_token"],
+            )
+        else:
+            services.store_access_token(
+                exchange=exchange, application=_get_client(request), scope=scope, access_token=token["access_token"]
+            )
+        if not scope:
+            token.pop("scope", None)
+
+    @override
+    def revoke_token(
+        self, token: str, token_type_hint: str | None, request: Request, *args: object, **kwargs: object
+    ) -> None:
+        """End the client's own token; the hint isn't needed (RFC 7009 §2.1)."""
+        services.revoke_token(token=token, application=_get_client(request), now=timezone.now())
+
+    @override
+    def validate_bearer_token(self, token: str, scopes: list[str], request: Request) -> bool:
+        """Refuse: the API reads access tokens with ``accounts.drf`` and nothing else does."""
+        return False
+
+
+def _get_client(request: Request) -> Application:
+    """Return the client that an earlier hook found.
+
+    Raises:
+        InvalidClientError: None did.
+    """
+    if not isinstance(request.client, Application):
+        raise errors.InvalidClientError(request=request)
+    return request.client
+
+
+def _get_user(request: Request) -> AbstractBaseUser:
+    """Return the person who is asked.
+
+    Raises:
+        AccessDeniedError: There is none.
+    """
+    if not isinstance(request.user, AbstractBaseUser):
+        raise errors.AccessDeniedError(request=request)
+    return request.user
+
+
+def _read_credentials(request: Request) -> _Credentials | None:
+    """Return how the client authenticates, None where it doesn't try.
+
+    Raises:
+        InvalidRequestError: It tries in two ways, or names two different ids (RFC 6749 §2.3).
+        InvalidClientError: The header can't be read.
+    """
+    header = str(request.headers.get("Authorization", ""))
+    if not header:
+        if request.client_secret is None:
+            return None
+        return _Credentials(request.client_id or "", request.client_secret)
+    if request.client_secret is not None:
+        raise errors.InvalidRequestError("Authenticate in one way only: header or body.", request=request)
+    credentials = _read_basic(header)
+    if credentials is None:
+        raise errors.InvalidClientError("The Authorization header cannot be read; use Basic.", request=request)
+    if request.client_id and request.client_id != credentials.client_id:
+        raise errors.InvalidRequestError("Header and body name different clients.", request=request)
+    return credentials
+
+
+def _read_basic(header: str) -> _Credentials | None:
+    """Return what a Basic header says: both parts are form-encoded (RFC 6749 §2.3.1)."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return _Credentials(unquote_plus(client_id), unquote_plus(secret)) if colon else None
+
+
+def _is_same_redirect_uri(granted: str, given: str | None, client: Application) -> bool:
+    """Compare with the authorization request; one that left it out means the client's only one (RFC 6749 §4.1.3)."""
+    if granted:
+        return granted == given
+    return given is None or given == _get_only_redirect_uri(client)
+
+
+def _get_only_redirect_uri(client: Application) -> str:
+    """Return the redirect URI of a client that has just one, else nothing."""
+    registered = client.redirect_uris.split()
+    return registered[0] if len(registered) == 1 else ""
+
+
+def _get_remaining_scopes(granted: str, client: Application) -> list[str]:
+    available = ClientScopes().get_available_scopes(client)
+    return [scope for scope in granted.split() if scope in available]

@@ -1,0 +1,102 @@
+"""System checks: what the settings must say for the server's promises to hold (RFC 9700)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.utils.module_loading import import_string
+
+_MAX_CODE_SECONDS = 60
+_MAX_ACCESS_TOKEN_SECONDS = 3600
+_HASHER = "oauth.hashers.ClientSecretHasher"
+#: Setting of the toolkit, the only right value, and what it guards.
+_FIXED: tuple[tuple[str, object, str], ...] = (
+    ("PKCE_REQUIRED", True, "PKCE for every client"),
+    ("COMPLIANT_BCP_RFC9700_PKCE_METHOD", True, "PKCE by S256 only"),
+    ("COMPLIANT_BCP_RFC9700_TOKEN_STORAGE", True, "tokens that are stored hashed"),
+    ("COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS", True, "the issuer in authorization responses"),
+    ("COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT", True, "no implicit grant"),
+    ("COMPLIANT_BCP_RFC9700_PASSWORD_GRANT", True, "no password grant"),
+    ("COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT", True, "no access tokens in addresses"),
+    ("ROTATE_REFRESH_TOKEN", True, "refresh tokens that are used once"),
+    ("REFRESH_TOKEN_REUSE_PROTECTION", True, "refresh tokens whose reuse ends the family"),
+    ("CLIENT_SECRET_HASHER", "client_secret", "client secrets that are stored hashed"),
+)
+_CLASSES: tuple[tuple[str, str], ...] = (
+    ("OAUTH2_VALIDATOR_CLASS", "oauth.validators.Validator"),
+    ("OAUTH2_BACKEND_CLASS", "oauth.backends.Backend"),
+    ("OAUTH2_SERVER_CLASS", "oauth.backends.Server"),
+    ("SCOPES_BACKEND_CLASS", "oauth.scopes.ClientScopes"),
+)
+
+
+@register()
+def check_guards(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """E001: a setting of the toolkit switches a protection off."""
+    toolkit = settings.OAUTH2_PROVIDER
+    return [
+        Error(f"OAUTH2_PROVIDER['{name}'] must be {right!r}: it guards {what}.", id="oauth.E001")
+        for name, right, what in _FIXED
+        if toolkit.get(name) != right
+    ]
+
+
+@register()
+def check_issuer(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """E002: the issuer would follow the Host header, or differ from the one in access tokens."""
+    if settings.BASE_URL and settings.OAUTH2_PROVIDER.get("OIDC_ISS_ENDPOINT") == settings.BASE_URL:
+        return []
+    return [Error("OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'] must be BASE_URL.", id="oauth.E002")]
+
+
+@register()
+def check_lifetimes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """E003: codes, access tokens or refresh tokens would live too long or for ever."""
+    toolkit: dict[str, Any] = settings.OAUTH2_PROVIDER  # Any: each setting has its own type
+    limits = (
+        ("AUTHORIZATION_CODE_EXPIRE_SECONDS", _MAX_CODE_SECONDS),
+        ("ACCESS_TOKEN_EXPIRE_SECONDS", _MAX_ACCESS_TOKEN_SECONDS),
+        ("REFRESH_TOKEN_EXPIRE_SECONDS", None),
+    )
+    return [
+        Error(f"OAUTH2_PROVIDER['{name}'] must be a number of seconds above 0, at most {limit}.", id="oauth.E003")
+        for name, limit in limits
+        if not _is_within(toolkit.get(name), limit)
+    ]
+
+
+@register()
+def check_scopes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """E004: a list names a scope that doesn't exist; among the default scopes that could mean all of them."""
+    known = set(settings.OAUTH["SCOPES"])
+    return [
+        Error(f"OAUTH['{name}'] names scopes that OAUTH['SCOPES'] doesn't have.", id="oauth.E004")
+        for name in ("DEFAULT_SCOPES", "DANGEROUS_SCOPES")
+        if not set(settings.OAUTH[name]) <= known
+    ]
+
+
+@register()
+def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """E005: the toolkit would work by other rules than ours."""
+    toolkit: dict[str, Any] = settings.OAUTH2_PROVIDER  # Any: each setting has its own type
+    return [
+        Error(f"OAUTH2_PROVIDER['{name}'] must be {path} or a subclass of it.", id="oauth.E005")
+        for name, path in _CLASSES
+        if not issubclass(import_string(toolkit.get(name, "builtins.object")), import_string(path))
+    ]
+
+
+@register()
+def check_secret_hasher(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """E006: client secrets couldn't be checked, or passwords would be stored by the fast hash meant for them."""
+    hashers = list(settings.PASSWORD_HASHERS)
+    if _HASHER in hashers[1:] and hashers[0] != _HASHER:
+        return []
+    return [Error(f"PASSWORD_HASHERS must list {_HASHER}, and not first.", id="oauth.E006")]
+
+
+def _is_within(value: object, limit: int | None) -> bool:
+    return isinstance(value, int) and value > 0 and (limit is None or value <= limit)

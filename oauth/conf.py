@@ -1,0 +1,37 @@
+"""The app's settings, read from ``settings.OAUTH`` and from what the toolkit reads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSettings:
+    """What ``settings.OAUTH`` and ``settings.OAUTH2_PROVIDER`` say, as durations."""
+
+    #: Scope to the plain sentence that says what it allows.
+    scopes: Mapping[str, str]
+    dangerous_scopes: frozenset[str]
+    #: Granted, as far as the client is allowed them, when it asks for no scope.
+    default_scopes: tuple[str, ...]
+    code_lifetime: timedelta
+    access_token_lifetime: timedelta
+    #: A refresh token that lies unused for this long is dead.
+    refresh_token_lifetime: timedelta
+
+
+def get_settings() -> OAuthSettings:
+    """Read the settings as they are now."""
+    toolkit: Mapping[str, Any] = settings.OAUTH2_PROVIDER  # Any: each setting has its own type
+    house: Mapping[str, Any] = settings.OAUTH  # Any: as above
+    return OAuthSettings(
+        scopes=house["SCOPES"],
+        dangerous_scopes=frozenset(house["DANGEROUS_SCOPES"]),
+        default_scopes=tuple(house["DEFAULT_SCOPES"]),
+        code_lifetime=timedelta(seconds=toolkit["AUTHORIZATION_CODE_EXPIRE_SECONDS"]),
+        access_token_lifetime=timedelta(seconds=toolkit["ACCESS_TOKEN_EXPIRE_SECONDS"]),
+        refresh_token_lifetime=timedelta(seconds=toolkit["REFRESH_TOKEN_EXPIRE_SECONDS"]),
+    )

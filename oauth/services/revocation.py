@@ -1,0 +1,78 @@
+"""The end of codes and tokens. An access token ends when its row is deleted; ``oauth.receivers`` sees to that."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts.tokens import revoke_access_tokens
+from oauth.conf import get_settings
+from oauth.models import AccessToken, Application, Grant, RefreshToken
+from oauth.tokens import hash_token
+
+
+@transaction.atomic
+def revoke_family(*, token_family: UUID, now: datetime) -> None:
+    """End every refresh and access token that one authorization gave. Idempotent."""
+    _end_refresh_tokens(RefreshToken.objects.filter(token_family=token_family), now)
+    AccessToken.objects.filter(token_family=token_family).delete()
+
+
+def revoke_access_token(*, access_token: AccessToken, now: datetime) -> None:
+    """End an access token and the family that it belongs to (RFC 7009 §2.1)."""
+    if access_token.token_family is not None:
+        revoke_family(token_family=access_token.token_family, now=now)
+    else:
+        access_token.delete()
+
+
+def revoke_token(*, token: str, application: Application, now: datetime) -> None:
+    """End the client's own access or refresh token, with all of its family; anything else changes nothing."""
+    digest = hash_token(token)
+    access = AccessToken.objects.filter(token_checksum=digest, application=application).first()
+    if access is not None:
+        revoke_access_token(access_token=access, now=now)
+        return
+    families = RefreshToken.objects.filter(token_checksum=digest, application=application, token_family__isnull=False)
+    for token_family in families.values_list("token_family", flat=True):
+        if token_family is not None:
+            revoke_family(token_family=token_family, now=now)
+
+
+@transaction.atomic
+def revoke_client(*, application: Application, now: datetime) -> None:
+    """End every code and token of a client, for good. Tokens that it gets later are not concerned."""
+    kill_client_tokens(client_id=application.client_id, now=now)
+    Grant.objects.filter(application=application, consumed_at=None).update(consumed_at=now)
+    _end_refresh_tokens(RefreshToken.objects.filter(application=application), now)
+    AccessToken.objects.filter(application=application).delete()
+
+
+@transaction.atomic
+def revoke_user(*, user_id: UUID, now: datetime) -> None:
+    """End every code and token that acts for a user, for good."""
+    Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
+    _end_refresh_tokens(RefreshToken.objects.filter(user_id=user_id), now)
+    AccessToken.objects.filter(user_id=user_id).delete()
+
+
+def kill_client_tokens(*, client_id: str, now: datetime) -> None:
+    """Kill the access tokens that a client has, wherever they are."""
+    lifetime = get_settings().access_token_lifetime
+    revoke_access_tokens(kind="client", subject=client_id, now=now, expires_at=now + lifetime)
+
+
+def kill_token(*, access_token: AccessToken, now: datetime) -> None:
+    """Kill the JWT of a row that is going away, unless it has expired anyway."""
+    if access_token.expires > now:
+        subject = str(access_token.jti)
+        revoke_access_tokens(kind="jti", subject=subject, now=now, expires_at=access_token.expires)
+
+
+def _end_refresh_tokens(tokens: QuerySet[RefreshToken], now: datetime) -> None:
+    living = tokens.filter(revoked=None)
+    # An exchange in flight holds the lock of a living row. When it lets go, a new row lives that the statement which
+    # waited for it can't see; so look again until none is left.
+    while living.exists():
+        living.update(revoked=now, updated=now)

@@ -1,0 +1,231 @@
+"""The protocol's endpoints: authorize with its consent page, token, introspect, revoke, metadata."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, override
+from urllib.parse import urlencode, urlsplit
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core import signing
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.csp import CSP
+from django.utils.decorators import method_decorator
+from django.views.decorators.csp import csp_override
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic import View
+from oauth2_provider.http import OAuth2ResponseRedirect
+from oauthlib.oauth2.rfc6749 import errors
+
+from oauth.backends import AuthorizationRequest, add_issuer, get_backend, read_parameters
+from oauth.models import is_loopback
+from oauth.scopes import ClientScopes, describe_scopes
+from oauth.selectors import introspect_token
+
+#: How long a consent page may stay open, in seconds.
+CONSENT_SECONDS = 3600
+_CONSENT_SALT = "oauth.consent"
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_CHALLENGE = 'Basic realm="gatehouse", charset="UTF-8"'
+
+
+class AuthorizeView(View):
+    """The authorization endpoint (RFC 6749 §3.1): ask the person, then send the answer to the client.
+
+    Nobody is sent to an address before client and address are verified; faults up to there end on a page of ours.
+    """
+
+    http_method_names = ["get", "head", "post", "options"]
+
+    @override
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        """Keep every answer out of caches: they carry codes and names."""
+        response = super().dispatch(request, *args, **kwargs)
+        for name, value in _NO_STORE.items():
+            response[name] = value
+        return response
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        """Show the consent page, after sign-in if need be."""
+        try:
+            asked = get_backend().read_authorization(read_parameters(request.GET))
+        except errors.OAuth2Error as error:
+            return _answer_error(request, error)
+        if not request.user.is_authenticated:
+            return redirect_to_login(request.get_full_path())
+        return _show_consent(request, asked)
+
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        """Take the decision on exactly what the page showed, which comes back signed."""
+        try:
+            shown = signing.loads(request.POST.get("request", ""), salt=_CONSENT_SALT, max_age=CONSENT_SECONDS)
+            parameters: dict[str, str] = shown["parameters"]
+            asked = get_backend().read_authorization(parameters)
+        except signing.BadSignature:
+            error = errors.InvalidRequestFatalError("This page was open for too long, or was changed on the way.")
+            return _answer_error(request, error)
+        except errors.OAuth2Error as error:
+            return _answer_error(request, error)
+        decision = request.POST.get("decision")
+        if shown["user"] != str(request.user.pk) or decision not in {"allow", "deny"}:
+            # Another account than the one that the page named, or no answer yet: ask (again).
+            return redirect(f"{request.path}?{urlencode(parameters)}")
+        return self._answer(request, asked, is_allowed=decision == "allow")
+
+    def _answer(self, request: HttpRequest, asked: AuthorizationRequest, *, is_allowed: bool) -> HttpResponseBase:
+        try:
+            if not is_allowed:
+                denied = errors.AccessDeniedError("The person said no.", state=asked.state)
+                denied.redirect_uri = asked.redirect_uri
+                raise denied
+            return _redirect(get_backend().allow(asked, user=request.user))
+        except errors.OAuth2Error as error:
+            return _answer_error(request, error)
+
+
+def _show_consent(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponseBase:
+    # The scopes are spelled out, so that nothing wider can be meant when the answer comes back.
+    parameters = {**asked.parameters, "scope": " ".join(asked.scopes)}
+    signed = signing.dumps({"parameters": parameters, "user": str(request.user.pk)}, salt=_CONSENT_SALT, compress=True)
+    target = urlsplit(asked.redirect_uri)
+    context = {
+        "application": asked.application,
+        "homepage_host": urlsplit(asked.application.homepage_url).hostname or "",
+        "scopes": describe_scopes(asked.scopes),
+        "redirect_host": target.netloc,
+        "is_loopback": is_loopback(asked.redirect_uri),
+        "signed_request": signed,
+        "authorize_url": f"{request.path}?{urlencode(asked.parameters)}",
+    }
+    # Chromium holds form-action against the redirect that answers a form, too. A host source can't be an IPv6 address.
+    source = f"{target.scheme}:" if "[" in target.netloc else f"{target.scheme}://{target.netloc}"
+    policy: dict[str, Any] = {**settings.SECURE_CSP, "form-action": [CSP.SELF, source]}  # Any: Django's own shape
+    page: HttpResponseBase = csp_override(policy)(render)(request, "oauth/authorize.html", context)
+    return page
+
+
+def _answer_error(request: HttpRequest, error: errors.OAuth2Error) -> HttpResponseBase:
+    """Tell the client at its verified address, or the person where there is none (RFC 6749 §4.1.2.1)."""
+    if isinstance(error, errors.FatalClientError) or not error.redirect_uri:
+        context = {"error": error.error, "description": error.description}
+        return render(request, "oauth/error.html", context, status=HTTPStatus.BAD_REQUEST)
+    return _redirect(add_issuer(error.in_uri(error.redirect_uri)))
+
+
+def _redirect(uri: str) -> HttpResponseBase:
+    """Redirect to an address that was verified before."""
+    answer: HttpResponseBase = OAuth2ResponseRedirect(uri, ["https", "http"])
+    return answer
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class FormEndpoint(View):
+    """An endpoint that takes a form from a program and answers JSON, errors as RFC 6749 §5.2 says."""
+
+    http_method_names = ["post", "options"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Answer, or say what is wrong."""
+        try:
+            body, status = self.answer(request)
+        except errors.OAuth2Error as error:
+            body, status = error.json, error.status_code
+        return _json_response(body, status)
+
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """Return body and status.
+
+        Raises:
+            OAuth2Error: The request is refused.
+        """
+        raise NotImplementedError
+
+    @override
+    def http_method_not_allowed(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        """Name the method that works."""
+        response = _json_response(errors.InvalidRequestError("Use POST.").json, HTTPStatus.METHOD_NOT_ALLOWED)
+        response["Allow"] = "POST, OPTIONS"
+        return response
+
+
+class TokenView(FormEndpoint):
+    """The token endpoint (RFC 6749 §3.2)."""
+
+    @override
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """Exchange what the client brings for tokens."""
+        return get_backend().exchange(request)
+
+
+class RevokeView(FormEndpoint):
+    """The revocation endpoint (RFC 7009)."""
+
+    @override
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """End the client's own token; an unknown one is ended already."""
+        return get_backend().revoke(request)
+
+
+class IntrospectView(FormEndpoint):
+    """The introspection endpoint (RFC 7662)."""
+
+    @override
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """Say what the client's own token is worth.
+
+        Raises:
+            OAuth2Error: The client isn't a confidential one that authenticates, or names no token.
+        """
+        application, form = get_backend().authenticate(request)
+        if "token" not in form:
+            raise errors.InvalidRequestError("The token is missing.")
+        state = introspect_token(token=form["token"], application=application, now=timezone.now())
+        return JsonResponse(state).content.decode(), HTTPStatus.OK
+
+
+class MetadataView(View):
+    """Authorization server metadata (RFC 8414): what works here, and nothing else."""
+
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Return the metadata; any page may read them."""
+        return JsonResponse(describe_server(), headers={"Access-Control-Allow-Origin": "*"})
+
+
+def describe_server() -> Mapping[str, object]:
+    """Return the metadata document (RFC 8414 §2, RFC 9207 §3)."""
+    secret_methods = ["client_secret_basic", "client_secret_post"]
+    return {
+        "issuer": settings.BASE_URL,
+        "authorization_endpoint": _address("authorize"),
+        "token_endpoint": _address("token"),
+        "introspection_endpoint": _address("introspect"),
+        "revocation_endpoint": _address("revoke-token"),
+        "scopes_supported": ClientScopes().get_available_scopes(),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": [*secret_methods, "none"],
+        "introspection_endpoint_auth_methods_supported": secret_methods,
+        "revocation_endpoint_auth_methods_supported": [*secret_methods, "none"],
+        "authorization_response_iss_parameter_supported": True,
+        "service_documentation": settings.BASE_URL + reverse("docs"),
+    }
+
+
+def _address(name: str) -> str:
+    return settings.BASE_URL + reverse(f"oauth2_provider:{name}")
+
+
+def _json_response(body: str, status: int) -> HttpResponse:
+    response = HttpResponse(body, status=status, content_type="application/json", headers=_NO_STORE)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = _CHALLENGE
+    return response
