@@ -11,6 +11,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from project.api import problem_response
+from project.logging import SECRET_KEYS
 
 type GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -31,7 +32,7 @@ class RequestIdMiddleware:
     """Give each request an id, bind it to every log line, answer it as ``X-Request-ID``, and log the request once.
 
     An id that a proxy sends is kept if it has a harmless shape. The path is logged without its query string, which
-    may hold codes and tokens.
+    may hold codes and tokens, and without the parts that a route names as secrets.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -51,11 +52,21 @@ class RequestIdMiddleware:
             _log.info(
                 "request",
                 method=request.method,
-                path=request.path,
+                path=_get_loggable_path(request),
                 status=response.status_code,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
             )
         return response
+
+
+def _get_loggable_path(request: HttpRequest) -> str:
+    """Return the path with each part that its route captures as a secret replaced, such as the token of a link."""
+    path = request.path
+    captured = request.resolver_match.kwargs if request.resolver_match else {}
+    for name, value in captured.items():
+        if name in SECRET_KEYS:
+            path = path.replace(str(value), "[redacted]")
+    return path
 
 
 class SecurityHeadersMiddleware:

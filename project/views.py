@@ -16,6 +16,7 @@ from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from oauth.selectors import get_client_id_by_name
 from project.api import problem_response, wants_problem
 
 #: Name of the seeded public client with which people try the API out at ``/docs``.
@@ -44,8 +45,6 @@ class DocsView(SpectacularSwaggerSplitView):
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         """Answer the page or, with ``?script``, the script that starts Swagger UI."""
         response: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call] # the library has no types here
-        from oauth.selectors import get_client_id_by_name  # noqa: PLC0415 - TODO
-
         if isinstance(response.data, dict) and "oauth2_config" in response.data:
             redirect_url = request.build_absolute_uri(reverse("docs-oauth-redirect"))
             response.data["settings"] = json.dumps({"deepLinking": True, "oauth2RedirectUrl": redirect_url})

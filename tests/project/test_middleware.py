@@ -1,6 +1,69 @@
 """What every request meets."""
 
-from django.test import Client
+from contextlib import closing
+
+import pytest
+from django.test import Client, override_settings
+from django.urls import reverse
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+}
+ADDRESSES = {
+    "page": "/",
+    "static file": "/static/gatehouse.css",
+    "static file that isn't there": "/static/nothing.css",
+    "unknown address": "/nowhere",
+    "redirect": "/admin",
+    "admin": "/admin/login/",
+    "docs": "/docs",
+    "script of the docs": "/docs?script=",
+    "end of the docs' popup": "/docs/oauth2-redirect",
+    "schema": "/api/v1/schema",
+    "api without credentials": "/api/v1/auth/me",
+    "unknown address of the api": "/api/v1/nowhere",
+    "probe": "/healthz",
+    "mail of development": "/dev/mail",
+    "login": "/accounts/login/",
+    "metadata": "/.well-known/oauth-authorization-server",
+}
+
+
+def headers_of(client: Client, address: str) -> dict[str, str]:
+    # Closed, because a static file is sent from an open one.
+    with closing(client.get(address)) as response:
+        return dict(response.headers)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_every_response_carries_the_security_headers(client: Client, address: str) -> None:
+    headers = headers_of(client, address)
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS
+    assert "camera=()" in headers["Permissions-Policy"]
+    assert headers["X-Request-ID"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES.keys())
+def test_no_response_allows_inline_scripts_styles_or_eval(client: Client, address: str) -> None:
+    policy = headers_of(client, address)["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe" not in policy
+
+
+@override_settings(SECURE_SSL_REDIRECT=True)
+@pytest.mark.parametrize(("host", "status"), [("testserver", 301), ("evil.example", 400)])
+def test_what_is_answered_before_any_view_carries_the_headers_too(host: str, status: int) -> None:
+    response = Client(headers={"Host": host}).get("/")
+    assert response.status_code == status
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+    assert "default-src 'none'" in response["Content-Security-Policy"]
 
 
 def test_a_harmless_request_id_of_a_proxy_is_kept(client: Client) -> None:
@@ -17,3 +80,17 @@ def test_a_body_over_the_limit_is_refused_with_413_before_it_is_read(client: Cli
     response = client.post("/api/v1/auth/login", data=b"x" * 1_000_001, content_type="application/json")
     assert response.status_code == 413
     assert response.json()["code"] == "body_too_large"
+
+
+@pytest.mark.parametrize(("length", "status"), [("9" * 5000, 413), ("-1", 400), ("many", 400), ("²", 400)])
+def test_a_length_that_makes_no_sense_is_refused(client: Client, length: str, status: int) -> None:
+    response = client.post("/api/v1/auth/login", CONTENT_LENGTH=length)
+    assert response.status_code == status
+
+
+@pytest.mark.django_db
+def test_a_token_in_an_address_never_reaches_the_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="gatehouse.request")
+    client.get(reverse("accounts:verify-email", args=["the-very-token"]))
+    assert "accounts/verify-email/" in caplog.text
+    assert "the-very-token" not in caplog.text
