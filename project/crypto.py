@@ -6,6 +6,7 @@ about the others (NIST SP 800-108, RFC 5869).
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -37,6 +38,7 @@ def keyed_digests(purpose: str, value: str | bytes) -> tuple[str, ...]:
     return tuple(hmac.new(key, data, hashlib.sha256).hexdigest() for key in derive_keys(purpose))
 
 
+@lru_cache(maxsize=64)
 def _derive(secret: str, purpose: str) -> bytes:
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"gatehouse:{purpose}".encode()).derive(
         secret.encode()

@@ -3,7 +3,7 @@
 import logging
 import logging.config
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, override
 
 import structlog
 
@@ -27,6 +27,21 @@ def redact_secrets(_logger: object, _method: str, event: Event) -> Event:
     return event
 
 
+def drop_request(_logger: object, _method: str, event: Event) -> Event:
+    """Drop the request that Django attaches to its records: shown as text it has the query string in it."""
+    event.pop("request", None)
+    return event
+
+
+class ExceptionsOnly(logging.Filter):
+    """Lets through what carries a traceback: that a request was answered with 5xx is in the request log already."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record has an exception."""
+        return record.exc_info is not None
+
+
 def escape_control_characters(_logger: object, _method: str, event: Event) -> Event:
     """Keep one event on one line and free of terminal commands, whatever a client put into a name."""
     for key, value in event.items():
@@ -43,6 +58,7 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
+        drop_request,
         redact_secrets,
     ]
     renderer: structlog.typing.Processor = (
@@ -68,11 +84,11 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
                     ],
                 }
             },
+            "filters": {"exceptions_only": {"()": ExceptionsOnly}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "house"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
-                # Its lines repeat what the request log says, with the query string in them.
-                "django.request": {"level": "ERROR"},
+                "django.request": {"level": "ERROR", "filters": ["exceptions_only"]},
                 "django.server": {"level": "ERROR"},
                 # Its debug lines carry request bodies.
                 "oauthlib": {"level": "WARNING"},

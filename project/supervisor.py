@@ -18,6 +18,10 @@ from types import FrameType
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
+#: How often the children are looked at, and ``on_started`` asked.
+_TICK_SECONDS = 0.15
+#: A child that ends so often before everything was up once is broken, not unlucky.
+_STARTS_BEFORE_GIVING_UP = 3
 
 
 def _die_with_parent() -> None:
@@ -37,6 +41,8 @@ class Child:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     #: When it was last started, on the monotonic clock, in seconds.
     started_at: float = field(default=0.0, init=False)
+    #: How often it ended by itself.
+    failure_count: int = field(default=0, init=False)
 
     def start(self) -> None:
         """Start the program."""
@@ -107,8 +113,8 @@ class Supervisor:
         try:
             self._start_all()
             is_up = False
-            while not self._stopping.wait(0.1 if is_up else 0.05):
-                self._check_children()
+            while not self._stopping.wait(_TICK_SECONDS):
+                self._check_children(is_up=is_up)
                 if self._restart.is_set():
                     self._restart_all()
                 is_up = is_up or on_started()
@@ -124,17 +130,19 @@ class Supervisor:
         for child in self._children:
             child.start()
 
-    def _check_children(self) -> None:
+    def _check_children(self, *, is_up: bool) -> None:
         for child in self._children:
             if child.is_running() or child.process is None:
                 continue
             code = child.process.returncode
-            if not child.is_restarted:
+            is_hopeless = not is_up and child.failure_count >= _STARTS_BEFORE_GIVING_UP
+            if is_hopeless or not child.is_restarted:
                 message = f"The {child.name} ended by itself (exit code {code}); its last lines above say why."
                 raise ChildDiedError(message)
             if time.monotonic() - child.started_at < 1.0:
                 continue  # at most one start a second, so that a broken program doesn't spin
             self._say(f"The {child.name} ended (exit code {code}); starting it again.")
+            child.failure_count += 1
             child.stop(grace_seconds=0)
             child.start()
 

@@ -1,0 +1,1 @@
+"""Figures, each with the machine that they were made on: ``python -m benchmarks [NAME] [--json]``."""

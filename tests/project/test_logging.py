@@ -1,0 +1,39 @@
+"""Log lines."""
+
+import json
+import logging
+
+import pytest
+import structlog
+
+from project.logging import configure_logging, escape_control_characters, redact_secrets
+
+
+def test_the_value_of_a_secret_key_is_redacted() -> None:
+    event = redact_secrets(None, "info", {"event": "sign-in", "Password": "hunter2", "user": "ada"})
+    assert event == {"event": "sign-in", "Password": "[redacted]", "user": "ada"}
+
+
+def test_a_hostile_name_stays_on_one_line_and_gives_the_terminal_no_command() -> None:
+    event = escape_control_characters(None, "info", {"event": "x", "name": "a\nb\x1b[2J\0"})
+    assert event["name"] == "a\\nb\\x1b[2J\\x00"
+
+
+def test_production_logs_are_json_with_the_bound_request_id(capsys: pytest.CaptureFixture[str]) -> None:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    try:
+        configure_logging(level="INFO", style="json")
+        with structlog.contextvars.bound_contextvars(request_id="abc"):
+            logging.getLogger("some.library").warning("watch out", extra={"token": "t0ps3cret"})
+        line = json.loads(capsys.readouterr().err.splitlines()[-1])
+    finally:
+        configure_logging(level="INFO", style="text")
+        logging.root.handlers[:], logging.root.level = handlers, level
+    assert (line["event"], line["request_id"], line["token"]) == ("watch out", "abc", "[redacted]")
+
+
+def test_a_query_string_never_reaches_the_log_with_an_exception(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging(level="INFO", style="text")
+    record = {"request": "<WSGIRequest: GET '/oauth/authorize?code=s3cret'>", "status_code": 500}
+    logging.getLogger("django.request").error("Internal Server Error", exc_info=ValueError("x"), extra=record)
+    assert "s3cret" not in capsys.readouterr().err

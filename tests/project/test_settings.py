@@ -1,0 +1,113 @@
+"""The environment: read once, every error at once, nothing weak in production."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from pytest_django import Settings
+
+from project.settings.environment import Environment
+from tests.processes import ROOT
+
+GOOD = {
+    "SECRET_KEY": "q7Vd2LmX0pRz9sTb4KfYc8HwJu1NgEa6oQiBvZtMnCxDyWrPlSk3h5jGFU",
+    "BASE_URL": "https://id.example.org",
+    "ALLOWED_HOSTS": "id.example.org",
+    "EMAIL_URL": "smtp://mail.example.org:587?tls=1",
+}
+
+
+def start_in_production(tmp_path: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Ask for the deploy checks under production settings with a changed environment."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment = kept | GOOD | changes | {"VAR_DIR": str(tmp_path), "ENV_FILE": os.devnull}
+    environment["DJANGO_SETTINGS_MODULE"] = "project.settings.production"
+    command = [sys.executable, str(ROOT / "manage.py"), "check", "--deploy", "--fail-level", "WARNING"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.process
+def test_good_production_settings_pass_the_deploy_checks_without_a_message(tmp_path: Path) -> None:
+    finished = start_in_production(tmp_path)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.strip() == "System check identified no issues (0 silenced)."
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "short"),
+        ("SECRET_KEY", "django-insecure-" + GOOD["SECRET_KEY"]),
+        ("SECRET_KEY", "a" * 60),
+        ("SECRET_KEY_FALLBACKS", "old"),
+        ("BASE_URL", "http://id.example.org"),
+        ("BASE_URL", "https://id.example.org/path"),
+        ("ALLOWED_HOSTS", ""),
+        ("ALLOWED_HOSTS", "*"),
+        ("EMAIL_URL", ""),
+        ("DEBUG", "1"),
+        ("SEED_PASSWORD", "a password for seeds"),
+    ],
+)
+def test_a_weak_setting_stops_the_start_in_production(tmp_path: Path, variable: str, value: str) -> None:
+    finished = start_in_production(tmp_path, **{variable: value})
+    assert finished.returncode == 1
+    assert f"  {variable}:" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.process
+def test_every_mistake_of_the_environment_is_shown_at_once(tmp_path: Path) -> None:
+    finished = start_in_production(tmp_path, SECRET_KEY="", PORT="http", DEBUG="perhaps", LOG_LEVEL="LOUD")
+    for variable in ("SECRET_KEY", "PORT", "DEBUG", "LOG_LEVEL"):
+        assert f"  {variable}:" in finished.stderr
+
+
+def test_a_wrong_value_is_named_but_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "hunter2")
+    env = Environment()
+    env.number("PORT", default=8000, help="A port.")
+    with pytest.raises(ImproperlyConfigured, match="PORT") as caught:
+        env.seal()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_can_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("from the file")
+    monkeypatch.setenv("A_SECRET_FILE", str(tmp_path / "secret"))
+    assert Environment().text("A_SECRET", help="A secret.") == "from the file"
+
+
+def test_a_mail_url_becomes_a_mailer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL", "smtp://me:p%40ss@mail.example.org:587?tls=1")
+    options = Environment().mailer("MAIL", help="Mail.")["OPTIONS"]
+    assert (options["host"], options["port"], options["password"], options["use_tls"]) == (
+        "mail.example.org", 587, "p@ss", True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ["http://mail", "smtp://", "smtp://host:many"])
+def test_a_wrong_mail_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("MAIL", url)
+    env = Environment()
+    env.mailer("MAIL", help="Mail.")
+    with pytest.raises(ImproperlyConfigured, match="MAIL"):
+        env.seal()
+
+
+def test_the_example_environment_is_what_the_settings_say() -> None:
+    call_command("env_example", check=True)
+
+
+def test_a_stale_example_environment_is_noticed(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / ".env.example").write_text("# old\n")
+    settings.BASE_DIR = tmp_path
+    with pytest.raises(CommandError, match="env_example"):
+        call_command("env_example", check=True)
