@@ -232,8 +232,9 @@ def read_form(request: HttpRequest) -> dict[str, str]:
     if request.META.get("QUERY_STRING"):
         raise errors.InvalidRequestFatalError("Send the parameters in the body, not in the address.")
     try:
+        request.body.decode()  # where the bytes aren't UTF-8, Django would read them as Latin-1
         return read_parameters(request.POST)
-    except (BadRequest, SuspiciousOperation) as error:
+    except (BadRequest, SuspiciousOperation, UnicodeDecodeError) as error:
         raise errors.InvalidRequestFatalError("The form cannot be read.") from error
 
 

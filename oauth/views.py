@@ -19,6 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import View
 from oauth2_provider.http import OAuth2ResponseRedirect
+from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2.rfc6749 import errors
 
 from oauth.backends import AuthorizationRequest, add_issuer, get_backend, read_parameters
@@ -113,7 +114,7 @@ def _answer_error(request: HttpRequest, error: errors.OAuth2Error) -> HttpRespon
     if isinstance(error, errors.FatalClientError) or not error.redirect_uri:
         context = {"error": error.error, "description": error.description}
         return render(request, "oauth/error.html", context, status=HTTPStatus.BAD_REQUEST)
-    return _redirect(add_issuer(error.in_uri(error.redirect_uri)))
+    return _redirect(add_issuer(add_params_to_uri(error.redirect_uri, error.twotuples)))
 
 
 def _redirect(uri: str) -> HttpResponseBase:

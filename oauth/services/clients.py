@@ -1,7 +1,7 @@
 """Clients: how they come to be."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
@@ -19,7 +19,7 @@ class RegisteredClient:
     """A client, and its secret where it was made just now: it is stored hashed and can't be had again."""
 
     application: Application
-    client_secret: str | None
+    client_secret: str | None = field(repr=False)
 
 
 def register_client(

@@ -1,0 +1,169 @@
+"""The consent page: what it says, and that nothing but what it says can be allowed."""
+
+import re
+from html import unescape
+
+import pytest
+from django.core import signing
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from oauth.models import Application
+from oauth.services import RegisteredClient
+from tests.oauth.flow import Flow, get_answer, get_hidden
+
+
+def _read(flow: Flow, **changes: str | None) -> str:
+    return unescape(flow.open(**changes).content.decode())
+
+
+def test_the_page_names_client_account_and_destination(flow: Flow) -> None:
+    text = _read(flow)
+    assert "Example app" in text
+    assert "app.example" in text
+    assert "person@example.com" in text
+    assert "client.example" in text
+
+
+def test_the_page_names_the_scopes_as_sentences_the_powerful_ones_first(flow: Flow) -> None:
+    items = re.findall(r"<li>(.*?)</li>", _read(flow, scope="profile roles:write"))
+    assert items[0].startswith("Create roles, and change who has which role")
+    assert "powerful" in items[0]
+    assert items[1] == "See your name and your e-mail address"
+
+
+def test_a_loopback_address_is_named_as_this_computer(flow: Flow) -> None:
+    Application.objects.update(redirect_uris="http://127.0.0.1/callback")
+    text = _read(flow, redirect_uri="http://127.0.0.1:49152/callback")
+    assert "this computer" in text
+
+
+def test_both_answers_look_the_same(flow: Flow) -> None:
+    buttons = re.findall(r'<button class="([^"]*)" name="decision" value="(\w+)"', _read(flow))
+    assert {value for _, value in buttons} == {"allow", "deny"}
+    assert len({look for look, _ in buttons}) == 1
+
+
+def test_enter_does_not_allow_by_surprise(flow: Flow) -> None:
+    text = _read(flow)
+    form = text[text.index('action="/oauth/authorize"') :]
+    assert form.index('value="deny"') < form.index('value="allow"')
+    assert "autofocus" not in text
+    assert not re.search(r'<input(?![^>]*type="hidden")', form)
+
+
+def test_the_page_is_not_cached(flow: Flow) -> None:
+    assert flow.open()["Cache-Control"] == "no-store"
+
+
+def test_the_page_may_send_its_form_on_to_the_client_only(flow: Flow) -> None:
+    policy = flow.open()["Content-Security-Policy"]
+    assert "form-action 'self' https://client.example;" in policy + ";"
+    assert "frame-ancestors 'none'" in policy
+
+
+def test_an_address_that_the_policy_cannot_name_is_let_through_by_its_scheme(flow: Flow) -> None:
+    Application.objects.update(redirect_uris="http://[::1]/callback")
+    policy = flow.open(redirect_uri="http://[::1]:5000/callback")["Content-Security-Policy"]
+    assert "form-action 'self' http:;" in policy + ";"
+
+
+def test_markup_in_a_name_or_state_is_shown_as_text(flow: Flow) -> None:
+    Application.objects.update(name="<script>alert(1)</script>")
+    content = flow.open(state='"><script>x</script>').content
+    assert b"<script" not in content
+
+
+def test_an_error_page_shows_nothing_as_markup(flow: Flow) -> None:
+    assert b"<script" not in flow.open(redirect_uri="https://x/<script>").content
+
+
+def test_switching_the_account_signs_out_and_comes_back(flow: Flow) -> None:
+    page = flow.open(state="s" * 3000)
+    response = flow.browser.post("/accounts/logout/", {"next": get_hidden(page, "next")})
+    assert response["Location"] == get_hidden(page, "next")
+    response = flow.browser.get(response["Location"])
+    assert response["Location"].startswith("/accounts/login/?next=/oauth/authorize")
+
+
+def test_a_long_request_survives_sign_in(flow: Flow, person: User) -> None:
+    person.set_password("correct horse battery")
+    person.save()
+    browser = Client()
+    response = browser.get("/oauth/authorize", flow.build_request(state="s" * 5000))
+    page = browser.get(response["Location"])
+    form = {"username": person.email, "password": "correct horse battery", "next": get_hidden(page, "next")}
+    response = browser.post("/accounts/login/", form)
+    flow.browser = browser
+    assert get_answer(flow.decide(browser.get(response["Location"])))["state"] == "s" * 5000
+
+
+def test_the_person_is_asked_each_time(flow: Flow) -> None:
+    flow.get_tokens()
+    for prompt in ("auto", "force"):
+        assert flow.open(approval_prompt=prompt).status_code == 200
+
+
+@pytest.mark.parametrize("field", ["scope", "redirect_uri", "client_id", "state", "code_challenge"])
+def test_nothing_beside_the_signed_request_counts(flow: Flow, web: Flow, field: str) -> None:
+    page = flow.open()
+    changed = {"scope": "roles:write", "redirect_uri": "https://evil.example/", "client_id": web.client_id}
+    form = {"request": get_hidden(page, "request"), "decision": "allow", field: changed.get(field, "changed")}
+    response = flow.browser.post("/oauth/authorize", form)
+    assert response["Location"].startswith("https://client.example/callback?")
+    tokens = flow.exchange(get_answer(response)["code"]).json()
+    assert tokens["scope"] == "profile"
+
+
+def test_default_scopes_are_spelled_out_in_what_is_signed(flow: Flow) -> None:
+    page = flow.open(scope=None)
+    shown = signing.loads(get_hidden(page, "request"), salt="oauth.consent")
+    assert shown["parameters"]["scope"] == "profile"
+
+
+@pytest.mark.parametrize("signed", ["", "x", "x:y:z", "\x00", "é"])
+def test_a_request_that_is_not_signed_by_us_is_refused(flow: Flow, signed: str) -> None:
+    response = flow.browser.post("/oauth/authorize", {"request": signed, "decision": "allow"})
+    assert response.status_code == 400
+
+
+def test_a_request_signed_for_another_purpose_is_refused(flow: Flow) -> None:
+    signed = signing.dumps({"parameters": flow.build_request(), "user": "x"}, salt="other")
+    assert flow.browser.post("/oauth/authorize", {"request": signed, "decision": "allow"}).status_code == 400
+
+
+def test_a_page_shown_to_one_person_cannot_be_answered_by_another(flow: Flow) -> None:
+    page = flow.open()
+    other = User.objects.create(email="other@example.com", email_verified_at=timezone.now())
+    flow.browser.force_login(other)
+    response = flow.decide(page)
+    assert response["Location"].startswith("/oauth/authorize?")
+    assert b"other@example.com" in flow.browser.get(response["Location"]).content
+
+
+def test_a_page_answered_after_sign_out_leads_to_sign_in(flow: Flow) -> None:
+    page = flow.open()
+    flow.browser.logout()
+    response = flow.browser.get(flow.decide(page)["Location"])
+    assert response["Location"].startswith("/accounts/login/")
+
+
+def test_an_answer_that_is_none_asks_again(flow: Flow) -> None:
+    assert flow.decide(flow.open(), "perhaps")["Location"].startswith("/oauth/authorize?")
+
+
+def test_a_scope_that_was_taken_from_the_client_meanwhile_is_refused(flow: Flow) -> None:
+    page = flow.open(scope="profile users:read")
+    Application.objects.update(allowed_scopes=["profile"])
+    assert get_answer(flow.decide(page))["error"] == "invalid_scope"
+
+
+def test_a_client_that_was_switched_off_meanwhile_gets_nothing(flow: Flow) -> None:
+    page = flow.open()
+    Application.objects.update(is_active=False)
+    assert flow.decide(page).status_code == 400
+
+
+def test_a_client_without_homepage_is_shown_without(confidential: RegisteredClient, web: Flow) -> None:
+    assert "is at" not in _read(web)
