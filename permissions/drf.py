@@ -29,7 +29,7 @@ class Requirement(SingleOperandHolder):
         """
         self.names = names
         self.names_by_method = names_by_method
-        self.message = ""
+        self.message = "Nobody has access by this method."
 
     @override
     def __call__(self, *args: object, **kwargs: object) -> Self:

@@ -62,15 +62,6 @@ def get_role_names(*, user: "Holder") -> list[str]:
     return list(Role.objects.filter(group__user=user.pk).values_list("name", flat=True))
 
 
-def list_role_names(*, user_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
-    """Return the sorted role names of each of many users, in one query; for lists of users."""
-    names: dict[UUID, list[str]] = {user_id: [] for user_id in user_ids}
-    rows = Role.objects.filter(group__user__in=names).values_list("group__user", "name")
-    for user_id, name in rows:
-        names[user_id].append(name)
-    return names
-
-
 def has_role(*, user: "Holder", role: str) -> bool:
     """Say whether a user has a role, or one of several (``a|b``). Unknown roles are had by nobody."""
     names = [name for name in split_names(role) if is_role_name(name)]

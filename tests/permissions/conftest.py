@@ -16,7 +16,7 @@ def make_user(db: None) -> MakeUser:
     """Return a function that stores a user who holds the named permissions directly."""
 
     def make(*permissions: str, email: str = "someone@example.com", **fields: bool) -> User:
-        user = get_user_model().objects.create_user(email, **fields)
+        user = get_user_model().objects.create(email=email, **fields)
         for name in permissions:
             app_label, codename = name.split(".", 1)
             user.user_permissions.add(Permission.objects.get(content_type__app_label=app_label, codename=codename))

@@ -69,7 +69,7 @@ def test_an_unknown_permission_is_named_and_no_role_is_made(name: str) -> None:
 
 
 def test_parts_of_two_known_permissions_do_not_make_a_third() -> None:
-    with pytest.raises(PermissionDoesNotExist, match="accounts.view_role"):
+    with pytest.raises(PermissionDoesNotExist, match=r"`accounts\.view_role`"):
         services.create_role(
             name="x", permissions=["accounts.view_user", "permissions.view_role", "accounts.view_role"]
         )
