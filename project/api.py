@@ -1,14 +1,16 @@
 """The edge of the API: problem details for every error, strict JSON, pages of lists, the schema's last touches."""
 
+import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO, Any, override
 
 import structlog
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import connections
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from rest_framework import exceptions
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from rest_framework import exceptions, serializers
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.parsers import JSONParser
@@ -62,17 +64,26 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
         return None
     _roll_back()
     errors = list(_field_errors(converted)) if isinstance(converted, exceptions.ValidationError) else []
-    headers: dict[str, str] = {}
-    if challenge := getattr(converted, "auth_header", None):
-        headers["WWW-Authenticate"] = str(challenge)
-    if (wait := getattr(converted, "wait", None)) is not None:
-        headers["Retry-After"] = str(max(1, int(wait)))
-    if isinstance(converted, exceptions.ValidationError):
+    if errors and converted.status_code == HTTPStatus.BAD_REQUEST:
         code, detail = "invalid", "The request is not valid; see errors for each field."
     else:
         code, detail = _code_and_text(converted.detail)
     body = problem(status=converted.status_code, code=code, detail=detail, errors=errors)
+    headers = _headers(converted, context)
     return Response(body, status=converted.status_code, headers=headers, content_type=PROBLEM_JSON)
+
+
+def _headers(error: exceptions.APIException, context: Mapping[str, Any]) -> dict[str, str]:  # Any: as above
+    """Return what else the answer says: how to authenticate (RFC 9110 §11.6.1), when to come back (§10.2.3)."""
+    headers: dict[str, str] = {}
+    challenge = getattr(error, "auth_header", None)
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
+        challenge = challenge or context["view"].get_authenticate_header(context["request"]) or "Bearer"
+    if challenge:
+        headers["WWW-Authenticate"] = str(challenge)
+    if (wait := getattr(error, "wait", None)) is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(wait)))
+    return headers
 
 
 def _roll_back() -> None:
@@ -84,21 +95,24 @@ def _roll_back() -> None:
 
 def _convert(error: Exception) -> exceptions.APIException | None:
     """Return DRF's form of an expected error, or None for a bug."""
+    converted: exceptions.APIException | None = None
     match error:
         case exceptions.APIException():
-            return error
+            converted = error
         case DomainError():
-            return _convert_domain_error(error)
+            converted = _convert_domain_error(error)
         case Http404():
-            return exceptions.NotFound()
+            converted = exceptions.NotFound()
         case PermissionDenied():
-            return exceptions.PermissionDenied()
+            converted = exceptions.PermissionDenied()
         case RequestDataTooBig():
-            too_large = exceptions.APIException("The request body is too large.", "body_too_large")
-            too_large.status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            return too_large
+            converted = exceptions.APIException("The request body is too large.", "body_too_large")
+            converted.status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        case SuspiciousOperation() | BadRequest() | UnreadablePostError():
+            converted = exceptions.ParseError()
         case _:
-            return None
+            pass
+    return converted
 
 
 def _convert_domain_error(error: DomainError) -> exceptions.APIException:
@@ -123,6 +137,8 @@ def _code_and_text(detail: object) -> tuple[str, str]:
             return _code_and_text(first)
         case {"detail": inner, **_others}:
             return _code_and_text(inner)
+        case dict() if detail:
+            return _code_and_text(next(iter(detail.values())))
         case _:
             return "error", str(detail)
 
@@ -149,7 +165,11 @@ def _walk(path: str, detail: object) -> Iterator[dict[str, str]]:
 
 
 class StrictJSONParser(JSONParser):
-    """JSON whose every failure is a 400: bad encoding, nesting too deep, NaN, a number too long to convert."""
+    """JSON in UTF-8 (RFC 8259 §8.1) whose every failure is a 400.
+
+    What couldn't be written back as JSON is refused as well: NaN, numbers beyond a float, halves of surrogate pairs,
+    nesting too deep. Neither databases nor renderers would take it later.
+    """
 
     def parse(
         self,
@@ -163,11 +183,26 @@ class StrictJSONParser(JSONParser):
             ParseError: The body isn't JSON that can be read.
         """
         try:
-            return super().parse(stream, media_type, parser_context)
+            data = super().parse(stream, media_type, {**(parser_context or {}), "encoding": "utf-8"})
+            json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
         except RecursionError as error:
             raise exceptions.ParseError("JSON parse error - nested too deeply.") from error
-        except (LookupError, UnicodeError) as error:
-            raise exceptions.ParseError("JSON parse error - the encoding cannot be read.") from error
+        except UnicodeEncodeError as error:
+            raise exceptions.ParseError("JSON parse error - half of a surrogate pair.") from error
+        except ValueError as error:
+            raise exceptions.ParseError("JSON parse error - a number is out of range.") from error
+        return data
+
+
+class StringField(serializers.CharField):
+    """A string. DRF's own field takes numbers for strings too, against the schema that it publishes."""
+
+    @override
+    def to_internal_value(self, data: object) -> str:
+        """Refuse what isn't a JSON string."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class ProblemContentNegotiation(DefaultContentNegotiation):
