@@ -73,18 +73,17 @@ class Browser:
         """Open an address of the site, or a full one."""
         return self._follow(self._request("GET", urljoin(self._base_url, address)))
 
-    def submit(self, marker: str, *, button: str = "", **values: str) -> requests.Response:
-        """Fill in and send the form of the open page that has a field or a button of the marker's name.
+    def submit(self, marker: str, **values: str) -> requests.Response:
+        """Fill in and send the form of the open page that has this button, or a field of this name.
 
         Raises:
             LookupError: The page has no such form or button.
         """
         form = self._find(marker)
         data = form.fields | values
-        if button:
-            name, value = form.buttons[button]
-            if name:
-                data[name] = value
+        name, value = form.buttons.get(marker, ("", ""))
+        if name:
+            data[name] = value
         address = urljoin(self.page.url, form.action or self.page.url)
         return self._follow(self._request("POST", address, data))
 

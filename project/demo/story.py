@@ -17,6 +17,7 @@ from project.seed import ClientCredentials, Credentials
 
 _TIMEOUT_SECONDS = 15
 _MAIL_DEADLINE_SECONDS = 30
+_FAILED_JOBS = "/admin/jobs/failedjob/"
 _CALLBACK = "http://127.0.0.1:53682/callback"
 
 type Json = dict[str, Any]  # Any: whatever the server answered; each step checks what it uses
@@ -144,7 +145,7 @@ class Story:
         self._expect(200, browser.submit("password", username=self._email, password=self._password))
         self._check(client.name in browser.page.text, "the consent page doesn't name the client")
         self._title("allow")
-        answer = browser.submit("Allow", button="Allow")
+        answer = browser.submit("Allow")
         self._expect(302, answer)
         answered = parse_qs(urlsplit(answer.headers["Location"]).query)
         self._check(answered.get("state") == [state], "the state came back changed")
@@ -168,19 +169,21 @@ class Story:
     def _failed_job_is_retried(self) -> None:
         email = f"refused-{secrets.token_hex(4)}@example.com"
         mail_page = Browser(self.base_url)
+        admin = self._admin_browser()
+        known = self._failed_jobs(admin)
         self._title(f"let the mail server refuse {email}")
         mail_page.open("/dev/mail")
-        self._expect(200, mail_page.submit("Refuse", button="Refuse", email=email))
+        self._expect(200, mail_page.submit("Refuse mail for it", address=email))
         body = {"email": email, "password": self._password}
         self._expect(202, self._call("POST", "/api/v1/auth/register", json=body))
         self._title("the job fails for good and stands in failed jobs")
-        admin = self._admin_browser()
-        job_id = self._wait(lambda: self._failed_job_id(admin), "no failed job appeared")
+        failed = self._wait(lambda: self._failed_jobs(admin) - known, "no failed job appeared")
         self._title("the mail server takes it again; retry the job")
         mail_page.open("/dev/mail")
-        self._expect(200, mail_page.submit("Accept", button="Accept", email=email))
-        admin.open("/admin/jobs/failedjob/")
-        self._expect(200, admin.submit("action", action="retry_failed_jobs", _selected_action=job_id))
+        self._expect(200, mail_page.submit(f"Accept mail for {email}"))
+        admin.open(_FAILED_JOBS)
+        answer = admin.submit("select_across", action="retry_failed_jobs", _selected_action=failed.pop())
+        self._expect(200, answer)
         self._title("the mail arrives")
         self._wait_for_mail(email)
 
@@ -191,11 +194,11 @@ class Story:
         self._expect(200, browser.submit("password", username=login.email, password=login.password))
         return browser
 
-    def _failed_job_id(self, admin: Browser) -> str:
-        """Return the key of the newest failed job, as the admin's list shows it; empty while there is none."""
-        page = admin.open("/admin/jobs/failedjob/").text
-        found = re.search(r'name="_selected_action" value="(\d+)"', page)
-        return found.group(1) if found else ""
+    def _failed_jobs(self, admin: Browser) -> set[str]:
+        """Return the keys of the failed jobs that the admin's list shows."""
+        page = admin.open(_FAILED_JOBS)
+        self._check(page.ok, "the admin doesn't show the failed jobs")
+        return set(re.findall(r'name="_selected_action" value="([^"]+)"', page.text))
 
     def _log_in_as(self, email: str, password: str) -> Json:
         return self._expect(200, self._call("POST", "/api/v1/auth/login", json={"email": email, "password": password}))

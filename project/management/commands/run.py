@@ -123,7 +123,7 @@ class Command(BaseCommand):
 def _web_server() -> Child:
     command = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", settings.HOST, "--port", str(settings.PORT),
-        "--workers", "1", "--blocking-threads", "8", "--no-ws", "--log-level", "warning",
+        "--workers", "1", "--blocking-threads", str(2 * (os.cpu_count() or 1)), "--no-ws", "--log-level", "warning",
         "project.wsgi:application",
     ]  # fmt: skip
     return Child("web server", command, is_restarted=False)
