@@ -23,15 +23,13 @@ from permissions.drf import HasPermission
 
 
 class AuthView(APIView):
-    """A view whose answers are about credentials: never cached, and a 401 always says how to authenticate."""
+    """A view whose answers are about credentials: no cache keeps them."""
 
     @override
     def finalize_response(self, request: Request, response: Response, *args: object, **kwargs: object) -> Response:
-        """Add the headers."""
+        """Add the header."""
         finalized = super().finalize_response(request, response, *args, **kwargs)
         finalized["Cache-Control"] = "no-store"
-        if finalized.status_code == HTTPStatus.UNAUTHORIZED:
-            finalized.headers.setdefault("WWW-Authenticate", 'Bearer realm="gatehouse"')
         return finalized
 
 

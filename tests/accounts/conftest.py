@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,15 @@ from accounts import tokens
 from accounts.models import User
 from accounts.services import TokenPair, sign_in
 from jobs.worker.loop import Worker, WorkerOptions
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse
+    from rest_framework.response import _MonkeyPatchedResponse
+
+    PageResponse = _MonkeyPatchedWSGIResponse
+    ApiResponse = _MonkeyPatchedResponse
+else:  # what a test client answers has a name in the stubs only
+    PageResponse = ApiResponse = object
 
 PASSWORD = "correct horse battery"
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)

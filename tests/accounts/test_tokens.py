@@ -35,7 +35,12 @@ def decode(part: str) -> dict[str, Any]:  # Any: JSON
 
 
 def issue(**options: Any) -> str:  # Any: whatever the test changes
-    values = {"subject": SUBJECT, "client_id": "gatehouse", "now": NOW, "lifetime": timedelta(minutes=10)}
+    values: dict[str, Any] = {  # Any: as above
+        "subject": SUBJECT,
+        "client_id": "gatehouse",
+        "now": NOW,
+        "lifetime": timedelta(minutes=10),
+    }
     return tokens.issue_access_token(**(values | options))
 
 

@@ -1,0 +1,249 @@
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+from rest_framework.test import APIClient
+
+from accounts import services
+from accounts.models import RefreshToken, Session, User
+from accounts.services import TokenPair
+from permissions.services import create_role
+from tests.accounts.conftest import PASSWORD, ApiResponse, Issue, get_mailed_link
+from tests.accounts.racing import race
+
+type QueryCount = Callable[[int], AbstractContextManager[object]]
+type RunJobs = Callable[[], int]
+
+pytestmark = pytest.mark.django_db
+
+AUTH = "/api/v1/auth"
+
+
+def log_in(client: APIClient, email: str, password: str = PASSWORD) -> ApiResponse:
+    return client.post(f"{AUTH}/login", {"email": email, "password": password})
+
+
+def may_view_users(user: User) -> None:
+    user.user_permissions.add(Permission.objects.get(content_type__app_label="accounts", codename="view_user"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_way_from_registration_to_logout(api_client: APIClient, run_jobs: RunJobs) -> None:
+    registered = api_client.post(f"{AUTH}/register", {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"})
+    assert (registered.status_code, log_in(api_client, "ada@example.com").status_code) == (202, 403)
+    run_jobs()
+    token = get_mailed_link("ada@example.com").rstrip("/").rpartition("/")[2]
+    assert api_client.post(f"{AUTH}/verify-email", {"token": token}).status_code == 200
+    tokens = log_in(api_client, "ada@example.com").json()
+    renewed = api_client.post(f"{AUTH}/refresh", {"refresh_token": tokens["refresh_token"]}).json()
+    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {renewed['access_token']}")
+    assert api_client.get(f"{AUTH}/me").json()["email"] == "ada@example.com"
+    assert api_client.post(f"{AUTH}/logout").status_code == 204
+    assert api_client.get(f"{AUTH}/me").status_code == 401
+
+
+def test_signing_in_answers_a_pair_that_no_cache_keeps(api_client: APIClient, user: User) -> None:
+    response = log_in(api_client, user.email)
+    body = response.json()
+    assert set(body) == {"access_token", "refresh_token", "token_type", "expires_in"}
+    assert (body["token_type"], body["expires_in"], response["Cache-Control"]) == ("Bearer", 600, "no-store")
+
+
+def test_signing_in_notes_the_device(api_client: APIClient, user: User) -> None:
+    body = {"email": user.email, "password": PASSWORD}
+    api_client.post(f"{AUTH}/login", body, headers={"User-Agent": "Pocket Browser"}, REMOTE_ADDR="203.0.113.9")
+    session = Session.objects.get()
+    assert (session.ip_address, session.user_agent) == ("203.0.113.9", "Pocket Browser")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_known_address_is_answered_as_an_unknown_one(api_client: APIClient, user: User) -> None:
+    answers = [
+        api_client.post(f"{AUTH}/register", {"email": email, "password": PASSWORD})
+        for email in (user.email, "unknown@example.com")
+    ]
+    known, unknown = ((answer.status_code, answer.json(), len(answer.content)) for answer in answers)
+    assert known == unknown
+
+
+def test_registering_takes_no_rights_from_the_body(api_client: APIClient) -> None:
+    extra = {"is_staff": True, "is_superuser": True, "email_verified_at": "2020-01-01", "id": "1", "roles": ["admin"]}
+    api_client.post(f"{AUTH}/register", {"email": "ada@example.com", "password": PASSWORD, **extra})
+    user = User.objects.get()
+    assert (user.is_staff, user.is_superuser, user.email_verified_at) == (False, False, None)
+    assert isinstance(user.pk, UUID)
+
+
+def test_wrong_unknown_and_inactive_are_answered_alike(api_client: APIClient, user: User) -> None:
+    User.objects.create_user("off@example.com", PASSWORD, is_active=False, email_verified_at=timezone.now())
+    answers = [
+        log_in(api_client, user.email, "wrong password"),
+        log_in(api_client, "nobody@example.com"),
+        log_in(api_client, "off@example.com"),
+    ]
+    bodies = [{k: v for k, v in answer.json().items() if k != "request_id"} for answer in answers]
+    assert {answer.status_code for answer in answers} == {401}
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert bodies[0]["code"] == "invalid_credentials"
+
+
+def test_a_401_always_says_how_to_authenticate(api_client: APIClient) -> None:
+    response = log_in(api_client, "nobody@example.com")
+    assert (response["WWW-Authenticate"], response["Cache-Control"]) == ("Bearer", "no-store")
+
+
+def test_an_unverified_address_is_answered_403(api_client: APIClient, unverified: User) -> None:
+    response = log_in(api_client, unverified.email)
+    assert (response.status_code, response.json()["code"]) == (403, "email_not_verified")
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def test_a_weak_password_is_blamed_on_its_field(api_client: APIClient) -> None:
+    response = api_client.post(f"{AUTH}/register", {"email": "ada@example.com", "password": "short"})
+    errors = response.json()["errors"]
+    assert (response.status_code, {error["field"] for error in errors}) == (400, {"password"})
+    assert {error["code"] for error in errors} == {"password_refused"}
+
+
+def test_a_used_link_is_blamed_on_its_field(api_client: APIClient, unverified: User) -> None:
+    token = services.make_email_token(user=unverified, now=timezone.now())
+    answers = [api_client.post(f"{AUTH}/verify-email", {"token": token}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert answers[1].json()["errors"][0]["field"] == "token"
+
+
+def test_an_access_token_is_no_refresh_token_and_the_reverse(api_client: APIClient, pair: TokenPair) -> None:
+    response = api_client.post(f"{AUTH}/refresh", {"refresh_token": pair.access_token[:500]})
+    assert (response.status_code, response.json()["code"]) == (401, "invalid_refresh_token")
+    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {pair.refresh_token}")
+    assert api_client.get(f"{AUTH}/me").status_code == 401
+
+
+def test_a_second_use_of_a_refresh_token_kills_the_access_token_too(signed_in: APIClient, pair: TokenPair) -> None:
+    body = {"refresh_token": pair.refresh_token}
+    assert [signed_in.post(f"{AUTH}/refresh", body).status_code for _ in range(2)] == [200, 401]
+    assert signed_in.get(f"{AUTH}/me").status_code == 401
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_simultaneous_refreshes_one_is_answered_with_a_pair(pair: TokenPair) -> None:
+    body = {"refresh_token": pair.refresh_token}
+    statuses = race(lambda: APIClient().post(f"{AUTH}/refresh", body).status_code)
+    assert sorted(statuses) == [200] + [401] * 15
+    assert RefreshToken.objects.count() == 2
+
+
+def test_signing_out_kills_session_refresh_token_and_every_access_token(signed_in: APIClient, pair: TokenPair) -> None:
+    renewed = signed_in.post(f"{AUTH}/refresh", {"refresh_token": pair.refresh_token}).json()
+    assert signed_in.post(f"{AUTH}/logout").status_code == 204
+    for access_token in (pair.access_token, renewed["access_token"]):
+        signed_in.credentials(HTTP_AUTHORIZATION=f"Bearer {access_token}")
+        assert signed_in.get(f"{AUTH}/me").status_code == 401
+    signed_in.credentials()
+    response = signed_in.post(f"{AUTH}/refresh", {"refresh_token": renewed["refresh_token"]})
+    assert response.status_code == 401
+
+
+def test_signing_out_leaves_the_other_device_signed_in(signed_in: APIClient, user: User) -> None:
+    other = services.sign_in(email=user.email, password=PASSWORD, now=timezone.now())
+    signed_in.post(f"{AUTH}/logout")
+    signed_in.credentials(HTTP_AUTHORIZATION=f"Bearer {other.access_token}")
+    assert signed_in.get(f"{AUTH}/me").status_code == 200
+
+
+def test_nobody_signs_out_without_a_token(api_client: APIClient) -> None:
+    assert api_client.post(f"{AUTH}/logout").status_code == 401
+
+
+def test_an_oauth_client_cannot_sign_its_user_out(api_client: APIClient, user: User, issue: Issue) -> None:
+    raw = issue(user.pk, client_id="app", scope=["profile"])
+    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {raw}")
+    assert api_client.post(f"{AUTH}/logout").status_code == 403
+
+
+def test_me_tells_roles_and_permissions(signed_in: APIClient, user: User) -> None:
+    create_role(name="reader", permissions=["accounts.view_user"])
+    user.assign_role("reader")
+    body = signed_in.get(f"{AUTH}/me").json()
+    assert (body["id"], body["email"], body["name"]) == (str(user.pk), user.email, "Ada")
+    assert (body["roles"], body["permissions"]) == (["reader"], ["accounts.view_user"])
+    assert body["email_verified_at"] is not None
+    assert "password" not in body
+
+
+def test_me_costs_four_queries(signed_in: APIClient, django_assert_num_queries: QueryCount) -> None:
+    with django_assert_num_queries(4):  # the token's user, the roles, and the permissions directly and by role
+        signed_in.get(f"{AUTH}/me")
+
+
+def test_me_opens_to_oauth_with_the_scope_profile_alone(api_client: APIClient, user: User, issue: Issue) -> None:
+    statuses = []
+    for scope in (["profile"], ["users:read"], []):
+        raw = issue(user.pk, client_id="app", scope=scope)
+        api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {raw}")
+        statuses.append(api_client.get(f"{AUTH}/me").status_code)
+    assert statuses == [200, 403, 403]
+
+
+def test_me_is_for_users_and_not_for_clients(api_client: APIClient, issue: Issue) -> None:
+    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue('app', client_id='app', scope=['profile'])}")
+    assert api_client.get(f"{AUTH}/me").status_code == 403
+
+
+def test_the_list_of_users_needs_the_permission(signed_in: APIClient, user: User) -> None:
+    assert signed_in.get("/api/v1/users").status_code == 403
+    may_view_users(user)
+    assert signed_in.get("/api/v1/users").status_code == 200
+    signed_in.credentials()
+    assert signed_in.get("/api/v1/users").status_code == 401
+
+
+def test_the_list_of_users_needs_the_scope_as_well(api_client: APIClient, user: User, issue: Issue) -> None:
+    may_view_users(user)
+    statuses = []
+    for scope in (["users:read"], ["profile"]):
+        raw = issue(user.pk, client_id="app", scope=scope)
+        api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {raw}")
+        statuses.append(api_client.get("/api/v1/users").status_code)
+    assert statuses == [200, 403]
+
+
+def test_a_client_of_its_own_gets_no_list_of_users(api_client: APIClient, issue: Issue) -> None:
+    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue('app', client_id='app', scope=['users:read'])}")
+    assert api_client.get("/api/v1/users").status_code == 403
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_the_list_of_users_costs_the_same_for_any_number(
+    signed_in: APIClient, user: User, count: int, django_assert_num_queries: QueryCount
+) -> None:
+    may_view_users(user)
+    create_role(name="reader")
+    for number in range(count):
+        User.objects.create_user(f"user{number}@example.com").assign_role("reader")
+    with django_assert_num_queries(6):  # the token's user, two of permissions, the count, the page, the roles
+        body = signed_in.get("/api/v1/users").json()
+    assert (body["count"], body["results"][-1]["roles"]) == (count + 1, ["reader"])
+
+
+@pytest.mark.parametrize("query", ["page=0", "page=x", "page=%00", "page=9999999999999999999999", "page=-1"])
+def test_a_page_that_does_not_exist_is_answered_404(signed_in: APIClient, user: User, query: str) -> None:
+    may_view_users(user)
+    response = signed_in.get(f"/api/v1/users?{query}")
+    assert (response.status_code, response["Content-Type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["register", "login", "refresh", "verify-email"])
+def test_too_many_attempts_from_one_address_are_answered_429(
+    api_client: APIClient, path: str, settings: Settings
+) -> None:
+    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": {"auth": "3/hour"}}
+    answers = [api_client.post(f"{AUTH}/{path}", {}) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 429]
+    assert answers[3]["Content-Type"] == "application/problem+json"
+    assert 0 < int(answers[3]["Retry-After"]) <= timedelta(hours=1).total_seconds()
