@@ -293,7 +293,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["project.api.StrictJSONParser"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "project.api.ProblemContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "permissions.drf.RequirementSchema",
     "DEFAULT_PAGINATION_CLASS": "project.api.Pagination",
     "DEFAULT_THROTTLE_RATES": {"auth": "30/min"},
     "EXCEPTION_HANDLER": "project.api.handle_exception",
