@@ -12,6 +12,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.decorators import method_decorator
 from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -41,6 +42,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
     template_name = "docs/swagger.html"
 
+    @extend_schema(exclude=True)
     @override
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         """Answer the page or, with ``?script``, the script that starts Swagger UI."""

@@ -47,6 +47,11 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, "executable_path": found, "args": arguments}
 
 
+@pytest.fixture(scope="session")
+def base_url() -> None:
+    """Stand in for Playwright's own fixture of this name, which pytest warns about; tests name whole addresses."""
+
+
 @pytest.fixture
 def house(live_server: LiveServer, settings: Any) -> str:  # Any: pytest-django's settings take any name
     """The address of a running house that knows its own address."""

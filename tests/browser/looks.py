@@ -19,10 +19,12 @@ class Console:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def _note(self, message: ConsoleMessage) -> None:
+        # The rest is advice, which a browser shows on request only.
+        is_complaint = message.type in {"error", "warning"}
         is_status_of_page = message.text.startswith("Failed to load resource") and (
             message.page is not None and message.location["url"] == message.page.url
         )
-        if not is_status_of_page:
+        if is_complaint and not is_status_of_page:
             self.complaints.append(f"{message.type}: {message.text}")
 
 
