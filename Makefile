@@ -23,13 +23,13 @@ demo: ## Walk the main job over real HTTP, against BASE_URL or a server of its o
 test: ## Run the whole suite: embedded stores, real servers, browser
 	@sh scripts/setup dev
 	$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
-	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser" $(ARGS)
+	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
 test-fast: ## Run the part of the suite that needs neither browser nor servers nor processes
 	@sh scripts/setup dev
 	$(python) -m pytest -n 2 -m "not browser and not process" $(ARGS)
 test-servers: ## Run the suite against real PostgreSQL and Valkey
 	@sh scripts/setup dev
-	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser" $(ARGS)
+	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
 test-browser: ## Run the browser tests
 	@sh scripts/setup dev
 	$(python) -m pytest -m browser $(ARGS)

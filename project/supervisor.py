@@ -6,6 +6,7 @@ the children in order. Where the parent is killed outright, Linux tells the chil
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -27,6 +28,13 @@ _STARTS_BEFORE_GIVING_UP = 3
 def _die_with_parent() -> None:
     """Ask the kernel for SIGTERM when the parent dies; runs in the child, before it becomes the program."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _is_terminal_gone() -> bool:
+    """Say whether the terminal was closed: `make`, where it leads the session, takes SIGHUP and doesn't pass it on."""
+    poller = select.poll()
+    poller.register(sys.stdin, 0)
+    return bool(poller.poll(0))
 
 
 @dataclass(slots=True)
@@ -113,7 +121,10 @@ class Supervisor:
         try:
             self._start_all()
             is_up = False
+            is_attached = sys.stdin is not None and sys.stdin.isatty()
             while not self._stopping.wait(_TICK_SECONDS):
+                if is_attached and _is_terminal_gone():
+                    return
                 self._check_children(is_up=is_up)
                 if self._restart.is_set():
                     self._restart_all()

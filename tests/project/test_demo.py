@@ -9,7 +9,7 @@ import pytest
 from tests.processes import ROOT
 from tests.project.test_run import environment, free_port, running_house
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180), pytest.mark.xdist_group("house")]
+pytestmark = [pytest.mark.house, pytest.mark.process, pytest.mark.timeout(180), pytest.mark.xdist_group("house")]
 
 
 def walk(folder: Path, *arguments: str, port: int | None = None) -> subprocess.CompletedProcess[str]:

@@ -20,7 +20,7 @@ import pytest
 from tests.processes import ROOT
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180), pytest.mark.xdist_group("house")]
+pytestmark = [pytest.mark.house, pytest.mark.process, pytest.mark.timeout(180), pytest.mark.xdist_group("house")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +90,9 @@ def run_once(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def running_house(folder: Path) -> Iterator[House]:
+def running_house(folder: Path, port: int | None = None) -> Iterator[House]:
     """Start the house and wait until it says that it is there; end it with the block."""
-    port = free_port()
+    port = port or free_port()
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "manage.py"), "run"],
@@ -165,9 +165,10 @@ def test_a_folder_that_cannot_be_written_is_named() -> None:
 
 
 def test_a_second_start_keeps_the_data_and_the_passwords(tmp_path: Path) -> None:
-    with running_house(tmp_path):
+    port = free_port()
+    with running_house(tmp_path, port):
         first = (tmp_path / "credentials.json").read_text()
-    with running_house(tmp_path) as again:
+    with running_house(tmp_path, port) as again:
         assert (tmp_path / "credentials.json").read_text() == first
         assert json.loads(first)["users"][0]["password"] in again.output
 
