@@ -32,7 +32,7 @@ _CLASSES: tuple[tuple[str, str], ...] = (
 )
 
 
-@register()
+@register("oauth")
 def check_guards(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """E001: a setting of the toolkit switches a protection off."""
     toolkit = settings.OAUTH2_PROVIDER
@@ -43,7 +43,7 @@ def check_guards(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> l
     ]
 
 
-@register()
+@register("oauth")
 def check_issuer(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """E002: the issuer would follow the Host header, or differ from the one in access tokens."""
     if settings.BASE_URL and settings.OAUTH2_PROVIDER.get("OIDC_ISS_ENDPOINT") == settings.BASE_URL:
@@ -51,7 +51,7 @@ def check_issuer(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> l
     return [Error("OAUTH2_PROVIDER['OIDC_ISS_ENDPOINT'] must be BASE_URL.", id="oauth.E002")]
 
 
-@register()
+@register("oauth")
 def check_lifetimes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """E003: codes, access tokens or refresh tokens would live too long or for ever."""
     toolkit: dict[str, Any] = settings.OAUTH2_PROVIDER  # Any: each setting has its own type
@@ -67,7 +67,7 @@ def check_lifetimes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -
     ]
 
 
-@register()
+@register("oauth")
 def check_scopes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """E004: a list names a scope that doesn't exist; among the default scopes that could mean all of them."""
     known = set(settings.OAUTH["SCOPES"])
@@ -78,7 +78,7 @@ def check_scopes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> l
     ]
 
 
-@register()
+@register("oauth")
 def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """E005: the toolkit would work by other rules than ours."""
     toolkit: dict[str, Any] = settings.OAUTH2_PROVIDER  # Any: each setting has its own type
@@ -89,7 +89,7 @@ def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> 
     ]
 
 
-@register()
+@register("oauth")
 def check_secret_hasher(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """E006: client secrets couldn't be checked, or passwords would be stored by the fast hash meant for them."""
     hashers = list(settings.PASSWORD_HASHERS)

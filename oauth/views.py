@@ -114,7 +114,8 @@ def _answer_error(request: HttpRequest, error: errors.OAuth2Error) -> HttpRespon
     if isinstance(error, errors.FatalClientError) or not error.redirect_uri:
         context = {"error": error.error, "description": error.description}
         return render(request, "oauth/error.html", context, status=HTTPStatus.BAD_REQUEST)
-    return _redirect(add_issuer(add_params_to_uri(error.redirect_uri, error.twotuples)))
+    told = [(name, str(value)) for name, value in error.twotuples]
+    return _redirect(add_issuer(add_params_to_uri(error.redirect_uri, told)))
 
 
 def _redirect(uri: str) -> HttpResponseBase:

@@ -122,7 +122,6 @@ def seed_clients(*, base_url: str) -> list[RegisteredClient]:
         grant_type=Application.GRANT_AUTHORIZATION_CODE,
         redirect_uris=[*(f"{origin}/docs/oauth2-redirect" for origin in _spellings(base_url)), _ANY_LOOPBACK_PORT],
         allowed_scopes=list(get_settings().scopes),
-        homepage_url=f"{base_url}/docs",
     )
     service = ensure_client(
         name="Gatehouse demo service",

@@ -2,13 +2,21 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from django.http import HttpResponse
 from django.test import Client
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse
+
+    type Answer = _MonkeyPatchedWSGIResponse  # what the stubs call a test response
+else:
+    Answer = HttpResponse
 
 VERIFIER = "dBjftJeZ4CVP-mBWqVqyN_4gzq8xjwqrVUSUfXNPxyz"
 CHALLENGE = "MNrOw0OVHeWwlbu6pB3kdKzCUAG7SmLMb7dTdpZDjdA"  # S256 of the verifier
@@ -23,13 +31,13 @@ def basic(client_id: str, secret: str, *, scheme: str = "Basic") -> str:
     return f"{scheme} {base64.b64encode(f'{client_id}:{secret}'.encode()).decode()}"
 
 
-def get_answer(response: HttpResponse) -> dict[str, str]:
+def get_answer(response: Answer) -> dict[str, str]:
     """Return what a redirect carries to the client."""
     assert response.status_code == 302, response.content
     return {name: values[0] for name, values in parse_qs(urlsplit(response["Location"]).query).items()}
 
 
-def get_hidden(response: HttpResponse, name: str) -> str:
+def get_hidden(response: Answer, name: str) -> str:
     """Return the value of a hidden field of a page."""
     found = re.search(rf'name="{name}" value="([^"]*)"', response.content.decode())
     assert found is not None, f"no field {name}"
@@ -58,13 +66,13 @@ class Flow:
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
         }
-        return {name: value for name, value in (parameters | changes).items() if value is not None}
+        return {name: value for name, value in {**parameters, **changes}.items() if value is not None}
 
-    def open(self, **changes: str | None) -> HttpResponse:
+    def open(self, **changes: str | None) -> Answer:
         """Open the authorization endpoint in the browser."""
         return self.browser.get("/oauth/authorize", self.build_request(**changes))
 
-    def decide(self, page: HttpResponse, decision: str = "allow") -> HttpResponse:
+    def decide(self, page: Answer, decision: str = "allow") -> Answer:
         """Press a button of the consent page."""
         return self.browser.post("/oauth/authorize", {"request": get_hidden(page, "request"), "decision": decision})
 
@@ -72,17 +80,21 @@ class Flow:
         """Return a code that the person allowed."""
         return get_answer(self.decide(self.open(**changes)))["code"]
 
-    def post(self, path: str, *, authenticate: bool = True, **form: str | None) -> HttpResponse:
-        """Post a form as the client does."""
-        headers = {}
-        if authenticate and self.secret is not None:
-            headers["Authorization"] = basic(self.client_id, self.secret)
-        elif authenticate:
-            form = {"client_id": self.client_id} | form
+    def post(self, path: str, **form: str | None) -> Answer:
+        """Post a form as the client does: a confidential one authenticates, a public one names itself."""
+        if self.secret is None:
+            return self._send(path, {"client_id": self.client_id, **form})
+        return self._send(path, form, Authorization=basic(self.client_id, self.secret))
+
+    def post_anonymously(self, path: str, **form: str | None) -> Answer:
+        """Post a form as anybody could."""
+        return self._send(path, form)
+
+    def _send(self, path: str, form: Mapping[str, str | None], **headers: str) -> Answer:
         body = urlencode({name: value for name, value in form.items() if value is not None})
         return self.program.post(path, body, content_type=FORM, headers=headers)
 
-    def exchange(self, code: str, **changes: str | None) -> HttpResponse:
+    def exchange(self, code: str, **changes: str | None) -> Answer:
         """Bring a code to the token endpoint."""
         form: dict[str, str | None] = {
             "grant_type": "authorization_code",
@@ -90,7 +102,7 @@ class Flow:
             "redirect_uri": self.redirect_uri,
             "code_verifier": VERIFIER,
         }
-        return self.post("/oauth/token", **(form | changes))
+        return self.post("/oauth/token", **{**form, **changes})
 
     def get_tokens(self, **changes: str | None) -> Json:
         """Return the answer to a whole authorization."""
@@ -98,7 +110,7 @@ class Flow:
         assert response.status_code == 200, response.content
         return dict(response.json())
 
-    def refresh(self, refresh_token: str, **changes: str | None) -> HttpResponse:
+    def refresh(self, refresh_token: str, **changes: str | None) -> Answer:
         """Bring a refresh token to the token endpoint."""
         return self.post("/oauth/token", grant_type="refresh_token", refresh_token=refresh_token, **changes)
 

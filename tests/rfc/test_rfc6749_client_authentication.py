@@ -174,9 +174,8 @@ def test_a_public_client_that_sends_a_secret_is_refused(flow: Flow) -> None:
 
 @pytest.mark.compliance("RFC 6749", "3.2.1", "a confidential client must authenticate at the code exchange")
 def test_a_confidential_client_cannot_pass_for_a_public_one(web: Flow) -> None:
-    response = web.post(
+    response = web.post_anonymously(
         "/oauth/token",
-        authenticate=False,
         grant_type="authorization_code",
         client_id=web.client_id,
         code=web.get_code(),

@@ -64,7 +64,7 @@ def test_another_client_cannot_refresh(flow: Flow, web: Flow) -> None:
 def test_a_confidential_client_cannot_refresh_without_its_secret(web: Flow) -> None:
     tokens = web.get_tokens()
     form = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": web.client_id}
-    assert web.post("/oauth/token", authenticate=False, **form).json()["error"] == "invalid_client"
+    assert web.post_anonymously("/oauth/token", **form).json()["error"] == "invalid_client"
 
 
 @pytest.mark.compliance("RFC 6749", "5.2", "what is no refresh token is invalid_grant; none at all is a bad request")

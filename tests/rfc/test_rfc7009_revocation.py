@@ -55,7 +55,7 @@ def test_another_client_changes_nothing(flow: Flow, web: Flow, kind: str) -> Non
 def test_a_client_that_does_not_authenticate_is_refused(web: Flow) -> None:
     tokens = web.get_tokens()
     for form in ({}, {"client_id": web.client_id}, {"client_id": "nobody"}):
-        response = web.post("/oauth/revoke", authenticate=False, token=tokens["access_token"], **form)
+        response = web.post_anonymously("/oauth/revoke", token=tokens["access_token"], **form)
         assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
         assert response["WWW-Authenticate"].startswith("Basic ")
     assert web.call_api(tokens["access_token"]) == 200

@@ -75,7 +75,7 @@ def test_the_tokens_of_an_inactive_person_are_inactive(web: Flow) -> None:
 def test_only_a_confidential_client_that_authenticates_may_ask(web: Flow, flow: Flow) -> None:
     token = flow.get_tokens()["access_token"]
     for form in ({}, {"client_id": web.client_id}, {"client_id": flow.client_id}, {"client_secret": "x"}):
-        response = web.post("/oauth/introspect", authenticate=False, token=token, **form)
+        response = web.post_anonymously("/oauth/introspect", token=token, **form)
         assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
         assert response["WWW-Authenticate"].startswith("Basic ")
 

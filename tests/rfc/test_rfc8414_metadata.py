@@ -2,19 +2,20 @@
 
 import pytest
 from django.conf import settings
-from django.http import HttpResponse
 from django.test import Client
+
+from tests.oauth.flow import Answer
 
 _PATH = "/.well-known/oauth-authorization-server"
 
 
 @pytest.fixture
-def document(client: Client) -> HttpResponse:
+def document(client: Client) -> Answer:
     return client.get(_PATH)
 
 
 @pytest.mark.compliance("RFC 8414", "3.2", "the document is JSON and names the issuer")
-def test_the_issuer_is_the_fixed_address_of_the_house(document: HttpResponse) -> None:
+def test_the_issuer_is_the_fixed_address_of_the_house(document: Answer) -> None:
     assert document["Content-Type"] == "application/json"
     assert document.json()["issuer"] == settings.BASE_URL
 
@@ -27,7 +28,7 @@ def test_the_issuer_does_not_follow_the_request(client: Client) -> None:
 
 
 @pytest.mark.compliance("RFC 8414", "2", "what is said to be supported is what works")
-def test_the_document_says_what_works_and_nothing_else(document: HttpResponse) -> None:
+def test_the_document_says_what_works_and_nothing_else(document: Answer) -> None:
     answer = document.json()
     assert answer["response_types_supported"] == ["code"]
     assert answer["response_modes_supported"] == ["query"]
@@ -39,7 +40,7 @@ def test_the_document_says_what_works_and_nothing_else(document: HttpResponse) -
 
 
 @pytest.mark.compliance("RFC 8414", "2", "the ways to authenticate are named for each endpoint")
-def test_the_ways_to_authenticate_are_named(document: HttpResponse) -> None:
+def test_the_ways_to_authenticate_are_named(document: Answer) -> None:
     answer = document.json()
     methods = {"client_secret_basic", "client_secret_post"}
     assert set(answer["token_endpoint_auth_methods_supported"]) == methods | {"none"}
@@ -49,7 +50,7 @@ def test_the_ways_to_authenticate_are_named(document: HttpResponse) -> None:
 
 @pytest.mark.compliance("RFC 8414", "2", "every endpoint that is named is there")
 @pytest.mark.django_db
-def test_every_endpoint_is_there(document: HttpResponse, client: Client) -> None:
+def test_every_endpoint_is_there(document: Answer, client: Client) -> None:
     answer = document.json()
     for name in ("authorization_endpoint", "token_endpoint", "introspection_endpoint", "revocation_endpoint"):
         path = answer[name].removeprefix(settings.BASE_URL)

@@ -1,0 +1,100 @@
+"""Clients: which redirect URIs may be registered and which match."""
+
+import pytest
+
+from oauth.models import Application, find_redirect_uri_fault
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://client.example/callback",
+        "https://client.example:8443/callback?tenant=1",
+        "https://client.example",
+        "http://127.0.0.1/callback",
+        "http://127.0.0.1:8000/callback",
+        "http://[::1]:8000/callback",
+        "http://localhost:3000/callback",
+        "http://testserver/docs/oauth2-redirect",
+    ],
+)
+def test_a_plain_address_may_be_registered(uri: str) -> None:
+    assert find_redirect_uri_fault(uri) == ""
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "client.example/callback",
+        "/callback",
+        "//client.example/callback",
+        "http://client.example/callback",
+        "http://127.0.0.1.evil.example/callback",
+        "http://testserver.evil.example/callback",
+        "http://10.0.0.1/callback",
+        "https://client.example/callback#fragment",
+        "https://client.example/callback#",
+        "https://user:password@client.example/callback",
+        "https://@client.example/callback",
+        "https://*.client.example/callback",
+        "https://client.example/a/../callback",
+        "https://client.example/./callback",
+        "https://client.example:0/callback",
+        "https://client.example:99999/callback",
+        "https://client.example\\@evil.example",
+        "https://client.example/call back",
+        "https://client.example/\x00",
+        "https://client.example/'\"",
+        "https://client.example/?code=1",
+        "https://client.example/?a=1&state=2",
+        "https://client.example/?iss=1",
+        "https://[::1",
+        "https://",
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "com.example.app:/callback",
+        "https://client.example/" + "a" * 2000,
+    ],
+)
+def test_an_address_that_could_mislead_may_not_be_registered(uri: str) -> None:
+    assert find_redirect_uri_fault(uri)
+
+
+@pytest.mark.parametrize(
+    ("registered", "uri"),
+    [
+        ("https://client.example/callback", "https://client.example/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1:49152/callback"),
+        ("http://127.0.0.1:80/callback", "http://127.0.0.1:49152/callback"),
+        ("http://[::1]/callback", "http://[::1]:1/callback"),
+        ("http://localhost:3000/callback", "http://localhost:3000/callback"),
+    ],
+)
+def test_the_same_address_matches(registered: str, uri: str) -> None:
+    assert Application(redirect_uris=f"https://other.example/ {registered}").redirect_uri_allowed(uri)
+
+
+@pytest.mark.parametrize(
+    ("registered", "uri"),
+    [
+        ("https://client.example/callback", "https://client.example:443/callback"),
+        ("https://client.example/callback", "https://client.example/callback?"),
+        ("https://127.0.0.1/callback", "https://127.0.0.1:8443/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1:80@evil.example/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1:99999/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1:0/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1:/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1:٣/callback"),
+        ("http://127.0.0.1/callback", "http://127.1/callback"),
+        ("http://127.0.0.1/callback", "http://localhost/callback"),
+        ("http://127.0.0.1/callback", "http://[::1]/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1/callback/"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1/callback#x"),
+        ("http://127.0.0.1/callback", "HTTP://127.0.0.1/callback"),
+        ("http://127.0.0.1/callback", "http://127.0.0.1.evil.example/callback"),
+        ("http://localhost:3000/callback", "http://localhost:3001/callback"),
+    ],
+)
+def test_another_address_does_not_match(registered: str, uri: str) -> None:
+    assert not Application(redirect_uris=registered).redirect_uri_allowed(uri)
