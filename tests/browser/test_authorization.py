@@ -98,7 +98,7 @@ def test_a_person_who_allows_is_sent_back_with_a_code_that_opens_the_api(
     answer = answer_of(page)
     assert (answer["state"], answer["iss"]) == ("the-state", house)
     client_id = dict(parse_qsl(urlsplit(authorize_url).query))["client_id"]
-    form = {
+    form: dict[str, str | float | bool] = {
         "grant_type": "authorization_code",
         "code": answer["code"],
         "redirect_uri": callback,

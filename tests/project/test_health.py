@@ -1,11 +1,15 @@
 """The probes."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client, override_settings
+from django.utils import timezone
+
+from jobs.services import queue_job, record_heartbeat
 
 
 @pytest.fixture
@@ -20,6 +24,14 @@ def dead_database(transactional_db: None) -> Iterator[None]:
     finally:
         connection.close()
         settings_dict["NAME"] = name
+
+
+@pytest.fixture
+def worker(db: None) -> None:
+    """A worker that is alive."""
+    now = timezone.now()
+    minute = timedelta(minutes=1)
+    record_heartbeat(name="one", queues=(), started_at=now, now=now, alive_until=now + minute, current_job_id=None)
 
 
 def readyz(client: Client) -> tuple[int, Any]:  # Any: JSON
@@ -49,6 +61,23 @@ def test_readyz_is_503_with_a_reason_while_no_worker_is_alive(client: Client) ->
     assert status == 503
     assert body["checks"]["queue"] == {"ok": False, "reason": "No worker is alive."}
     assert body["checks"]["database"] == body["checks"]["cache"] == {"ok": True, "reason": ""}
+
+
+@pytest.mark.django_db
+def test_readyz_is_200_while_all_is_fine_and_a_worker_is_alive(client: Client, worker: None) -> None:
+    fine = {"ok": True, "reason": ""}
+    checks = {"database": fine, "cache": fine, "queue": fine}
+    assert readyz(client) == (200, {"status": "ok", "checks": checks})
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("waited", "status"), [(timedelta(seconds=299), 200), (timedelta(seconds=301), 503)])
+def test_readyz_is_503_when_a_job_has_waited_too_long(
+    client: Client, worker: None, waited: timedelta, status: int
+) -> None:
+    now = timezone.now()
+    queue_job(job_class="tests.NoteJob", queue="default", arguments={}, available_at=now - waited, now=now - waited)
+    assert client.get("/readyz").status_code == status
 
 
 def test_readyz_is_503_in_json_when_the_database_is_dead(dead_database: None, client: Client) -> None:
