@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import IO, Any, override
+from typing import IO, TYPE_CHECKING, Any, override
 
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -19,6 +19,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from project.exceptions import DomainError
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView  # at run time it would import this module, half made
 
 PROBLEM_JSON = "application/problem+json"
 _log = structlog.get_logger("gatehouse.api")
@@ -226,6 +229,33 @@ class Pagination(PageNumberPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+    last_page_strings = ()
+
+    @override
+    def get_page_size(self, request: Request) -> int:
+        """Return the size that the client asks for.
+
+        Raises:
+            ValidationError: It is no number from 1 to 200.
+        """
+        asked = request.query_params.get(self.page_size_query_param)
+        if asked is None:
+            return self.page_size
+        if asked.isascii() and asked.isdigit() and len(asked) <= len(str(self.max_page_size)):
+            size = int(asked)
+            if 1 <= size <= self.max_page_size:
+                return size
+        raise exceptions.ValidationError({self.page_size_query_param: [f"Ask for 1 to {self.max_page_size}."]})
+
+    @override
+    def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:  # Any: OpenAPI parameters
+        """Return the parameters with their bounds."""
+        parameters = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            parameter["schema"]["minimum"] = 1
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"]["maximum"] = self.max_page_size
+        return parameters
 
 
 # Any (twice): an OpenAPI document as drf-spectacular hands it over.
