@@ -26,6 +26,7 @@ from project.settings.base import DATABASES, VAR_DIR, env  # noqa: E402 - as abo
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 DEV_PAGES = True
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True  # else every test client reads all static files first
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.MD5PasswordHasher",  # the suite tests what a password opens, not how slow it is
