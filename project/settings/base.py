@@ -243,11 +243,13 @@ OAUTH2_PROVIDER_ID_TOKEN_MODEL = "oauth.IDToken"  # noqa: S105 - the name of a m
 OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "oauth.DeviceGrant"
 OAUTH2_PROVIDER = {
     "OAUTH2_VALIDATOR_CLASS": "oauth.validators.Validator",
-    "OAUTH2_BACKEND_CLASS": "oauth2_provider.oauth2_backends.OAuthLibCore",
+    "OAUTH2_BACKEND_CLASS": "oauth.backends.Backend",
+    "OAUTH2_SERVER_CLASS": "oauth.backends.Server",
     "SCOPES_BACKEND_CLASS": "oauth.scopes.ClientScopes",
     "SCOPES": OAUTH["SCOPES"],
     "DEFAULT_SCOPES": OAUTH["DEFAULT_SCOPES"],
     "ACCESS_TOKEN_GENERATOR": "oauth.tokens.generate_access_token",
+    "REFRESH_TOKEN_GENERATOR": "oauth.tokens.generate_refresh_token",
     "CLIENT_SECRET_HASHER": "client_secret",
     "CLIENT_SECRET_GENERATOR_LENGTH": 64,
     "ACCESS_TOKEN_EXPIRE_SECONDS": ACCOUNTS["ACCESS_TOKEN_SECONDS"],
@@ -259,7 +261,7 @@ OAUTH2_PROVIDER = {
     "PKCE_REQUIRED": True,
     # "http" is for loopback addresses only, which the Application model enforces (RFC 8252 §7.3).
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
-    "OIDC_ISS_ENDPOINT": f"{BASE_URL}",
+    "OIDC_ISS_ENDPOINT": BASE_URL,
     "OAUTH2_GRANT_TYPES_SUPPORTED": ["authorization_code", "client_credentials", "refresh_token"],
     "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
     "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
