@@ -65,7 +65,7 @@ def is_alive(pair: TokenPair) -> bool:
 
 def test_the_admin_is_entered_with_the_address() -> None:
     User.objects.create_superuser("root@example.com", PASSWORD)
-    response = Client().post("/admin/login/?next=/admin/", {"username": "Root@example.com", "password": PASSWORD})
+    response = Client().post("/accounts/login/?next=/admin/", {"username": "Root@example.com", "password": PASSWORD})
     assert (response.status_code, response["Location"]) == (302, "/admin/")
 
 

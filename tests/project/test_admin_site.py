@@ -25,3 +25,26 @@ def test_the_admin_leads_back_to_the_home_page_and_to_the_docs(admin: Client) ->
     page = admin.get("/admin/").content.decode()
     assert '<a href="/">Home page</a>' in page
     assert '<a href="/docs">API documentation</a>' in page
+
+
+@pytest.mark.django_db
+def test_a_stranger_is_sent_to_the_one_sign_in_page_and_back(client: Client) -> None:
+    response = client.get("/admin/accounts/user/", follow=True)
+    assert response.redirect_chain[-1] == ("/accounts/login/?next=/admin/accounts/user/", 302)
+
+
+@pytest.mark.django_db
+def test_the_admin_takes_no_password_of_its_own(client: Client) -> None:
+    response = client.post("/admin/login/", {"username": "ada@example.com", "password": "correct horse battery"})
+    assert response.headers["Location"] == "/accounts/login/?next=/admin/"
+
+
+@pytest.mark.django_db
+def test_an_account_without_the_right_is_told_so_instead_of_being_asked_again(client: Client) -> None:
+    client.force_login(get_user_model().objects.create_user(email="bo@example.com", password="correct horse battery"))
+    response = client.get("/admin/", follow=True)
+    assert response.status_code == 403
+
+
+def test_somebody_who_is_in_goes_on_to_the_admin(admin: Client) -> None:
+    assert admin.get("/admin/login/").headers["Location"] == "/admin/"
