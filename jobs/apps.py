@@ -32,7 +32,7 @@ def _import_jobs(module: str) -> None:
     """
     try:
         found = util.find_spec(module)
-    except (ModuleNotFoundError, ValueError):
+    except (ImportError, ValueError):
         found = None
     if found is None:
         message = f"JOBS['MODULES'] names {module!r}, which is no module. Correct the name or remove it."

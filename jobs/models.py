@@ -74,6 +74,11 @@ class FailedJob(models.Model):
     def __str__(self) -> str:
         return f"{self.job_class} {self.job_id}"
 
+    @property
+    def summary(self) -> str:
+        """The first line of the exception, of at most 200 characters."""
+        return (self.exception.splitlines() or [""])[0][:200]
+
 
 class WorkerHeartbeat(models.Model):
     """A worker process that is alive, or was until ``alive_until``."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, override
 from uuid import uuid4
 
-from django.db import Error, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 
@@ -19,7 +19,7 @@ _REPLACED_AT_FAILURE = ["queue", "job_class", "payload", "priority", "attempts",
 class DatabaseDriver(QueueDriver):
     """PostgreSQL with SKIP LOCKED, or SQLite with its one writer."""
 
-    outage_errors: ClassVar[tuple[type[Exception], ...]] = (Error,)
+    outage_errors: ClassVar[tuple[type[Exception], ...]] = (OperationalError, InterfaceError)
 
     @override
     def push(self, message: Message) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from types import FrameType
 
 import structlog
-from django.db import close_old_connections
+from django.db import connections
 from django.utils import timezone
 
 from jobs.drivers.base import Claim, get_driver
@@ -109,10 +109,13 @@ class Worker:
             job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
         ):
             outcome = attempt(claim)
-            close_old_connections()
+            _renew_connections()
             ended_at = timezone.now()
-            # Past the end of the lease the job is somebody else's, and writing would change nothing.
-            self._patiently(lambda: settle(claim, outcome, now=ended_at), until=claim.lease_expires_at)
+            try:
+                # Past the end of the lease the job is somebody else's, and writing would change nothing.
+                self._patiently(lambda: settle(claim, outcome, now=ended_at), until=claim.lease_expires_at)
+            except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
+                self._log.error("job_not_settled", error=type(error).__qualname__)
         self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
 
     def _beat(self, claim: Claim | None) -> None:
@@ -161,7 +164,7 @@ class Worker:
                 return result
             if self._is_stopping or (until is not None and timezone.now() >= until):
                 return None
-            close_old_connections()
+            _renew_connections()
             self._pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -171,3 +174,13 @@ class Worker:
             self._wake_up.get(timeout=duration.total_seconds())
         except queue.Empty:
             return
+
+
+def _renew_connections() -> None:
+    """Close connections that broke or grew old; the next query opens a new one.
+
+    Django's ``close_old_connections`` would also close one whose transaction a caller has open.
+    """
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from jobs.job import Job, build_job, get_job_class
 from jobs.payload import decode_payload
 from jobs.services import fail_job, finish_job, release_job
 
+_AT_ONCE = 0.001
 _log = structlog.get_logger("gatehouse.jobs")
 
 
@@ -161,7 +162,10 @@ def _call_failed_hook(job: Job, error: Exception) -> None:
 
 @contextmanager
 def _alarm(seconds: int) -> Iterator[None]:
-    """Raise ``_TimeIsUp`` in the block when it takes longer; signals reach the main thread only."""
+    """Raise ``_TimeIsUp`` in the block when it takes longer; signals reach the main thread only.
+
+    An alarm that was set before goes on afterwards.
+    """
     if seconds == 0 or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -169,13 +173,17 @@ def _alarm(seconds: int) -> Iterator[None]:
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise _TimeIsUp
 
-    previous: Callable[[int, FrameType | None], object] | int | None = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    started = time.monotonic()
+    handler_before = signal.signal(signal.SIGALRM, ring)
+    left_before, interval_before = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        signal.signal(signal.SIGALRM, handler_before)
+        if left_before:
+            left = max(left_before - (time.monotonic() - started), _AT_ONCE)
+            signal.setitimer(signal.ITIMER_REAL, left, interval_before)
 
 
 def _since(started: float) -> timedelta:

@@ -1,0 +1,49 @@
+"""Types of command-line arguments, which argparse calls; what they refuse ends the command with exit code 2."""
+
+import math
+from argparse import ArgumentTypeError
+from uuid import UUID
+
+from jobs.job import is_queue_name
+
+
+def queue_name(text: str) -> str:
+    """Read the name of a queue."""
+    if not is_queue_name(text):
+        message = f"{text!r} can't be the name of a queue: 1 to 100 characters without comma or space."
+        raise ArgumentTypeError(message)
+    return text
+
+
+def queue_names(text: str) -> list[str]:
+    """Read names of queues, comma-separated; one that is named twice counts once."""
+    return list(dict.fromkeys(queue_name(part.strip()) for part in text.split(",")))
+
+
+def job_id(text: str) -> UUID:
+    """Read the id of a job."""
+    try:
+        return UUID(text)
+    except ValueError:
+        message = f"{text!r} is not the id of a job; queue_failed lists the ids."
+        raise ArgumentTypeError(message) from None
+
+
+def positive_count(text: str) -> int:
+    """Read a whole number from 1."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000_000):
+        message = f"{text!r} is not a whole number from 1."
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+def pause_seconds(text: str) -> float:
+    """Read a pause of 0.01 s to an hour."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.01 <= seconds <= 3600:
+        message = f"{text!r} is not a pause of 0.01 to 3600 seconds."
+        raise ArgumentTypeError(message)
+    return seconds

@@ -1,0 +1,56 @@
+"""List the failed jobs."""
+
+import json
+from argparse import ArgumentParser
+from typing import override
+
+from django.core.management.base import BaseCommand
+
+from jobs.management.arguments import positive_count, queue_name
+from jobs.selectors import list_failed_jobs
+
+
+class Command(BaseCommand):
+    """List the failed jobs, newest first."""
+
+    help = "List the failed jobs, newest first. Exit code: 0, also when there are none."
+
+    @override
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--queue", type=queue_name, metavar="NAME", help="Only those of this queue.")
+        parser.add_argument("--limit", type=positive_count, default=100, metavar="N", help="At most N; 100 by default.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON array.")
+
+    @override
+    def handle(self, *, queue: str | None, limit: int, json: bool, **_others: object) -> None:
+        failed = list_failed_jobs(queue=queue)
+        rows = [
+            {
+                "job_id": str(job.job_id),
+                "job_class": job.job_class,
+                "queue": job.queue,
+                "attempts": job.attempts,
+                "exception": job.summary,
+                "failed_at": job.failed_at.isoformat(),
+            }
+            for job in failed[:limit]
+        ]
+        if json:
+            self.stdout.write(_to_json(rows))
+            return
+        for row in rows:
+            self.stdout.write("{failed_at}  {job_id}  {job_class}  {queue}  tries: {attempts}".format(**row))
+            self.stdout.write(f"    {row['exception']}")
+        self._say_what_next(shown=len(rows), total=failed.count())
+
+    def _say_what_next(self, *, shown: int, total: int) -> None:
+        if not total:
+            self.stdout.write("No job has failed.")
+            return
+        if shown < total:
+            self.stdout.write(f"These are {shown} of {total}; see more with --limit.")
+        self.stdout.write("Run one again with: queue_retry_failed JOB_ID (or --all)")
+
+
+def _to_json(rows: list[dict[str, object]]) -> str:
+    return json.dumps(rows, indent=2)

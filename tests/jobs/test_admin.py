@@ -1,0 +1,146 @@
+"""Jobs in the admin."""
+
+from html import unescape
+from uuid import UUID
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from jobs.models import FailedJob, QueuedJob
+from jobs.services import record_heartbeat
+from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
+from tests.jobs.steps import NOON, run_next
+
+pytestmark = pytest.mark.django_db
+FAILED = "/admin/jobs/failedjob/"
+
+
+@pytest.fixture
+def superuser(client: Client) -> Client:
+    user = get_user_model().objects.create_superuser(email="root@example.com", name="Root", password="x" * 20)
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def viewer(client: Client) -> Client:
+    """Staff who may look at failed jobs and no more."""
+    user = get_user_model().objects.create_user(email="v@example.com", name="V", password="x" * 20, is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_failedjob"))
+    client.force_login(user)
+    return client
+
+
+def _fail_one() -> FailedJob:
+    job_id = HopelessJob.dispatch()
+    run_next()
+    return FailedJob.objects.get(job_id=job_id)
+
+
+def _act(client: Client, action: str, *jobs: FailedJob) -> str:
+    response = client.post(FAILED, {"action": action, "_selected_action": [job.pk for job in jobs]}, follow=True)
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def test_the_list_shows_class_queue_tries_and_the_first_line_of_the_exception(superuser: Client) -> None:
+    _fail_one()
+    page = superuser.get(FAILED).content.decode()
+    for text in ("tests.HopelessJob", "default", "the account is closed"):
+        assert text in page
+
+
+def test_selected_jobs_are_retried_and_the_others_stay(superuser: Client) -> None:
+    first, second = _fail_one(), _fail_one()
+    assert "1 failed job was put back" in _act(superuser, "retry_failed_jobs", first)
+    assert QueuedJob.objects.get().job_id == first.job_id
+    assert FailedJob.objects.get() == second
+
+
+def test_selected_jobs_are_forgotten(superuser: Client) -> None:
+    assert "1 failed job was forgotten" in _act(superuser, "forget_failed_jobs", _fail_one())
+    assert not FailedJob.objects.exists()
+    assert not QueuedJob.objects.exists()
+
+
+def test_the_page_of_a_failed_job_shows_names_of_arguments_and_no_values(superuser: Client) -> None:
+    FailingJob.dispatch("", "secret-argument")
+    QueuedJob.objects.update(attempts=9)
+    run_next()
+    failed = FailedJob.objects.get()
+    page = superuser.get(f"{FAILED}{failed.pk}/change/").content.decode()
+    assert "path, text" in page
+    assert "secret-argument" not in page
+    assert "signature" not in page
+
+
+def test_what_an_exception_says_is_escaped(superuser: Client) -> None:
+    failed = _fail_one()
+    FailedJob.objects.update(exception="<script>alert(1)</script>", traceback="<script>alert(2)</script>")
+    for address in (FAILED, f"{FAILED}{failed.pk}/change/"):
+        assert "<script>alert" not in superuser.get(address).content.decode()
+
+
+def test_a_failed_job_cannot_be_added_changed_or_deleted_by_the_forms(superuser: Client) -> None:
+    failed = _fail_one()
+    assert superuser.get(f"{FAILED}add/").status_code == 403
+    assert superuser.post(f"{FAILED}{failed.pk}/change/", {"queue": "x"}).status_code == 403
+    assert superuser.post(f"{FAILED}{failed.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_who_may_only_look_can_neither_retry_nor_forget(viewer: Client) -> None:
+    failed = _fail_one()
+    assert viewer.get(FAILED).status_code == 200
+    for action in ("retry_failed_jobs", "forget_failed_jobs", "delete_selected"):
+        _act(viewer, action, failed)
+    assert FailedJob.objects.exists()
+
+
+@pytest.mark.parametrize("address", [FAILED, "/admin/jobs/queuedjob/", "/admin/jobs/workerheartbeat/"])
+def test_strangers_are_sent_to_the_login(address: str, client: Client) -> None:
+    assert client.get(address).status_code == 302
+
+
+@pytest.mark.parametrize("query", ["?q=%00", "?q=no-uuid", "?queue=%00", "?p=x", "?failed_at__gte=x", "?o=9.x"])
+def test_hostile_queries_are_no_server_error(query: str, superuser: Client) -> None:
+    _fail_one()
+    assert superuser.get(FAILED + query).status_code < 500
+
+
+@pytest.mark.parametrize("key", ["_00", "nobody", "1%00"])
+def test_an_unknown_key_is_not_found(key: str, superuser: Client) -> None:
+    for model in ("failedjob", "queuedjob", "workerheartbeat"):
+        assert superuser.get(f"/admin/jobs/{model}/{key}/change/", follow=True).status_code in {200, 404}
+
+
+def test_a_job_is_found_by_its_id_and_by_its_exception(superuser: Client) -> None:
+    failed = _fail_one()
+    for words in (str(failed.job_id), "account is closed"):
+        assert "1 failed job" in superuser.get(FAILED, {"q": words}).content.decode()
+
+
+def test_queued_jobs_are_shown_without_values(superuser: Client) -> None:
+    NoteJob.dispatch("notes.txt", "secret-argument")
+    row = QueuedJob.objects.get()
+    for address in ("/admin/jobs/queuedjob/", f"/admin/jobs/queuedjob/{row.pk}/change/"):
+        response = superuser.get(address)
+        assert response.status_code == 200
+        assert "secret-argument" not in response.content.decode()
+
+
+def test_workers_are_shown(superuser: Client) -> None:
+    record_heartbeat(name="w1", queues=["a"], started_at=NOON, now=NOON, alive_until=NOON, current_job_id=UUID(int=1))
+    assert "w1" in superuser.get("/admin/jobs/workerheartbeat/").content.decode()
+    assert superuser.get("/admin/jobs/workerheartbeat/w1/change/").status_code == 200
+
+
+def test_the_list_takes_a_fixed_number_of_queries(
+    superuser: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(20):
+        _fail_one()
+    with django_assert_num_queries(7):
+        superuser.get(FAILED)

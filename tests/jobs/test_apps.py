@@ -1,0 +1,70 @@
+"""Start-up: the modules that define jobs, and the system checks."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import override
+
+import pytest
+from django.apps import apps
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+from pytest_django import Settings
+
+from jobs.job import Job, _registry
+
+pytestmark = pytest.mark.django_db
+
+
+def _ids() -> list[str | None]:
+    return [message.id for message in run_checks(tags=["jobs", "database"], databases=["default"])]
+
+
+def test_the_house_as_it_is_passes_every_check_of_jobs() -> None:
+    assert _ids() == []
+
+
+@pytest.mark.parametrize("module", ["nothing.here", "tests.jobs.nothing", "", ".relative"])
+def test_a_module_of_jobs_that_does_not_exist_is_named_at_start(module: str, settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "MODULES": [module]}
+    with pytest.raises(ImproperlyConfigured, match=f"'{module}'"):
+        apps.get_app_config("jobs").ready()
+
+
+@pytest.mark.parametrize(
+    "driver", ["nothing.Here", "jobs.drivers.database.Nothing", "jobs.drivers.base.QueueDriver", "builtins.dict", "x"]
+)
+def test_what_is_no_driver_is_found_by_the_checks(driver: str, settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "DRIVER": driver}
+    assert "jobs.E001" in _ids()
+
+
+def test_a_constructor_that_cannot_be_stored_is_found_by_the_checks() -> None:
+    class BytesJob(Job):
+        def __init__(self, data: bytes) -> None: ...
+
+        @override
+        def handle(self) -> None: ...
+
+    try:
+        assert "jobs.E002" in _ids()
+    finally:
+        del _registry["tests.BytesJob"]
+
+
+@contextmanager
+def _transaction_mode(mode: str | None) -> Iterator[None]:
+    options = connection.settings_dict["OPTIONS"]
+    before = options["transaction_mode"]
+    options["transaction_mode"] = mode
+    try:
+        yield
+    finally:
+        options["transaction_mode"] = before
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="about SQLite alone")
+@pytest.mark.parametrize("mode", [None, "DEFERRED"])
+def test_sqlite_without_immediate_transactions_is_found_by_the_checks(mode: str | None) -> None:
+    with _transaction_mode(mode):
+        assert "jobs.W001" in _ids()

@@ -1,0 +1,104 @@
+"""Real worker processes: many at once, stopped, killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+from django.db import connection
+
+from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
+from tests.jobs.sample_jobs import NoteJob, PatientWaitJob, WaitJob, read_lines
+from tests.jobs.steps import worker_environment
+from tests.processes import manage
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
+
+
+@contextmanager
+def _worker(*arguments: str) -> Iterator[Popen[str]]:
+    with manage("queue_work", *arguments, environment=worker_environment()) as process:
+        yield process
+
+
+@pytest.mark.timeout(120)
+def test_worker_processes_run_each_of_many_jobs_once(tmp_path: Path) -> None:
+    for number in range(200):
+        NoteJob.dispatch(str(tmp_path / "notes"), str(number))
+    with ExitStack() as stack:
+        workers = [stack.enter_context(_worker("--stop-when-empty")) for _ in range(3)]
+        wait_until(lambda: all(worker.poll() is not None for worker in workers), seconds=100)
+        assert [worker.returncode for worker in workers] == [0, 0, 0]
+    assert sorted(read_lines(tmp_path / "notes"), key=int) == [str(number) for number in range(200)]
+    assert not QueuedJob.objects.exists()
+    assert not WorkerHeartbeat.objects.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
+def test_a_worker_told_to_end_finishes_the_job_in_hand_and_leaves_the_next(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    NoteJob.dispatch(str(tmp_path / "notes"), "for another worker")
+    with _worker() as worker:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        worker.send_signal(number)
+        (tmp_path / "go").touch()
+        assert worker.wait(timeout=30) == 0
+    assert read_lines(tmp_path / "done")
+    assert [row.job_class for row in QueuedJob.objects.all()] == ["tests.NoteJob"]
+    assert not WorkerHeartbeat.objects.exists()
+
+
+def test_an_idle_worker_ends_at_once_on_sigterm() -> None:
+    with _worker("--sleep", "600") as worker:
+        wait_until(WorkerHeartbeat.objects.exists)
+        worker.terminate()
+        assert worker.wait(timeout=10) == 0
+
+
+def test_a_job_whose_worker_was_killed_is_run_again_by_another(tmp_path: Path) -> None:
+    WaitJob.dispatch(str(tmp_path))
+    with _worker() as worker:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+    assert QueuedJob.objects.get().attempts == 1
+    (tmp_path / "go").touch()
+    with _worker():
+        wait_until(lambda: read_lines(tmp_path / "done"))
+        wait_until(lambda: not QueuedJob.objects.exists())
+    assert len(read_lines(tmp_path / "started")) == 2
+    assert not FailedJob.objects.exists()
+
+
+def test_a_record_that_makes_no_sense_does_not_stop_a_worker_process(tmp_path: Path) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "changed")
+    QueuedJob.objects.update(payload='["os.system", null, ["touch pwned"], {}]')
+    NoteJob.dispatch(str(tmp_path / "notes"), "still here")
+    with _worker("--stop-when-empty") as worker:
+        output, _ = worker.communicate(timeout=40)
+    assert worker.returncode == 0
+    assert read_lines(tmp_path / "notes") == ["still here"]
+    assert "job_failed" in output
+    assert "pwned" not in output
+    assert FailedJob.objects.count() == 1
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has no server that could go away")
+def test_a_worker_whose_connections_were_cut_comes_back_by_itself(tmp_path: Path) -> None:
+    with _worker() as worker:
+        wait_until(WorkerHeartbeat.objects.exists)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        NoteJob.dispatch(str(tmp_path / "notes"), "back again")
+        wait_until(lambda: read_lines(tmp_path / "notes"))
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0

@@ -1,0 +1,11 @@
+"""Settings of worker processes that the suite starts: they know the sample jobs, and leases end with the timeout."""
+
+from project.settings.dev import *  # noqa: F403 - a settings module is its names
+from project.settings.dev import JOBS
+
+JOBS = {
+    **JOBS,
+    "MODULES": [*JOBS["MODULES"], "tests.jobs.sample_jobs"],
+    "LEASE_MARGIN_SECONDS": 0,
+    "SLEEP_SECONDS": 0.05,
+}
