@@ -61,7 +61,8 @@ if _database.get("ENGINE") == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    _database.setdefault("OPTIONS", {})["pool"] = True
+    # A dead server is noticed after these seconds, not after the pool's usual 30.
+    _database.setdefault("OPTIONS", {})["pool"] = {"timeout": 5}
 DATABASES: dict[str, Any] = {"default": _database}  # Any: Django's own shape of a database entry
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text(
@@ -130,9 +131,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "project.middleware.RequestIdMiddleware",
     "project.middleware.SecurityHeadersMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    # Before the redirect to HTTPS, which answers without asking what comes after it.
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.BodySizeMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -277,7 +279,7 @@ OAUTH2_PROVIDER = {
 }
 
 # --- Jobs ------------------------------------------------------------------------------------------------------------
-JOBS = {
+JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.health read
     #: Modules that define job classes; only what they register can be run by a worker.
     "MODULES": ["accounts.jobs"],
     #: Driver that stores and hands out jobs.
@@ -286,6 +288,12 @@ JOBS = {
     "SLEEP_SECONDS": 0.5,
     #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.
     "MAX_WAIT_SECONDS": 300,
+    #: A worker holds a job for the job's timeout and this much more; then another worker may take it, in seconds.
+    "LEASE_MARGIN_SECONDS": 15,
+    #: The same hold for a job whose timeout is 0, which means none, in seconds.
+    "UNLIMITED_LEASE_SECONDS": 24 * 3600,
+    #: Longest stored record of a job, in bytes; pass an id instead of a document.
+    "MAX_PAYLOAD_BYTES": 1_000_000,
 }
 
 # --- The API ---------------------------------------------------------------------------------------------------------
