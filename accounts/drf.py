@@ -139,7 +139,7 @@ def _get_required_scopes(view: object, method: str) -> frozenset[str] | None:
     return by_method.get("GET" if method == "HEAD" else method)
 
 
-class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call] # its registration hook is untyped
+class BearerScheme(OpenApiAuthenticationExtension):
     """Tell the schema that a token may come from sign-in or from an OAuth client."""
 
     target_class = BearerAuthentication
