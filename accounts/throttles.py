@@ -5,15 +5,18 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import override
 
+import structlog
 from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils import timezone
+from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+_log = structlog.get_logger("gatehouse.accounts")
 _PERIOD_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -39,10 +42,14 @@ def count_attempt(request: HttpRequest, *, now: datetime) -> int | None:
     limit, period = _get_rate()
     seconds = int(now.timestamp())
     key = f"throttle:auth:{_bucket(get_client_address(request))}:{seconds // period}"
-    cache.add(key, 0, timeout=period * 2)
     try:
+        cache.add(key, 0, timeout=period * 2)
         count = cache.incr(key)
     except ValueError:  # the cache dropped the entry in between
+        return None
+    except RedisError as error:
+        # A dead cache must not lock everybody out; each attempt still costs a slow hash.
+        _log.warning("throttle_unavailable", error=type(error).__name__)
         return None
     return None if count <= limit else period - seconds % period
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import Permission
 from django.utils import timezone
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts import services

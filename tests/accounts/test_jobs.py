@@ -8,7 +8,7 @@ from django.core import mail
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from accounts.jobs import SendEmailJob, SendVerificationEmailJob
 from accounts.models import EmailToken, User

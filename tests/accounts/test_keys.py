@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 from joserfc.jwk import ECKey
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from accounts import keys
 from accounts.models import SigningKey

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.utils import timezone
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from accounts import selectors, services, tokens
 from accounts.exceptions import EmailNotVerified, InvalidCredentials, InvalidEmailToken, PasswordRefused

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.http import HttpRequest
 from django.test import RequestFactory
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from accounts.throttles import count_attempt, get_client_address, get_client_ip
 from tests.accounts.conftest import NOW
@@ -85,3 +85,11 @@ def test_what_is_no_ip_address_is_counted_and_not_stored(address: str) -> None:
 @pytest.mark.django_db
 def test_simultaneous_attempts_all_count() -> None:
     assert race(lambda: is_refused(request_from())).count(False) == 3
+
+
+def test_a_dead_cache_locks_nobody_out(settings: Settings) -> None:
+    nobody_listens = "redis://127.0.0.1:1/0"
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": nobody_listens}
+    }
+    assert not any(is_refused(request_from()) for _ in range(5))

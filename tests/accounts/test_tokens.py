@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from joserfc import jws, jwt
 from joserfc.jwk import ECKey, OctKey
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from accounts import keys, tokens
 from accounts.exceptions import InvalidToken
