@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from django.apps.config import AppConfig
-from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
+from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
 from django.db import connection
 
 from jobs.arguments import get_parameters
@@ -37,10 +37,8 @@ def check_constructors(app_configs: Sequence[AppConfig] | None, **kwargs: object
     return errors
 
 
-@register(Tags.database)
-def check_sqlite_transactions(
-    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: object
-) -> list[CheckMessage]:
+@register("jobs")
+def check_sqlite_transactions(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """Warn when SQLite takes the write lock late: claims would then fail with "database is locked" under load."""
     options = connection.settings_dict.get("OPTIONS", {})
     if connection.vendor != "sqlite" or str(options.get("transaction_mode", "")).upper() in {"IMMEDIATE", "EXCLUSIVE"}:

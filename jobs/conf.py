@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +30,22 @@ class JobSettings:
 
 
 def get_job_settings() -> JobSettings:
-    """Return the settings as they are now, so that ``override_settings`` is seen."""
+    """Return the settings as they are now, so that ``override_settings`` is seen.
+
+    Raises:
+        ImproperlyConfigured: ``settings.JOBS`` lacks a key.
+    """
     values: Mapping[str, Any] = settings.JOBS  # Any: each key has a type of its own
-    return JobSettings(
-        modules=tuple(values["MODULES"]),
-        driver=values["DRIVER"],
-        sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
-        max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
-        lease_margin=timedelta(seconds=values["LEASE_MARGIN_SECONDS"]),
-        unlimited_lease=timedelta(seconds=values["UNLIMITED_LEASE_SECONDS"]),
-        max_payload_bytes=values["MAX_PAYLOAD_BYTES"],
-    )
+    try:
+        return JobSettings(
+            modules=tuple(values["MODULES"]),
+            driver=values["DRIVER"],
+            sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
+            max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
+            lease_margin=timedelta(seconds=values["LEASE_MARGIN_SECONDS"]),
+            unlimited_lease=timedelta(seconds=values["UNLIMITED_LEASE_SECONDS"]),
+            max_payload_bytes=values["MAX_PAYLOAD_BYTES"],
+        )
+    except KeyError as error:
+        message = f"settings.JOBS lacks {error}."
+        raise ImproperlyConfigured(message) from error

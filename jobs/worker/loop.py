@@ -22,6 +22,8 @@ from jobs.worker.runner import attempt, settle
 
 #: An idle worker counts as alive for this long after a heartbeat, and writes one every third of it.
 HEARTBEAT_LIFE = timedelta(seconds=15)
+#: Database connections are opened anew after this long.
+CONNECTION_LIFE = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=0.1)
 _LONGEST_PAUSE = timedelta(seconds=5)
 _MAX_HOST_LENGTH = 150
@@ -55,6 +57,7 @@ class Worker:
         self._driver = get_driver()
         self._started_at = timezone.now()
         self._next_beat_at = self._started_at
+        self._next_renewal_at = self._started_at + CONNECTION_LIFE
         self._is_stopping = False
         # SimpleQueue.put may be called in a signal handler while get waits; Event.set may dead-lock there.
         self._wake_up: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -109,7 +112,7 @@ class Worker:
             job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
         ):
             outcome = attempt(claim)
-            _renew_connections()
+            self._renew_connections()
             ended_at = timezone.now()
             try:
                 # Past the end of the lease the job is somebody else's, and writing would change nothing.
@@ -164,7 +167,7 @@ class Worker:
                 return result
             if self._is_stopping or (until is not None and timezone.now() >= until):
                 return None
-            _renew_connections()
+            self._renew_connections()
             self._pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -175,12 +178,17 @@ class Worker:
         except queue.Empty:
             return
 
+    def _renew_connections(self) -> None:
+        """Close connections that broke, that a job left in another mode, and once a minute all of them.
 
-def _renew_connections() -> None:
-    """Close connections that broke or grew old; the next query opens a new one.
-
-    Django's ``close_old_connections`` would also close one whose transaction a caller has open.
-    """
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close_if_unusable_or_obsolete()
+        Django's ``close_old_connections`` would close them after every job: ``CONN_MAX_AGE`` is made for requests, and
+        opening SQLite anew costs more than a small job. One whose transaction a caller has open is left alone.
+        """
+        is_time = timezone.now() >= self._next_renewal_at
+        if is_time:
+            self._next_renewal_at = timezone.now() + CONNECTION_LIFE
+        for connection in connections.all(initialized_only=True):
+            if connection.connection is None or connection.in_atomic_block:
+                continue
+            if is_time or connection.errors_occurred or not connection.get_autocommit():
+                connection.close()

@@ -11,13 +11,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from pytest_django import Settings
 
+from jobs.conf import get_job_settings
 from jobs.job import Job, _registry
-
-pytestmark = pytest.mark.django_db
 
 
 def _ids() -> list[str | None]:
-    return [message.id for message in run_checks(tags=["jobs", "database"], databases=["default"])]
+    return [message.id for message in run_checks(tags=["jobs"])]
 
 
 def test_the_house_as_it_is_passes_every_check_of_jobs() -> None:
@@ -37,6 +36,12 @@ def test_a_module_of_jobs_that_does_not_exist_is_named_at_start(module: str, set
 def test_what_is_no_driver_is_found_by_the_checks(driver: str, settings: Settings) -> None:
     settings.JOBS = {**settings.JOBS, "DRIVER": driver}
     assert "jobs.E001" in _ids()
+
+
+def test_a_missing_setting_is_named(settings: Settings) -> None:
+    settings.JOBS = {key: value for key, value in settings.JOBS.items() if key != "DRIVER"}
+    with pytest.raises(ImproperlyConfigured, match="'DRIVER'"):
+        get_job_settings()
 
 
 def test_a_constructor_that_cannot_be_stored_is_found_by_the_checks() -> None:
