@@ -107,11 +107,6 @@ class Application(AbstractApplication):
             uri == registered or _differs_in_loopback_port(uri, registered) for registered in self.redirect_uris.split()
         )
 
-    @override
-    def get_allowed_schemes(self) -> list[str]:
-        """Return the schemes of the registered addresses, which ``clean`` has checked one by one."""
-        return sorted({urlsplit(uri).scheme for uri in self.redirect_uris.split()})
-
 
 class Grant(AbstractGrant):
     """An authorization code. The row outlives its use, so that a second use can be told from an unknown code.

@@ -49,7 +49,8 @@ class Validator(OAuth2Validator):
     @override
     def validate_client_id(self, client_id: str, request: Request, *args: object, **kwargs: object) -> bool:
         """Accept a client that is there and active."""
-        request.client = get_active_client(client_id=client_id)
+        if not isinstance(request.client, Application) or request.client.client_id != client_id:
+            request.client = get_active_client(client_id=client_id)
         return request.client is not None
 
     @override
