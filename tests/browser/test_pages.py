@@ -67,9 +67,10 @@ def test_the_mail_page_is_sound(house: str, page: Page, tmp_path: Path) -> None:
         assert_sound(page, console)
 
 
-def test_the_admin_is_sound(house: str, page: Page, sign_in: SignIn) -> None:
+@pytest.mark.parametrize("address", ["", "accounts/user/", "jobs/failedjob/", "oauth/application/add/"])
+def test_the_admin_is_sound(house: str, page: Page, sign_in: SignIn, address: str) -> None:
     sign_in(is_staff=True, is_superuser=True)
     console = Console(page)
-    page.goto(f"{house}/admin/")
+    page.goto(f"{house}/admin/{address}")
     assert page.get_by_role("link", name="API documentation").is_visible()
     assert_sound(page, console)
