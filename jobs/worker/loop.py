@@ -159,7 +159,10 @@ class Worker:
             except self._driver.outage_errors as error:
                 is_away = True
                 self._log.warning(
-                    "store_unavailable", error=type(error).__qualname__, retry_in_seconds=pause.total_seconds()
+                    "store_unavailable",
+                    error=type(error).__qualname__,
+                    reason=_get_reason(error),
+                    retry_in_seconds=pause.total_seconds(),
                 )
             else:
                 if is_away:
@@ -192,3 +195,9 @@ class Worker:
                 continue
             if is_time or connection.errors_occurred or not connection.get_autocommit():
                 connection.close()
+
+
+def _get_reason(error: Exception) -> str:
+    """Return what the store says, without what it quotes: that may be the content of a row."""
+    first_line = (str(error).splitlines() or [""])[0]
+    return first_line.partition("'")[0][:200]

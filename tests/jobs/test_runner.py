@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 
 from jobs.exceptions import JobTimeoutError
 from jobs.models import FailedJob, QueuedJob
@@ -157,6 +157,15 @@ def test_garbage_is_set_apart_with_the_reason_and_the_record_kept(payload: str, 
     failed = FailedJob.objects.get()
     assert (failed.job_id, failed.payload, failed.attempts) == (job_id, payload, 1)
     assert reason in failed.exception
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL stores no bytes in a text column")
+def test_bytes_in_place_of_the_record_are_set_apart() -> None:
+    NoteJob.dispatch("notes.txt", "hello")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs SET payload = x'80044b012eff'")
+    run_next()
+    assert "not JSON" in FailedJob.objects.get().exception
 
 
 def test_a_record_with_changed_arguments_is_set_apart_and_not_run(tmp_path: Path) -> None:
