@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import structlog
 from django.conf import settings
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from project.api import problem_response
@@ -85,6 +86,21 @@ class SecurityHeadersMiddleware:
         for name, value in _SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         return response
+
+
+class NullCharacterMiddleware:
+    """Refuse an address with a NUL in it, which PostgreSQL takes in no text and no page has a use for."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        """Keep the next layer."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answer 400, as a page or as a problem."""
+        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
+            message = "The address has a NUL character in it."
+            raise BadRequest(message)
+        return self.get_response(request)
 
 
 class BodySizeMiddleware:

@@ -94,3 +94,8 @@ def test_a_token_in_an_address_never_reaches_the_log(client: Client, caplog: pyt
     client.get(reverse("accounts:verify-email", args=["the-very-token"]))
     assert "accounts/verify-email/" in caplog.text
     assert "the-very-token" not in caplog.text
+
+
+@pytest.mark.parametrize("address", ["/?q=%00", "/api/v1/users?page=%00", "/%00", "/api/v1/roles%00", "/admin/?x=%00"])
+def test_a_nul_in_the_address_is_a_bad_request(client: Client, address: str) -> None:
+    assert client.get(address).status_code == 400
