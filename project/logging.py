@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from typing import Any, Literal, override
 
 import structlog
+from django.http import HttpRequest
 
 # Any: the shape that structlog gives to an event.
 type Event = MutableMapping[str, Any]
@@ -33,12 +34,29 @@ def drop_request(_logger: object, _method: str, event: Event) -> Event:
     return event
 
 
-class ExceptionsOnly(logging.Filter):
-    """Lets through what carries a traceback: that a request was answered with 5xx is in the request log already."""
+def get_loggable_path(request: HttpRequest) -> str:
+    """Return the path with each part that its route captures as a secret replaced, such as the token of a link."""
+    path = request.path
+    captured = request.resolver_match.kwargs if request.resolver_match else {}
+    for name, value in captured.items():
+        if name in SECRET_KEYS:
+            path = path.replace(str(value), "[redacted]")
+    return path
+
+
+class CrashesOnly(logging.Filter):
+    """Lets through what carries a traceback: that a request was answered with 5xx is in the request log already.
+
+    Django's text holds the path as it came; what the route captures as a secret is taken out of it.
+    """
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether the record has an exception."""
+        """Say whether the record has an exception, and mend its text."""
+        request = getattr(record, "request", None)
+        if isinstance(request, HttpRequest):
+            record.msg = record.getMessage().replace(request.path, get_loggable_path(request))
+            record.args = ()
         return record.exc_info is not None
 
 
@@ -84,11 +102,11 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
                     ],
                 }
             },
-            "filters": {"exceptions_only": {"()": ExceptionsOnly}},
+            "filters": {"crashes_only": {"()": CrashesOnly}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "house"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
-                "django.request": {"level": "ERROR", "filters": ["exceptions_only"]},
+                "django.request": {"level": "ERROR", "filters": ["crashes_only"]},
                 "django.server": {"level": "ERROR"},
                 # Its debug lines carry request bodies.
                 "oauthlib": {"level": "WARNING"},

@@ -12,7 +12,7 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from project.api import problem_response
-from project.logging import SECRET_KEYS
+from project.logging import get_loggable_path
 
 type GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -53,21 +53,11 @@ class RequestIdMiddleware:
             _log.info(
                 "request",
                 method=request.method,
-                path=_get_loggable_path(request),
+                path=get_loggable_path(request),
                 status=response.status_code,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
             )
         return response
-
-
-def _get_loggable_path(request: HttpRequest) -> str:
-    """Return the path with each part that its route captures as a secret replaced, such as the token of a link."""
-    path = request.path
-    captured = request.resolver_match.kwargs if request.resolver_match else {}
-    for name, value in captured.items():
-        if name in SECRET_KEYS:
-            path = path.replace(str(value), "[redacted]")
-    return path
 
 
 class SecurityHeadersMiddleware:

@@ -62,7 +62,7 @@ if _database.get("ENGINE") == "django.db.backends.sqlite3":
     }
 else:
     # A dead server is noticed after these seconds, not after the pool's usual 30.
-    _database.setdefault("OPTIONS", {})["pool"] = {"timeout": 5}
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 5}
 DATABASES: dict[str, Any] = {"default": _database}  # Any: Django's own shape of a database entry
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.text(

@@ -110,7 +110,7 @@ def test_hostile_queries_are_no_server_error(query: str, superuser: Client) -> N
     assert superuser.get(FAILED + query).status_code < 500
 
 
-@pytest.mark.parametrize("key", ["_00", "nobody", "1%00"])
+@pytest.mark.parametrize("key", ["_00", "nobody"])
 def test_an_unknown_key_is_not_found(key: str, superuser: Client) -> None:
     for model in ("failedjob", "queuedjob", "workerheartbeat"):
         assert superuser.get(f"/admin/jobs/{model}/{key}/change/", follow=True).status_code in {200, 404}

@@ -5,6 +5,8 @@ import logging
 
 import pytest
 import structlog
+from django.test import RequestFactory
+from django.urls import resolve
 
 from project.logging import configure_logging, escape_control_characters, redact_secrets
 
@@ -37,3 +39,14 @@ def test_a_query_string_never_reaches_the_log_with_an_exception(capsys: pytest.C
     record = {"request": "<WSGIRequest: GET '/oauth/authorize?code=s3cret'>", "status_code": 500}
     logging.getLogger("django.request").error("Internal Server Error", exc_info=ValueError("x"), extra=record)
     assert "s3cret" not in capsys.readouterr().err
+
+
+def test_the_token_of_a_link_never_reaches_the_log_with_a_crash(
+    rf: RequestFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(level="INFO", style="text")
+    request = rf.get("/accounts/verify-email/s3cret/")
+    request.resolver_match = resolve(request.path)
+    crash = ValueError("x")
+    logging.getLogger("django.request").error("Crash: %s", request.path, exc_info=crash, extra={"request": request})
+    assert "Crash: /accounts/verify-email/[redacted]/" in capsys.readouterr().err
