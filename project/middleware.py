@@ -11,7 +11,7 @@ from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from project.api import problem_response
+from project.api import problem_response, wants_problem
 from project.logging import get_loggable_path
 
 type GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -86,11 +86,19 @@ class NullCharacterMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer 400, as a page or as a problem."""
-        if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
-            message = "The address has a NUL character in it."
+        """Answer 400: to a program with the name of the parameter, to a person with the page."""
+        has_nul = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
+        if not has_nul:
+            return self.get_response(request)
+        message = "The address has a NUL character in it."
+        if not wants_problem(request):
             raise BadRequest(message)
-        return self.get_response(request)
+        errors = [
+            {"field": name.replace("\0", ""), "code": "null_characters_not_allowed", "message": message}
+            for name, value in request.GET.items()
+            if "\0" in name + str(value)
+        ]
+        return problem_response(status=HTTPStatus.BAD_REQUEST, code="invalid", detail=message, errors=errors)
 
 
 class BodySizeMiddleware:

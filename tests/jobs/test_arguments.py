@@ -39,7 +39,7 @@ def test_whatever_is_stored_comes_back_as_it_was(value: object) -> None:
 @pytest.mark.parametrize(
     "value",
     [b"bytes", {1, 2}, 1j, object(), float("nan"), float("inf"), {1: "a"}, datetime(2026, 1, 1), timedelta(1)],  # noqa: DTZ001 - the naive one is the point
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_json_cannot_hold_is_refused_by_the_name_of_the_argument(value: object) -> None:
     with pytest.raises(JobArgumentError, match="'value' can't be stored"):

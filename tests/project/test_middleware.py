@@ -99,3 +99,8 @@ def test_a_token_in_an_address_never_reaches_the_log(client: Client, caplog: pyt
 @pytest.mark.parametrize("address", ["/?q=%00", "/api/v1/users?page=%00", "/%00", "/api/v1/roles%00", "/admin/?x=%00"])
 def test_a_nul_in_the_address_is_a_bad_request(client: Client, address: str) -> None:
     assert client.get(address).status_code == 400
+
+
+def test_a_nul_in_a_query_is_answered_to_a_program_with_the_name_of_the_parameter(client: Client) -> None:
+    problem = client.get("/api/v1/users?page_size=2&page=1%00").json()
+    assert [error["field"] for error in problem["errors"]] == ["page"]
