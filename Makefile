@@ -1,7 +1,7 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help run dev dev-debug test test-fast test-servers test-browser demo format format-check lint imports type-check \
-	type-check-strict type-coverage check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
+	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-clear bench
 
 python := .venv/bin/python
@@ -55,6 +55,9 @@ type-coverage: ## Write a report of how much is typed to var/type-coverage/index
 	@sh scripts/setup dev
 	$(python) -m mypy --strict --html-report var/type-coverage --any-exprs-report var/type-coverage .
 	@echo "Open var/type-coverage/index.html; any-exprs.txt beside it counts what is Any."
+compliance: ## Write docs/compliance.md from the tags of the tests
+	@sh scripts/setup dev
+	$(python) -m pytest tests --collect-only -q --compliance=docs/compliance.md >/dev/null && echo "Wrote docs/compliance.md."
 check: ## Check settings for production, migrations, schema, .env.example
 	@sh scripts/setup dev
 	@sh scripts/check

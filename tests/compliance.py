@@ -1,0 +1,58 @@
+"""Pytest plugin that writes docs/compliance.md: which test shows which requirement of which specification.
+
+``pytest tests --collect-only -q --compliance=docs/compliance.md`` (``make compliance``).
+"""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+_HEAD = """\
+# Compliance
+
+Each requirement with the test that shows it, made from the tests' own tags by `make compliance`. The tests speak HTTP
+to the server and run on SQLite and on PostgreSQL.
+"""
+
+#: What a reader may look for and won't find, and why.
+NOT_SUPPORTED = {
+    "RFC 6749 §4.2 implicit grant": "RFC 9700 §2.1.2 advises against it; answered with `unsupported_response_type`.",
+    "RFC 6749 §4.3 password grant": "RFC 9700 §2.4 forbids it; answered with `unsupported_grant_type`.",
+    "RFC 7636 §4.2 plain challenges": "RFC 9700 §2.1.1 asks for S256; answered with `invalid_request`.",
+    "RFC 8628 device grant": "Not yet.",
+    "OpenID Connect Core": "Not yet.",
+    "RFC 9126 PAR, RFC 9101 JAR, RFC 9449 DPoP, RFC 7523 private_key_jwt, RFC 8693 token exchange": "Not yet.",
+    "RFC 7591 dynamic registration": "Not yet.",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--compliance", metavar="FILE", help="Write the table of shown requirements to FILE.")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if path := session.config.getoption("compliance"):
+        Path(path).write_text(render(session.items))
+
+
+def render(items: list[pytest.Item]) -> str:
+    """Return the document for the collected tests."""
+    rows: dict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    for item in items:
+        for mark in item.iter_markers("compliance"):
+            spec, section, requirement = (str(argument) for argument in mark.args)
+            test = item.nodeid.partition("[")[0].removeprefix("tests/").replace("::", " > ")
+            rows[spec].add((section, requirement, test))
+    parts = [_HEAD]
+    for spec in sorted(rows):
+        parts.append(f"\n## {spec}\n\n| Section | Requirement | Test |\n|---|---|---|\n")
+        ordered = sorted(rows[spec], key=lambda row: ([_number(part) for part in row[0].split(".")], row))
+        parts.extend(f"| {section} | {requirement} | `{test}` |\n" for section, requirement, test in ordered)
+    parts.append("\n## Not supported\n\n| What | Why |\n|---|---|\n")
+    parts.extend(f"| {what} | {why} |\n" for what, why in NOT_SUPPORTED.items())
+    return "".join(parts)
+
+
+def _number(part: str) -> int:
+    return int(part) if part.isdigit() else 0
