@@ -16,6 +16,9 @@ os.environ["BASE_URL"] = "http://testserver"
 os.environ["SECRET_KEY"] = "for-the-test-suite-alone-" + "k2Zq9wT4" * 8
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL", "")
 os.environ["REDIS_URL"] = os.environ.get("TEST_REDIS_URL", "")
+if os.environ["REDIS_URL"] and (_worker := os.environ.get("PYTEST_XDIST_WORKER")):
+    # Processes of one run share the server, but not the cache that each test empties.
+    os.environ["REDIS_URL"] = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{_worker.removeprefix('gw')}"
 for _name in ("DATABASE_URL", "REDIS_URL"):
     if not os.environ[_name]:
         del os.environ[_name]
