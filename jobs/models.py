@@ -86,7 +86,7 @@ class WorkerHeartbeat(models.Model):
     #: ``host:pid:random``, unique for each start; ``--name`` takes the place of the host.
     name = models.CharField(max_length=200, primary_key=True)
     #: Queues it serves, comma-separated, in order.
-    queues = models.CharField(max_length=500)
+    queues = models.TextField()
     started_at = models.DateTimeField()
     #: When it last reported.
     beat_at = models.DateTimeField()

@@ -36,7 +36,7 @@ class Migration(migrations.Migration):
             name='WorkerHeartbeat',
             fields=[
                 ('name', models.CharField(max_length=200, primary_key=True, serialize=False)),
-                ('queues', models.CharField(max_length=500)),
+                ('queues', models.TextField()),
                 ('started_at', models.DateTimeField()),
                 ('beat_at', models.DateTimeField()),
                 ('alive_until', models.DateTimeField(db_index=True)),

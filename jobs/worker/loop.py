@@ -2,6 +2,7 @@
 
 import os
 import queue
+import re
 import secrets
 import signal
 import socket
@@ -27,6 +28,8 @@ CONNECTION_LIFE = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=0.1)
 _LONGEST_PAUSE = timedelta(seconds=5)
 _MAX_HOST_LENGTH = 150
+#: A single quote that is not the apostrophe of a short form, such as in "couldn't".
+_QUOTE = re.compile(r"(?<![A-Za-z])'|'(?!(?:d|ll|m|re|s|t|ve)\b)")
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -200,4 +203,9 @@ class Worker:
 def _get_reason(error: Exception) -> str:
     """Return what the store says, without what it quotes: that may be the content of a row."""
     first_line = (str(error).splitlines() or [""])[0]
-    return first_line.partition("'")[0][:200]
+    quotes = [found.start() for found in _QUOTE.finditer(first_line)]
+    if not quotes:
+        return first_line[:200]
+    # What is quoted may hold quotes itself, so the span goes to the last one, and to the end where there is one only.
+    end = quotes[-1] + 1 if len(quotes) > 1 else len(first_line)
+    return f"{first_line[: quotes[0]]}'…'{first_line[end:]}"[:200]

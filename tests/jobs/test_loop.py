@@ -22,6 +22,7 @@ from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob, read_lines
 from tests.waiting import wait_until
 
 SHORT = timedelta(seconds=0.02)
+_AWAY = "couldn't reach the store 'it's a secret' value' that isn't there"
 
 
 class ShakyDriver(DatabaseDriver):
@@ -42,7 +43,7 @@ class ShakyDriver(DatabaseDriver):
     def _maybe_fail(self, operation: str) -> None:
         if self.failures_left[operation]:
             self.failures_left[operation] -= 1
-            raise OperationalError("the store is away'secret-value'")
+            raise OperationalError(_AWAY)
 
 
 def _worker(*, queues: tuple[str, ...] = (), max_jobs: int | None = None, name: str = "") -> Worker:
@@ -116,7 +117,7 @@ def test_a_store_that_is_away_for_a_while_costs_no_job_and_no_second_run(
         assert _worker().run() == 1
     assert read_lines(tmp_path / "notes") == ["once"]
     assert not QueuedJob.objects.exists()
-    assert "the store is away" in [line.get("reason") for line in lines]
+    assert "couldn't reach the store '…' that isn't there" in [line.get("reason") for line in lines]
     events = [line["event"] for line in lines]
     assert (events.count("store_unavailable"), events.count("store_available_again")) == (2, 1)
 

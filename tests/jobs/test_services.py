@@ -1,6 +1,7 @@
 """Failed jobs: retried, forgotten; queues cleared; heartbeats."""
 
 import threading
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -123,11 +124,11 @@ def test_a_delay_is_an_instant_before_which_nothing_runs() -> None:
     assert QueuedJob.objects.get().available_at - QueuedJob.objects.get().created_at == timedelta(days=1)
 
 
-def _beat(name: str, *, minutes: int = 0) -> None:
+def _beat(name: str, *, minutes: int = 0, queues: Sequence[str] = ("a", "b")) -> None:
     now = NOON + timedelta(minutes=minutes)
     record_heartbeat(
         name=name,
-        queues=["a", "b"],
+        queues=queues,
         started_at=NOON,
         now=now,
         alive_until=now + timedelta(seconds=15),
@@ -141,6 +142,13 @@ def test_a_worker_has_one_heartbeat_that_moves() -> None:
     _beat("w", minutes=1)
     beat = WorkerHeartbeat.objects.get()
     assert (beat.queues, beat.started_at, beat.beat_at) == ("a,b", NOON, NOON + timedelta(minutes=1))
+
+
+@pytest.mark.django_db
+def test_a_worker_may_serve_many_queues_with_long_names() -> None:
+    names = [f"{number:02}-{'x' * 97}" for number in range(20)]
+    _beat("w", queues=names)
+    assert WorkerHeartbeat.objects.get().queues.split(",") == names
 
 
 @pytest.mark.django_db
