@@ -1,14 +1,20 @@
 """The admin site of the house."""
 
-from typing import override
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, override
 
+import structlog
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db import DataError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+
+_log = structlog.get_logger("gatehouse.admin")
 
 
 class AdminSite(admin.AdminSite):
@@ -17,6 +23,21 @@ class AdminSite(admin.AdminSite):
     site_title = "Gatehouse"
     site_header = "Gatehouse"
     index_title = "Administration"
+
+    @override
+    def admin_view[V: Callable[..., Any]](self, view: V, cacheable: bool = False) -> V:  # Any: Django's own signature
+        """Guard a page: keys and filters that no column can hold are a bad request, wherever Django looks them up."""
+        guarded = super().admin_view(view, cacheable)
+
+        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            try:
+                response: HttpResponse = guarded(request, *args, **kwargs)
+            except (ValueError, OverflowError, ValidationError, DataError) as error:
+                _log.warning("refused", exc_info=error)  # with its traceback: it may be a mistake of ours after all
+                raise BadRequest(str(error)) from error
+            return response
+
+        return update_wrapper(answer, guarded)  # type: ignore[return-value] # the same calls, guarded
 
     @override
     def login(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:

@@ -8,7 +8,8 @@ from typing import IO, TYPE_CHECKING, Any, override
 
 import structlog
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import connections
+from django.core.paginator import Paginator
+from django.db import InterfaceError, OperationalError, connections
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from rest_framework import exceptions, serializers
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView  # at run time it would import this module, half made
 
 PROBLEM_JSON = "application/problem+json"
+#: Where only programs go.
+_PROGRAM_PATHS = ("/api/", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/.well-known/")
 _log = structlog.get_logger("gatehouse.api")
 
 
@@ -54,7 +57,7 @@ def problem_response(*, status: int, code: str, detail: str, errors: Sequence[Ma
 
 def wants_problem(request: HttpRequest) -> bool:
     """Say whether an error of this request is for a program rather than for a person."""
-    return request.path.startswith("/api/") or not request.accepts("text/html")
+    return request.path.startswith(_PROGRAM_PATHS) or not request.accepts("text/html")
 
 
 def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response | None:  # Any: DRF's own signature
@@ -111,6 +114,10 @@ def _convert(error: Exception) -> exceptions.APIException | None:
         case RequestDataTooBig():
             converted = exceptions.APIException("The request body is too large.", "body_too_large")
             converted.status_code = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        case OperationalError() | InterfaceError():
+            _log.exception("store_unavailable", exc_info=error)
+            converted = exceptions.APIException("The database does not answer. Try again in a moment.", "unavailable")
+            converted.status_code = HTTPStatus.SERVICE_UNAVAILABLE
         case SuspiciousOperation() | BadRequest() | UnreadablePostError():
             converted = exceptions.ParseError()
         case _:
@@ -120,7 +127,7 @@ def _convert(error: Exception) -> exceptions.APIException | None:
 
 def _convert_domain_error(error: DomainError) -> exceptions.APIException:
     if error.detail:
-        _log.info("refused", code=error.code, detail=error.detail)
+        _log.info("refused", problem=error.code, detail=error.detail)
     if error.fields:
         details = {
             field: [exceptions.ErrorDetail(text, error.code) for text in texts] for field, texts in error.fields.items()
@@ -223,6 +230,10 @@ class ProblemContentNegotiation(DefaultContentNegotiation):
         return chosen
 
 
+#: No list has more pages; Python refuses to convert numbers of thousands of digits.
+_MAX_PAGE_DIGITS = 12
+
+
 class Pagination(PageNumberPagination):
     """Numbered pages of 50, up to 200 with ``page_size``."""
 
@@ -246,6 +257,18 @@ class Pagination(PageNumberPagination):
             if 1 <= size <= self.max_page_size:
                 return size
         raise exceptions.ValidationError({self.page_size_query_param: [f"Ask for 1 to {self.max_page_size}."]})
+
+    @override
+    def get_page_number(self, request: Request, paginator: "Paginator[Any]") -> str:  # Any: rows of any list
+        """Return the number of the page that the client asks for; one that isn't there is 404.
+
+        Raises:
+            ValidationError: It is no number from 1.
+        """
+        asked = request.query_params.get(self.page_query_param, "1")
+        if asked.isascii() and asked.isdigit() and int(asked[:_MAX_PAGE_DIGITS]) > 0:
+            return asked[:_MAX_PAGE_DIGITS]
+        raise exceptions.ValidationError({self.page_query_param: ["Ask for a page from 1."]})
 
     @override
     def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:  # Any: OpenAPI parameters

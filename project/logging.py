@@ -2,6 +2,7 @@
 
 import logging
 import logging.config
+import re
 from collections.abc import MutableMapping
 from typing import Any, Literal, override
 
@@ -20,6 +21,12 @@ SECRET_KEYS = frozenset(
 )  # fmt: skip
 
 
+#: 20 or more characters of URL-safe base64, except a UUID; words joined by hyphens have no digit or capital in them.
+_RANDOM_PART = re.compile(
+    r"(?<![\w-])(?![0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![\w-]))(?=[\w-]*[0-9A-Z])[\w-]{20,}", re.ASCII
+)
+
+
 def redact_secrets(_logger: object, _method: str, event: Event) -> Event:
     """Replace the value of every key that names a secret."""
     for key in event:
@@ -35,8 +42,12 @@ def drop_request(_logger: object, _method: str, event: Event) -> Event:
 
 
 def get_loggable_path(request: HttpRequest) -> str:
-    """Return the path with each part that its route captures as a secret replaced, such as the token of a link."""
-    path = request.path
+    """Return the path with what may be a secret replaced, such as the token of a mailed link.
+
+    That is each part that its route captures under a secret's name, and, because many requests are answered before any
+    route is found, each part that looks random and isn't a plain id.
+    """
+    path = _RANDOM_PART.sub("[redacted]", request.path)
     captured = request.resolver_match.kwargs if request.resolver_match else {}
     for name, value in captured.items():
         if name in SECRET_KEYS:
@@ -108,6 +119,8 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
             "loggers": {
                 "django.request": {"level": "ERROR", "filters": ["crashes_only"]},
                 "django.server": {"level": "ERROR"},
+                # A foreign host name is a 400 in the request log, not a traceback.
+                "django.security.DisallowedHost": {"level": "CRITICAL"},
                 # Its debug lines carry request bodies.
                 "oauthlib": {"level": "WARNING"},
                 "oauth2_provider": {"level": "WARNING"},

@@ -79,7 +79,7 @@ class SecurityHeadersMiddleware:
 
 
 class NullCharacterMiddleware:
-    """Refuse an address with a NUL in it, which PostgreSQL takes in no text and no page has a use for."""
+    """Refuse an address or a cookie with a NUL in it, which PostgreSQL takes in no text and no page has a use for."""
 
     def __init__(self, get_response: GetResponse) -> None:
         """Keep the next layer."""
@@ -88,9 +88,10 @@ class NullCharacterMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer 400: to a program with the name of the parameter, to a person with the page."""
         has_nul = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
-        if not has_nul:
+        # A quoted cookie may spell it "\\000", so the parsed values are looked at.
+        if not has_nul and not any("\0" in value for value in request.COOKIES.values()):
             return self.get_response(request)
-        message = "The address has a NUL character in it."
+        message = "The address, or a cookie, has a NUL character in it."
         if not wants_problem(request):
             raise BadRequest(message)
         errors = [
@@ -102,7 +103,10 @@ class NullCharacterMiddleware:
 
 
 class BodySizeMiddleware:
-    """Refuse a body over ``MAX_BODY_BYTES`` before any of it is read (RFC 9110 §15.5.14)."""
+    """Refuse a body over ``MAX_BODY_BYTES`` before any of it is read (RFC 9110 §15.5.14).
+
+    A chunked body says no length, and WSGI has no way to read one: rather than taken for empty, it is refused with 411.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         """Keep the next layer."""
@@ -111,6 +115,9 @@ class BodySizeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Answer 413, or 400 where the length isn't a number."""
         length = request.headers.get("Content-Length", "") or "0"
+        if "Transfer-Encoding" in request.headers:
+            message = "Send the body with a Content-Length header, not in chunks."
+            return _refuse(HTTPStatus.LENGTH_REQUIRED, message, "length_required")
         if not (length.isascii() and length.isdigit()):
             return _refuse(HTTPStatus.BAD_REQUEST, "The Content-Length header is not a number.", "bad_content_length")
         # Python refuses to convert a number of thousands of digits, which is too large in any case.

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.services import ensure_user
-from oauth.services import RegisteredClient, seed_clients
+from oauth.services import RegisteredClient, renew_client_secret, seed_clients
 from permissions.services import assign_role, seed_roles
 
 _USERS = (("admin@example.com", "Ada Admin", "admin"), ("editor@example.com", "Edda Editor", "editor"),
@@ -108,13 +108,17 @@ def _seed_user(email: str, name: str, role: str, known: Credentials) -> UserCred
 
 def _client_credentials(client: RegisteredClient, known: Credentials) -> ClientCredentials:
     application = client.application
-    remembered = next((c.client_secret for c in known.clients if c.client_id == application.client_id), None)
+    secret = client.client_secret
+    if secret is None and application.client_type == "confidential":
+        remembered = next((c.client_secret for c in known.clients if c.client_id == application.client_id), None)
+        # Where the file was lost, nobody knows the secret: the seeded client is for trying out, so it gets another.
+        secret = remembered or renew_client_secret(application=application).client_secret
     grant_type = application.authorization_grant_type.replace("-", "_")
     refreshes = ["refresh_token"] if grant_type == "authorization_code" else []
     return ClientCredentials(
         name=application.name,
         client_id=application.client_id,
-        client_secret=client.client_secret or remembered,
+        client_secret=secret,
         redirect_uris=application.redirect_uris.split(),
         grant_types=[grant_type, *refreshes],
         scopes=list(application.allowed_scopes),

@@ -1,6 +1,13 @@
 """Every write of the authorization server: clients, codes, tokens, and their end."""
 
-from oauth.services.clients import RegisteredClient, ensure_client, register_client, save_new_client, seed_clients
+from oauth.services.clients import (
+    RegisteredClient,
+    ensure_client,
+    register_client,
+    renew_client_secret,
+    save_new_client,
+    seed_clients,
+)
 from oauth.services.grants import (
     create_code,
     lock_refresh_token,
@@ -15,6 +22,7 @@ from oauth.services.revocation import (
     revoke_access_token,
     revoke_client,
     revoke_family,
+    revoke_lost_scopes,
     revoke_token,
     revoke_user,
 )
@@ -28,9 +36,11 @@ __all__ = [
     "lock_refresh_token",
     "redeem_code",
     "register_client",
+    "renew_client_secret",
     "revoke_access_token",
     "revoke_client",
     "revoke_family",
+    "revoke_lost_scopes",
     "revoke_token",
     "revoke_user",
     "save_new_client",

@@ -81,6 +81,11 @@ def save_new_client(*, application: Application) -> RegisteredClient:
     return RegisteredClient(application, secret if is_confidential else None)
 
 
+def renew_client_secret(*, application: Application) -> RegisteredClient:
+    """Give a confidential client another secret, for one that nobody knows any more; the old one stops working."""
+    return save_new_client(application=application)
+
+
 @transaction.atomic
 def ensure_client(
     *,
@@ -115,7 +120,11 @@ def ensure_client(
 
 
 def seed_clients(*, base_url: str) -> list[RegisteredClient]:
-    """Make the two clients of the first minute, where they are missing."""
+    """Make the two clients of the first minute, where they are missing.
+
+    The service acts for itself, and a client has no permissions of its own yet: it gets tokens and may introspect and
+    revoke them, but views that ask for a permission answer its token 403, whatever its scopes.
+    """
     docs = ensure_client(
         name="Gatehouse API docs",
         client_type=Application.CLIENT_PUBLIC,

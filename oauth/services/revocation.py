@@ -50,6 +50,18 @@ def revoke_client(*, application: Application, now: datetime) -> None:
 
 
 @transaction.atomic
+def revoke_lost_scopes(*, application: Application, now: datetime) -> None:
+    """End the codes and access tokens that hold a scope which their client is not allowed any more.
+
+    Refresh tokens stay: they give what is left of their scope.
+    """
+    codes = Grant.objects.filter(application=application, consumed_at=None)
+    codes.filter(scope__in=_find_lost_scopes(codes, application)).update(consumed_at=now)
+    tokens = AccessToken.objects.filter(application=application)
+    tokens.filter(scope__in=_find_lost_scopes(tokens, application)).delete()
+
+
+@transaction.atomic
 def revoke_user(*, user_id: UUID, now: datetime) -> None:
     """End every code and token that acts for a user, for good."""
     Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
@@ -76,3 +88,10 @@ def _end_refresh_tokens(tokens: QuerySet[RefreshToken], now: datetime) -> None:
     # waited for it can't see; so look again until none is left.
     while living.exists():
         living.update(revoked=now, updated=now)
+
+
+def _find_lost_scopes(rows: "QuerySet[Grant] | QuerySet[AccessToken]", application: Application) -> list[str]:
+    """Return the scope strings among the rows that hold more than the client is allowed."""
+    allowed = set(application.allowed_scopes)
+    scopes = rows.order_by().values_list("scope", flat=True).distinct()
+    return [scope for scope in scopes if not allowed.issuperset(scope.split())]

@@ -19,8 +19,13 @@ VAR_DIR = Path(
     env.text("VAR_DIR", default="var", help="Folder for what this installation writes: database, mail, credentials.")
 )
 VAR_DIR = VAR_DIR if VAR_DIR.is_absolute() else BASE_DIR / VAR_DIR
+try:
+    # WhiteNoise wants this folder, even where finders serve.
+    (VAR_DIR / "static").mkdir(parents=True, exist_ok=True)
+except OSError as _error:
+    env.reject("VAR_DIR", f"{VAR_DIR} cannot be written ({_error.strerror}); make it writable or choose another folder")
 HOST = env.text("HOST", default="127.0.0.1", help="Address that the web server listens on.")
-PORT = env.number("PORT", default=8000, help="Port that the web server listens on.")
+PORT = env.number("PORT", default=8000, least=1, most=65535, help="Port that the web server listens on.")
 BASE_URL = env.origin(
     "BASE_URL",
     default=f"http://127.0.0.1:{PORT}",
@@ -30,7 +35,7 @@ ALLOWED_HOSTS = env.words(
     "ALLOWED_HOSTS", help="Host names that may be asked for, comma-separated. Needed in production."
 )
 DEBUG = env.flag("DEBUG", help="Show Django's debug pages. For development only; refused in production.")
-TIME_ZONE = env.text("TIME_ZONE", default="UTC", help="Time zone of the pages; everything stored is UTC.")
+TIME_ZONE = env.time_zone("TIME_ZONE", default="UTC", help="Time zone of the pages; everything stored is UTC.")
 
 # --- Secrets ---------------------------------------------------------------------------------------------------------
 env.group("Secrets")
@@ -52,7 +57,7 @@ _database = env.database(
     shown="",
     help="postgres://user:password@host:5432/name, or a SQLite file; without it SQLite in VAR_DIR.",
 )
-if _database.get("ENGINE") == "django.db.backends.sqlite3":
+if _database["ENGINE"] == "django.db.backends.sqlite3":
     # IMMEDIATE takes the write lock at BEGIN, so a transaction that reads and then writes waits instead of failing;
     # WAL lets readers go on meanwhile.
     _database["OPTIONS"] = {
@@ -60,12 +65,12 @@ if _database.get("ENGINE") == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-else:
+elif _database["ENGINE"] == "django.db.backends.postgresql":
     # A dead server is noticed after these seconds, not after the pool's usual 30.
     _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 5}
 DATABASES: dict[str, Any] = {"default": _database}  # Any: Django's own shape of a database entry
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-REDIS_URL = env.text(
+REDIS_URL = env.redis(
     "REDIS_URL",
     help="redis://host:6379/0 for the shared cache; without it each process keeps a small cache of its own.",
 )
@@ -96,21 +101,25 @@ env.group("Behind a proxy")
 TRUSTED_PROXY_COUNT = env.number(
     "TRUSTED_PROXY_COUNT",
     default=0,
-    help="How many proxies in front of the web server add to X-Forwarded-For and set X-Forwarded-Proto.",
+    help=(
+        "How many proxies in front of the web server add to X-Forwarded-For and set X-Forwarded-Proto. They must drop "
+        "header names with underscores, which WSGI can't tell from those with hyphens."
+    ),
 )
 if TRUSTED_PROXY_COUNT:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # --- Logs ------------------------------------------------------------------------------------------------------------
 env.group("Logs")
-LOG_LEVEL = env.text("LOG_LEVEL", default="INFO", help="DEBUG, INFO, WARNING or ERROR.")
-LOG_FORMAT = env.text("LOG_FORMAT", help="json or text; without it text in development and JSON in production.")
-if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-    env.reject("LOG_LEVEL", "must be DEBUG, INFO, WARNING or ERROR")
-    LOG_LEVEL = "INFO"
-if LOG_FORMAT not in {"", "json", "text"}:
-    env.reject("LOG_FORMAT", "must be json or text")
-    LOG_FORMAT = ""
+LOG_LEVEL = env.choice(
+    "LOG_LEVEL", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"), help="DEBUG, INFO, WARNING or ERROR."
+)
+LOG_FORMAT = env.choice(
+    "LOG_FORMAT",
+    default="",
+    choices=("", "json", "text"),
+    help="json or text; without it text in development and JSON in production.",
+)
 # structlog sets the loggers up itself; Django's own default configuration would print everything twice.
 LOGGING_CONFIG = None
 configure_logging(level=LOG_LEVEL, style="json" if LOG_FORMAT == "json" else "text")

@@ -23,8 +23,6 @@ def _installation_secret(path: Path) -> str:
 
 try:
     SECRET_KEY = SECRET_KEY or _installation_secret(VAR_DIR / "secret_key")
-    # WhiteNoise wants the folder, though finders serve here.
-    (VAR_DIR / "static").mkdir(parents=True, exist_ok=True)
 except OSError as error:
     env.reject("VAR_DIR", f"{VAR_DIR} cannot be written ({error.strerror}); make it writable or choose another folder")
 ALLOWED_HOSTS = [*ALLOWED_HOSTS, "127.0.0.1", "localhost", "[::1]", BASE_URL.rpartition("//")[2].partition(":")[0]]

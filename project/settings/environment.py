@@ -5,11 +5,12 @@ source of ``.env.example`` (``manage.py env_example``). A variable ``NAME`` may 
 path of a file that holds the value, as container platforms mount secrets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
@@ -58,13 +59,42 @@ class Environment:
 
     def flag(self, name: str, *, default: bool = False, help: str) -> bool:  # noqa: A002 - as above
         """Declare and read a yes/no value."""
-        return self._read(name, self._env.bool, default, str(int(default)), help)
+        return self._read(name, self._env.bool, default, str(int(default)), help, expected="1 or 0")
 
-    def number(self, name: str, *, default: int, help: str) -> int:  # noqa: A002 - as above
-        """Declare and read a whole number that isn't negative."""
-        value = self._read(name, self._env.int, default, str(default), help)
-        if value < 0:
-            self.reject(name, "must not be negative")
+    def number(self, name: str, *, default: int, help: str, least: int = 0, most: int = 1_000_000) -> int:  # noqa: A002 - as above
+        """Declare and read a whole number within bounds."""
+        value = self._read(
+            name, self._env.int, default, str(default), help, expected=f"a whole number from {least} to {most}"
+        )
+        if not least <= value <= most:
+            self.reject(name, f"must be a whole number from {least} to {most}")
+            return default
+        return value
+
+    def choice(self, name: str, *, default: str, choices: Collection[str], help: str) -> str:  # noqa: A002 - as above
+        """Declare and read one of a few words."""
+        value = self.text(name, default=default, help=help)
+        if value not in choices:
+            self.reject(name, f"must be one of: {', '.join(sorted(filter(None, choices)))}")
+            return default
+        return value
+
+    def time_zone(self, name: str, *, default: str, help: str) -> str:  # noqa: A002 - as above
+        """Declare and read the name of a time zone."""
+        value = self.text(name, default=default, help=help)
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError):  # what zoneinfo raises, by the kind of nonsense
+            self.reject(name, "must be a time zone such as UTC or Europe/Zurich")
+            return default
+        return value
+
+    def redis(self, name: str, *, help: str) -> str:  # noqa: A002 - as above
+        """Declare and read the URL of a Redis or Valkey server."""
+        value = self.text(name, help=help)
+        if value and (urlsplit(value).scheme not in {"redis", "rediss"} or not urlsplit(value).hostname):
+            self.reject(name, "must look like redis://host:6379/0, or rediss:// for TLS")
+            return ""
         return value
 
     def words(self, name: str, *, default: tuple[str, ...] = (), help: str) -> list[str]:  # noqa: A002 - as above
@@ -84,7 +114,17 @@ class Environment:
     def database(self, name: str, *, default: str, shown: str, help: str) -> dict[str, Any]:  # noqa: A002 - as above
         """Declare and read a database URL into an entry of ``DATABASES``; ``shown`` is the default for people."""
         # Any: the shape of Django's own DATABASES entries.
-        settings: dict[str, Any] = self._read(name, self._env.dj_db_url, default, shown, help)  # type: ignore[arg-type] # the default is a URL, the value its parts
+        settings: Any = self._read(
+            name,
+            self._env.dj_db_url,
+            default,
+            shown,
+            help,
+            expected="postgres://user:password@host:5432/name, or sqlite:///file",
+        )
+        if not isinstance(settings, dict) or not settings.get("ENGINE"):
+            self.reject(name, "must be postgres://user:password@host:5432/name, or sqlite:///file")
+            return {"ENGINE": "django.db.backends.dummy"}
         return settings
 
     def mailer(self, name: str, *, default: str = "", help: str) -> dict[str, Any]:  # noqa: A002 - as above
@@ -133,12 +173,14 @@ class Environment:
         message = f"The environment is not usable yet:\n{lines}\nSee .env.example for every variable and its meaning."
         raise ImproperlyConfigured(message)
 
-    def _read[T](self, name: str, reader: Callable[..., Any], default: T, shown: str, help_text: str) -> T:
+    def _read[T](
+        self, name: str, reader: Callable[..., Any], default: T, shown: str, help_text: str, *, expected: str = "text"
+    ) -> T:
         self._variables.setdefault(name, Variable(name=name, default=shown, help=help_text, group=self._group))
         try:
             value: T = reader(name, default)
-        except (EnvError, ValueError) as error:
+        except (EnvError, ValueError):
             # The value itself is left out: it may be a secret.
-            self.reject(name, f"cannot be read as intended ({type(error).__name__})")
+            self.reject(name, f"must be {expected}")
             return default
         return value

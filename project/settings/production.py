@@ -18,7 +18,7 @@ from project.settings.base import (
     env,
 )
 
-_PLACEHOLDERS = ("change", "secret", "django-insecure", "example", "placeholder", "default", "your-")
+_PLACEHOLDERS = ("change", "secret", "django-insecure", "example", "placeholder", "default", "your-", "test-suite")
 
 
 def _weakness(secret: str) -> str:
@@ -27,7 +27,10 @@ def _weakness(secret: str) -> str:
         return "is missing; make one with: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
     if len(secret) < 50:
         return "is too short; it needs at least 50 random characters"
-    if len(set(secret)) < 16 or any(word in secret.lower() for word in _PLACEHOLDERS):
+    is_repeated = any(secret[i : i + 8] in secret[i + 1 :] for i in range(len(secret) - 8))
+    is_counted = any("".join(map(chr, range(ord(c), ord(c) + 6))) in secret for c in set(secret))
+    is_placeholder = any(word in secret.lower() for word in _PLACEHOLDERS)
+    if len(set(secret)) < 16 or is_repeated or is_counted or is_placeholder:
         return "looks like a placeholder; make a random one"
     return ""
 

@@ -42,5 +42,4 @@ if "sqlite3" in DATABASES["default"]["ENGINE"]:
     DATABASES["default"]["TEST"] = {
         "NAME": Path(VAR_DIR) / f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.sqlite3"
     }
-(VAR_DIR / "static").mkdir(exist_ok=True)
 env.seal()

@@ -231,7 +231,7 @@ def test_the_list_of_users_costs_the_same_for_any_number(
     assert (body["count"], body["results"][-1]["roles"]) == (count + 1, ["reader"])
 
 
-@pytest.mark.parametrize("query", ["page=0", "page=x", "page=9999999999999999999999", "page=-1"])
+@pytest.mark.parametrize("query", ["page=2", "page=9999999999999999999999"])
 def test_a_page_that_does_not_exist_is_answered_404(signed_in: APIClient, user: User, query: str) -> None:
     may_view_users(user)
     response = signed_in.get(f"/api/v1/users?{query}")

@@ -48,3 +48,21 @@ def test_an_account_without_the_right_is_told_so_instead_of_being_asked_again(cl
 
 def test_somebody_who_is_in_goes_on_to_the_admin(admin: Client) -> None:
     assert admin.get("/admin/login/").headers["Location"] == "/admin/"
+
+
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [
+        ("accounts/session", "end_sessions"),
+        ("jobs/failedjob", "retry_failed_jobs"),
+        ("oauth/application", "delete_selected"),
+    ],
+)
+def test_a_key_that_cannot_be_is_a_bad_request(admin_client: Client, model: str, action: str) -> None:
+    data = {"action": action, "_selected_action": "garbage"}
+    assert admin_client.post(f"/admin/{model}/", data).status_code in {302, 400}
+
+
+@pytest.mark.parametrize("view", ["change", "delete", "history"])
+def test_a_number_beyond_every_column_is_no_server_error(admin_client: Client, view: str) -> None:
+    assert admin_client.get(f"/admin/permissions/role/{'9' * 26}/{view}/", follow=True).status_code in {200, 400, 404}

@@ -126,9 +126,15 @@ def test_a_client_that_accepts_nothing_we_have_gets_json(root: APIClient, accept
     assert_problem(root.post(ADDRESS, {}, headers={"Accept": accept}), 400, "invalid")
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "2", "x", "last", "9" * 5000])
+@pytest.mark.parametrize("number", ["2", "9" * 5000])
 def test_a_page_that_is_not_there_is_a_404(root: APIClient, number: str) -> None:
     assert_problem(root.get(f"{ADDRESS}?page={number}"), 404, "not_found")
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "last", "", "1.5", "%D9%A5", "00"])
+def test_a_page_that_is_no_number_is_a_400_about_it(root: APIClient, number: str) -> None:
+    problem = assert_problem(root.get(f"{ADDRESS}?page={number}"), 400, "invalid")
+    assert problem["errors"] == [{"field": "page", "code": "invalid", "message": "Ask for a page from 1."}]
 
 
 @pytest.mark.parametrize("query", ["format=xml", "%ff=%ff", "page_size=1", "page_size=200"])

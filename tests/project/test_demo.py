@@ -38,6 +38,12 @@ def test_the_walk_succeeds_twice_against_a_running_server(tmp_path: Path) -> Non
             assert house.url in finished.stdout
 
 
+def test_a_server_that_was_named_but_does_not_answer_is_no_success(tmp_path: Path) -> None:
+    finished = walk(tmp_path, "--base-url", f"http://127.0.0.1:{free_port()}")
+    assert finished.returncode == 1
+    assert "No server answers at" in finished.stderr
+
+
 def test_the_walk_stops_at_the_first_wrong_answer_with_a_non_zero_exit(tmp_path: Path) -> None:
     with running_house(tmp_path) as house:
         credentials = tmp_path / "credentials.json"

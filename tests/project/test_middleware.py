@@ -104,3 +104,38 @@ def test_a_nul_in_the_address_is_a_bad_request(client: Client, address: str) -> 
 def test_a_nul_in_a_query_is_answered_to_a_program_with_the_name_of_the_parameter(client: Client) -> None:
     problem = client.get("/api/v1/users?page_size=2&page=1%00").json()
     assert [error["field"] for error in problem["errors"]] == ["page"]
+
+
+def test_a_nul_in_a_quoted_cookie_is_a_bad_request(client: Client) -> None:
+    assert client.get("/", headers={"Cookie": 'sessionid="\\000aaaaaaaaaaaa"'}).status_code == 400
+
+
+def test_a_body_in_chunks_is_refused_rather_than_taken_for_empty(client: Client) -> None:
+    headers = {"Transfer-Encoding": "chunked"}
+    response = client.post("/api/v1/auth/login", b"{}", "application/json", headers=headers)
+    assert (response.status_code, response.json()["code"]) == (411, "length_required")
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/introspect", "/oauth/revoke"])
+def test_programs_at_the_token_endpoints_never_get_a_page(client: Client, path: str) -> None:
+    response = client.post(f"{path}?a=%00", headers={"Accept": "text/html"})
+    assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
+
+
+LINK = "/accounts/verify-email/mJ8Xq2vT0cZr5LwYb7NdKfHs3GpEu9AaQi1Oo4RxWy6"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", [f"{LINK}/?a=%00", f"/{LINK}/", f"{LINK}/x", LINK.replace("verify-e", "verify-E")])
+def test_the_token_of_a_link_is_not_logged_even_where_no_route_is_found(
+    client: Client, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    client.get(path)
+    assert "mJ8Xq2vT0cZr5" not in caplog.text
+    assert "[redacted]" in caplog.text
+
+
+def test_ids_and_words_in_a_path_are_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    path = "/nowhere/0b5c61a0-3f0e-4d35-9e0f-0f4b0ad7c0de/oauth-authorization-server"
+    client.get(path)
+    assert path in caplog.text

@@ -25,7 +25,7 @@ GOOD = {
 def start_in_production(tmp_path: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     """Ask for the deploy checks under production settings with a changed environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment = kept | GOOD | changes | {"VAR_DIR": str(tmp_path), "ENV_FILE": os.devnull}
+    environment = kept | GOOD | {"VAR_DIR": str(tmp_path / "made" / "by" / "it"), "ENV_FILE": os.devnull} | changes
     environment["DJANGO_SETTINGS_MODULE"] = "project.settings.production"
     command = [sys.executable, str(ROOT / "manage.py"), "check", "--deploy", "--fail-level", "WARNING"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -46,6 +46,16 @@ def test_good_production_settings_pass_the_deploy_checks_without_a_message(tmp_p
         ("SECRET_KEY", "short"),
         ("SECRET_KEY", "django-insecure-" + GOOD["SECRET_KEY"]),
         ("SECRET_KEY", "a" * 60),
+        ("SECRET_KEY", "for-the-test-suite-alone-" + GOOD["SECRET_KEY"]),
+        ("SECRET_KEY", "k2Zq9wT4RbX7mPs1" * 4),
+        ("SECRET_KEY", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "foo://bar"),
+        ("REDIS_URL", "nonsense"),
+        ("TIME_ZONE", "Mars/Olympus"),
+        ("PORT", "0"),
+        ("PORT", "70000"),
+        ("VAR_DIR", "/proc/gatehouse"),
         ("SECRET_KEY_FALLBACKS", "old"),
         ("BASE_URL", "http://id.example.org"),
         ("BASE_URL", "https://id.example.org/path"),

@@ -39,6 +39,11 @@ class Command(BaseCommand):
             message = "Nothing was deleted: there is no terminal to ask on. Say --no-input to delete without asking."
             raise CommandError(message)
         self.stdout.write(f"This deletes all waiting jobs of {place}; what they were to do will not be done.")
-        if input("Type 'yes' to delete them: ") != "yes":
+        try:
+            answer = input("Type 'yes' to delete them: ")
+        except (EOFError, KeyboardInterrupt):
+            answer = ""
+            self.stdout.write("")
+        if answer != "yes":
             message = "Nothing was deleted."
             raise CommandError(message)

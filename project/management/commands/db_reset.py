@@ -42,6 +42,11 @@ class Command(BaseCommand):
             message = "Nothing was deleted: there is no terminal to ask on. Say --no-input to delete without asking."
             raise CommandError(message)
         self.stdout.write(f"This deletes ALL data in {name}: users, clients, tokens, jobs.")
-        if input("Type 'yes' to delete it: ") != "yes":
+        try:
+            answer = input("Type 'yes' to delete it: ")
+        except (EOFError, KeyboardInterrupt):
+            answer = ""
+            self.stdout.write("")
+        if answer != "yes":
             message = "Nothing was deleted."
             raise CommandError(message)

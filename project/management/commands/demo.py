@@ -26,20 +26,23 @@ class Command(BaseCommand):
     """Walk the main job over real HTTP and stop at the first wrong answer."""
 
     help = (
-        "Walk the main job over real HTTP and stop at the first wrong answer. Uses the server at BASE_URL if one "
-        "answers there, else starts one of its own in a temporary folder."
+        "Walk the main job over real HTTP and stop at the first wrong answer. Uses the server at BASE_URL; without a "
+        "BASE_URL the one that runs from this folder, or one of its own in a temporary folder."
     )
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--base-url", default=settings.BASE_URL, help="Where the server answers.")
+        parser.add_argument("--base-url", default=os.environ.get("BASE_URL", ""), help="Where the server answers.")
 
     @override
     def handle(self, *args: object, base_url: str, **options: object) -> None:
-        base_url = base_url.rstrip("/")
+        wanted = base_url.rstrip("/")
         try:
-            if _answers(base_url):
-                self._walk(base_url, read_credentials(credentials_path()))
+            if _answers(wanted or settings.BASE_URL):
+                self._walk(wanted or settings.BASE_URL, read_credentials(credentials_path()))
+            elif wanted:
+                message = f"No server answers at {wanted}. Start it, or leave BASE_URL out to walk one of its own."
+                raise CommandError(message)
             else:
                 with _own_server() as (own_url, credentials):
                     self._walk(own_url, credentials)
@@ -55,7 +58,7 @@ class Command(BaseCommand):
         if not credentials.users:
             message = f"The server at {base_url} wasn't seeded from this folder; run: make db-seed"
             raise CommandError(message)
-        self.stdout.write(f"Walking {base_url}")
+        self.stdout.write(f"Walking {base_url} with the accounts and clients of this folder's installation")
         Story(base_url=base_url, credentials=credentials, say=self._say).tell()
 
     def _say(self, text: str) -> None:

@@ -1,10 +1,12 @@
 """Start the whole house: database, first data, web server, worker."""
 
 import http.client
+import math
 import os
 import socket
 import sys
 import threading
+import time
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import override
@@ -18,6 +20,7 @@ from project.process_lock import ProcessLock, RunningElsewhereError
 from project.seed import Credentials, credentials_path, seed
 from project.supervisor import Child, ChildDiedError, Supervisor
 
+_READY_WITHIN_SECONDS = 30
 _WATCHED = {".py", ".html", ".css", ".js", ".txt", ".svg"}
 
 
@@ -53,15 +56,21 @@ class Command(BaseCommand):
             raise CommandError(message) from error
 
     def _check_port(self) -> None:
-        family = socket.AF_INET6 if ":" in settings.HOST else socket.AF_INET
-        with socket.socket(family) as probe:
+        try:
+            (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
+                settings.HOST, settings.PORT, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            )
+        except OSError as error:
+            message = f"HOST={settings.HOST} is no address of this machine ({error.strerror})."
+            raise CommandError(message) from error
+        with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((settings.HOST, settings.PORT))
+                probe.bind(address)
             except OSError as error:
                 message = (
                     f"Port {settings.PORT} on {settings.HOST} cannot be used ({error.strerror}). "
-                    f"Choose another one: make run PORT={settings.PORT + 1}"
+                    f"Choose another one: make run PORT={settings.PORT % 65535 + 1}"
                 )
                 raise CommandError(message) from error
 
@@ -77,8 +86,14 @@ class Command(BaseCommand):
         if reload:
             threading.Thread(target=_watch, args=(supervisor,), daemon=True).start()
 
+        warn_at = time.monotonic() + _READY_WITHIN_SECONDS
+
         def announce_when_ready() -> bool:
-            if not _is_ready():
+            nonlocal warn_at
+            if reason := _why_not_ready():
+                if time.monotonic() > warn_at:
+                    self._say(f"Not ready after {_READY_WITHIN_SECONDS} s, still trying. /readyz says: {reason}")
+                    warn_at = math.inf
                 return False
             self._announce(credentials)
             return True
@@ -106,7 +121,7 @@ class Command(BaseCommand):
                 "Try it",
                 f"  curl {url}/api/v1/auth/login -H 'Content-Type: application/json' -d '{body}'",
                 "",
-                f"These are kept in {credentials_path()}. ",
+                f"These are kept in {credentials_path()}.",
             ]
         lines += ["Ctrl-C stops everything.", ""]
         self._say("\n".join(lines))
@@ -133,16 +148,19 @@ def _worker() -> Child:
     return Child("worker", [sys.executable, str(settings.BASE_DIR / "manage.py"), "queue_work"], is_restarted=True)
 
 
-def _is_ready() -> bool:
+def _why_not_ready() -> str:
+    """Return what /readyz complains about; empty when all is ready."""
     host = "127.0.0.1" if settings.HOST in {"0.0.0.0", "127.0.0.1"} else settings.HOST  # noqa: S104 - compared, not bound
-    connection = http.client.HTTPConnection(host, settings.PORT, timeout=2)
+    connection = http.client.HTTPConnection(host, settings.PORT, timeout=5)
     try:
         connection.request("GET", "/readyz", headers={"Host": urlsplit(settings.BASE_URL).netloc})
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except OSError:
-        return False
+        answer = connection.getresponse()
+        body = answer.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return str(error) or type(error).__name__
     finally:
         connection.close()
+    return "" if answer.status == http.HTTPStatus.OK else body
 
 
 def _watch(supervisor: Supervisor) -> None:
