@@ -10,8 +10,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.selectors import find_unverified_user
-from accounts.services import make_email_token
+from accounts.models import Registration, User
+from accounts.selectors import find_registration, find_unverified_user
+from accounts.services import forget_registration, make_email_token
 from jobs.exceptions import PermanentJobError
 from jobs.job import Job
 
@@ -66,12 +67,51 @@ class SendVerificationEmailJob(Job):
             PermanentJobError: The mail server refuses the address for good.
         """
         user = find_unverified_user(user_id=self.user_id)
-        if user is None:
+        if user is not None:
+            _send_link(user)
+
+
+class AnswerRegistrationJob(Job):
+    """Answer one registration by mail: with its own link, or by saying that there is an account already.
+
+    Which of them is the worker's to find out, so that registering takes as long for a known address as for a new one.
+    """
+
+    queue = _QUEUE
+    tries = _TRIES
+    backoff = _BACKOFF
+    timeout = _TIMEOUT_SECONDS
+
+    def __init__(self, registration_id: int) -> None:
+        """Take the id of the registration; what was chosen stays out of the queue."""
+        self.registration_id = registration_id
+
+    @override
+    def handle(self) -> None:
+        """Send the mail, unless the registration is settled or void by now.
+
+        Raises:
+            PermanentJobError: The mail server refuses the address for good.
+        """
+        registration = find_registration(registration_id=self.registration_id)
+        if registration is None:
             return
-        token = make_email_token(user=user, now=timezone.now())
-        link = settings.BASE_URL + reverse("accounts:verify-email", args=[token])
-        body = render_to_string("accounts/mail/verify_email.txt", {"link": link, "email": user.email})
-        _send(to_email=user.email, subject="Confirm your e-mail address", body=body)
+        user = registration.user
+        if user.is_active and user.email_verified_at is None:
+            _send_link(user, registration)
+            return
+        login_url = settings.BASE_URL + reverse("accounts:login")
+        body = render_to_string("accounts/mail/account_exists.txt", {"email": user.email, "login_url": login_url})
+        _send(to_email=user.email, subject="You already have an account", body=body)
+        forget_registration(registration=registration)
+
+
+def _send_link(user: User, registration: Registration | None = None) -> None:
+    token = make_email_token(user=user, registration=registration, now=timezone.now())
+    link = settings.BASE_URL + reverse("accounts:verify-email", args=[token])
+    context = {"link": link, "email": user.email, "is_registration": registration is not None}
+    body = render_to_string("accounts/mail/verify_email.txt", context)
+    _send(to_email=user.email, subject="Confirm your e-mail address", body=body)
 
 
 def _send(*, to_email: str, subject: str, body: str) -> None:

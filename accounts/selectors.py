@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Exists, F, QuerySet
 
 from accounts.exceptions import InvalidToken
-from accounts.models import EmailToken, Revocation, User
+from accounts.models import EmailToken, Registration, Revocation, User
 from accounts.tokens import AccessClaims, is_revoked
 from project.crypto import keyed_digests
 
@@ -54,7 +54,12 @@ def find_email_token(*, token: str, now: datetime) -> EmailToken | None:
         user__is_active=True,
         user__email=F("email"),
     )
-    return found.select_related("user").first()
+    return found.select_related("user", "registration").first()
+
+
+def find_registration(*, registration_id: int) -> Registration | None:
+    """Return a registration that waits for its mail, with its user; None where it is settled or void."""
+    return Registration.objects.filter(pk=registration_id, user__email=F("email")).select_related("user").first()
 
 
 def find_unverified_user(*, user_id: UUID) -> User | None:

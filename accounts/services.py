@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts import rotation, signals
 from accounts.conf import get_settings
 from accounts.exceptions import EmailNotVerified, InvalidCredentials, InvalidEmailToken, PasswordRefused
-from accounts.models import EmailToken, Session, User
+from accounts.models import EmailToken, Registration, Session, User
 from accounts.selectors import find_email_token
 from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims, issue_access_token, revoke_access_tokens
 from project.crypto import keyed_digest
@@ -39,6 +39,8 @@ def register_user(*, email: str, password: str, name: str = "", now: datetime) -
     """Make an account whose address is still to be verified.
 
     Whether the address has an account already shows in a mail to that address only: answer and work are the same.
+    Who registers an address that nobody verified yet waits beside the others; the link that is followed settles whose
+    password and name count.
 
     Raises:
         PasswordRefused: The password is too weak, whoever asks.
@@ -49,11 +51,13 @@ def register_user(*, email: str, password: str, name: str = "", now: datetime) -
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            _announce(signals.user_registered, user)
+            _store_registration(signals.user_registered, user, chosen=user)
     except IntegrityError:
-        known = User.objects.filter(email=email).first()
-        if known is not None:
-            _announce(signals.registration_repeated, known)
+        with transaction.atomic():
+            # Locked, so that it can't be deleted before the registration is stored.
+            known = User.objects.select_for_update(no_key=True).filter(email=email).first()
+            if known is not None:
+                _store_registration(signals.registration_repeated, known, chosen=user)
 
 
 def ensure_user(
@@ -81,14 +85,26 @@ def request_email_verification(*, user: User) -> None:
         _announce(signals.verification_requested, user)
 
 
-def make_email_token(*, user: User, now: datetime) -> str:
-    """Return a new one-time token for the link in a verification mail; only its digest is stored."""
+def forget_registration(*, registration: Registration) -> None:
+    """Delete a registration that came to nothing, with the password that was chosen."""
+    Registration.objects.filter(pk=registration.pk).delete()
+
+
+def make_email_token(*, user: User, registration: Registration | None = None, now: datetime) -> str:
+    """Return a new one-time token for the link in a verification mail; only its digest is stored.
+
+    Args:
+        user: Whose address is to be verified.
+        registration: What the link confirms besides, if the mail answers a registration.
+        now: Start of the token's life.
+    """
     raw = secrets.token_urlsafe(32)
     EmailToken.objects.create(
         user=user,
         purpose=EmailToken.Purpose.VERIFY_EMAIL,
         digest=keyed_digest("email-token", raw),
         email=user.email,
+        registration=registration,
         expires_at=now + get_settings().email_verification_lifetime,
         created_at=now,
     )
@@ -98,22 +114,25 @@ def make_email_token(*, user: User, now: datetime) -> str:
 def verify_email(*, token: str, now: datetime) -> User:
     """Use a one-time token up and mark its user's address as verified.
 
-    Of simultaneous requests with one token one wins. The user's other links die with it.
+    Until the address is verified, anybody could have registered it; so the password and the name of the registration
+    that this link confirms replace those of the account, and all other registrations are forgotten. Of simultaneous
+    requests with one token one wins. The user's other links die with it.
 
     Raises:
         InvalidEmailToken: The token is unknown, used, expired, or was sent to another address than the user has now.
     """
     found = find_email_token(token=token, now=now)
     with transaction.atomic():
-        # The condition must be on the row's own column: PostgreSQL decides it anew after waiting for a rival's commit.
-        if found is None or not EmailToken.objects.filter(pk=found.pk, used_at__isnull=True).update(used_at=now):
+        if found is not None:
+            # All links of one user wait for each other here; what they find afterwards is what the first one left.
+            User.objects.select_for_update(no_key=True).filter(pk=found.user_id).first()
+            found = find_email_token(token=token, now=now)
+        if found is None:
             raise InvalidEmailToken(fields={"token": [str(InvalidEmailToken())]})
-        user = found.user
-        EmailToken.objects.filter(user=user, purpose=found.purpose, used_at__isnull=True).update(used_at=now)
-        if User.objects.filter(pk=user.pk, email_verified_at__isnull=True).update(email_verified_at=now):
-            user.email_verified_at = now
-            _announce(signals.email_verified, user)
-    return user
+        EmailToken.objects.filter(user=found.user, purpose=found.purpose, used_at__isnull=True).update(used_at=now)
+        if found.user.email_verified_at is None:
+            _confirm(found, now=now)
+    return found.user
 
 
 def check_credentials(*, email: str, password: str) -> User:
@@ -182,6 +201,14 @@ def end_session(*, session: Session, now: datetime) -> None:
     _log.info("session ended", session_id=str(session.pk))
 
 
+def set_password(*, user: User, password: str | None, now: datetime) -> None:
+    """Give a user another password, or none to sign in with, and end all that was opened with the old one."""
+    user.set_password(password)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        _end_what_the_password_opened(user, now=now)
+
+
 def end_all_sessions(*, user: User, now: datetime) -> None:
     """Kill every session of a user, and every access token that was issued for the user, by whichever client."""
     with transaction.atomic():
@@ -211,5 +238,31 @@ def _check_password_strength(password: str, user: User) -> None:
         raise PasswordRefused(fields={"password": error.messages}) from error
 
 
-def _announce(signal: Signal, user: User) -> None:
-    transaction.on_commit(partial(signal.send, sender=User, user=user))
+def _store_registration(signal: Signal, user: User, *, chosen: User) -> None:
+    """Store what was chosen beside the user that has the address, and announce it."""
+    row = Registration.objects.create(
+        user=user, email=user.email, password=chosen.password, name=chosen.name, created_at=chosen.created_at
+    )
+    _announce(signal, user, registration_id=row.pk)
+
+
+def _confirm(token: EmailToken, *, now: datetime) -> None:
+    """Mark the address as verified, by the token's registration if it has one; the user's row is locked."""
+    user, registration = token.user, token.registration
+    user.email_verified_at = now
+    if registration is not None:
+        user.password, user.name = registration.password, registration.name
+    user.save(update_fields=["email_verified_at", "password", "name"])
+    if registration is not None and user.last_login is not None:
+        _end_what_the_password_opened(user, now=now)
+    Registration.objects.filter(user=user).delete()
+    _announce(signals.email_verified, user)
+
+
+def _end_what_the_password_opened(user: User, *, now: datetime) -> None:
+    end_all_sessions(user=user, now=now)
+    _announce(signals.password_changed, user)
+
+
+def _announce(signal: Signal, user: User, **facts: object) -> None:
+    transaction.on_commit(partial(signal.send, sender=User, user=user, **facts))

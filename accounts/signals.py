@@ -1,4 +1,7 @@
-"""Facts that the app announces, each after the commit that made it true. All send ``user``."""
+"""Facts that the app announces, each after the commit that made it true. All send ``user``.
+
+The first two send ``registration_id`` too.
+"""
 
 from django.dispatch import Signal
 
@@ -13,3 +16,6 @@ verification_requested = Signal()
 
 #: The person showed that the address is theirs.
 email_verified = Signal()
+
+#: The password of an account is another now, and all its sessions have ended.
+password_changed = Signal()
