@@ -85,6 +85,11 @@ class RoleAdmin(RoleModelAdmin):
     search_fields = ["name"]
 
     @override
+    def get_readonly_fields(self, request: HttpRequest, obj: Role | None = None) -> list[str]:
+        """Let only those rename a role who may."""
+        return ["name"] if obj is not None and not services.may_rename(actor=_get_actor(request)) else []
+
+    @override
     def get_form(
         self, request: HttpRequest, obj: Role | None = None, change: bool = False, **kwargs: object
     ) -> type[RoleModelForm]:

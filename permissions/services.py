@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from permissions.exceptions import Escalation, InvalidRoleName, RoleAlreadyExists, RoleDoesNotExist, UserDoesNotExist
@@ -56,7 +56,7 @@ def update_role(*, role: Role, name: str, permissions: Iterable[str], changed_by
         RoleDoesNotExist: The role was deleted meanwhile.
         RoleAlreadyExists: Another role or group has that name.
         PermissionDoesNotExist: One of the permissions is unknown.
-        Escalation: ``changed_by`` doesn't hold all of the permissions that are new.
+        Escalation: ``changed_by`` doesn't hold all of the permissions that are new, or may not rename (``may_rename``).
     """
     if not is_role_name(name):
         raise InvalidRoleName
@@ -64,6 +64,8 @@ def update_role(*, role: Role, name: str, permissions: Iterable[str], changed_by
     group = Group.objects.select_for_update().filter(pk=role.pk).first()
     if group is None:
         raise RoleDoesNotExist.named(name)
+    if name != group.name and not may_rename(actor=changed_by):
+        raise Escalation("Only a superuser can rename a role.", detail=f"role {group.name}")
     old = set(group.permissions.values_list("pk", flat=True))
     refuse_escalation(actor=changed_by, permissions=[one for one in given if one.pk not in old])
     try:
@@ -94,18 +96,24 @@ def assign_role(*, user: "Holder", role: str, granted_by: "Holder | None" = None
     Writers of one user's roles wait for each other on the user's row.
 
     Raises:
-        RoleDoesNotExist: There is no such role.
-        UserDoesNotExist: The user isn't stored, or no longer.
+        RoleDoesNotExist: There is no such role, or no longer.
+        UserDoesNotExist: The user or ``granted_by`` isn't stored, or no longer.
         Escalation: ``granted_by`` doesn't hold all that the role permits.
     """
     found = get_role(name=role)
     if granted_by is not None:
         refuse_escalation(actor=granted_by, permissions=list(found.group.permissions.all()))
     _lock_user(user)
-    RoleAssignment.objects.get_or_create(
-        user_id=user.pk, role=found, defaults={"granted_by_id": granted_by.pk if granted_by else None}
-    )
-    user.groups.add(found.pk)
+    try:
+        with transaction.atomic():
+            RoleAssignment.objects.get_or_create(
+                user_id=user.pk, role=found, defaults={"granted_by_id": granted_by.pk if granted_by else None}
+            )
+            user.groups.add(found.pk)
+            _check_references()
+    except IntegrityError as error:
+        get_role(name=role)  # raises if that is what went away
+        raise UserDoesNotExist from error
 
 
 @transaction.atomic
@@ -130,6 +138,14 @@ def seed_roles() -> list[Role]:
     return [
         existing.get(name) or create_role(name=name, permissions=permissions) for name, permissions in seeds.items()
     ]
+
+
+def may_rename(*, actor: "Holder | None") -> bool:
+    """Say whether an actor may rename roles: active superusers and nobody (a command) may.
+
+    Guards such as ``HasRole("admin")`` go by the name, so a new name may give a role's holders any right at all.
+    """
+    return actor is None or (actor.is_active and actor.is_superuser)
 
 
 def refuse_escalation(*, actor: "Holder | None", permissions: Collection[Permission]) -> None:
@@ -198,6 +214,15 @@ def forget_memberships(*, user_ids: Collection[UUID] | None = None, group_ids: C
 def _announce_attached(row: RoleAssignment) -> None:
     arguments = {"user_id": row.user_id, "role": row.role.name, "granted_by_id": row.granted_by_id}
     transaction.on_commit(partial(role_attached.send, sender=Role, **arguments))
+
+
+def _check_references() -> None:
+    """Let PostgreSQL check now, not at the commit, that what new rows refer to is still there, and keep it there.
+
+    On SQLite nobody else writes meanwhile, and the check would read whole tables.
+    """
+    if connection.vendor == "postgresql":
+        connection.check_constraints()
 
 
 def _lock_user(user: "Holder") -> None:

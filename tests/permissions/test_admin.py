@@ -45,6 +45,15 @@ def test_a_role_is_renamed_and_its_permissions_replaced(root: User, client: Clie
     assert get_permission_names(role=get_role(name="author")) == ["permissions.view_role"]
 
 
+def test_staff_change_what_a_role_permits_but_not_its_name(staff: User, client: Client) -> None:
+    role = create_role(name="user")
+    path = f"/admin/permissions/role/{role.pk}/change/"
+    data = {"name": "admin", "permissions": [key("permissions.view_role")]}
+    assert client.post(path, data).status_code == 302
+    assert get_permission_names(role=get_role(name="user")) == ["permissions.view_role"]
+    assert 'name="name"' not in client.get(path).content.decode()
+
+
 def test_the_form_starts_from_what_the_role_permits(root: User, client: Client) -> None:
     role = create_role(name="editor", permissions=["accounts.view_user"])
     page = client.get(f"/admin/permissions/role/{role.pk}/change/").content.decode()

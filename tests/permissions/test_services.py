@@ -6,6 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
+from django.db.models import QuerySet
+from django.db.models.signals import pre_save
 
 from accounts.models import User
 from permissions import services
@@ -124,6 +126,27 @@ def test_an_update_may_keep_what_the_changer_does_not_hold_but_add_none_of_it(ma
     with pytest.raises(Escalation):
         services.update_role(role=role, name="editor", permissions=[*kept, "accounts.add_user"], changed_by=changer)
     assert get_permission_names(role=get_role(name="editor")) == kept
+
+
+def test_nobody_but_a_superuser_renames_a_role_for_guards_go_by_its_name(make_user: MakeUser) -> None:
+    role = services.create_role(name="user", permissions=["accounts.view_user"])
+    changer = make_user("permissions.change_role", "accounts.view_user")
+    with pytest.raises(Escalation, match="Only a superuser can rename a role"):
+        services.update_role(role=role, name="admin", permissions=["accounts.view_user"], changed_by=changer)
+    assert list(Role.objects.values_list("name", "group__name")) == [("user", "user")]
+
+
+def test_an_inactive_superuser_renames_nothing(make_user: MakeUser) -> None:
+    role = services.create_role(name="user")
+    with pytest.raises(Escalation):
+        services.update_role(
+            role=role, name="admin", permissions=[], changed_by=make_user(is_superuser=True, is_active=False)
+        )
+
+
+def test_a_superuser_renames_a_role(superuser: User) -> None:
+    role = services.create_role(name="user")
+    assert services.update_role(role=role, name="member", permissions=[], changed_by=superuser).name == "member"
 
 
 def test_a_sync_with_an_unknown_permission_changes_nothing() -> None:
@@ -263,3 +286,48 @@ def test_one_of_eight_threads_making_the_same_role_at_once_succeeds() -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(make, range(8))) == 1
     assert get_permission_names(role=get_role(name="editor")) == ["accounts.view_user"]
+
+
+def _delete_elsewhere(rows: QuerySet[Role] | QuerySet[User]) -> None:
+    def delete() -> None:
+        try:
+            rows.delete()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(delete).result()
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="on SQLite nobody writes during a transaction")
+@pytest.mark.django_db(transaction=True)
+def test_a_role_that_is_deleted_while_it_is_given_is_said_not_to_exist(user: User) -> None:
+    services.create_role(name="editor")
+
+    def delete_role(**_: object) -> None:
+        _delete_elsewhere(Role.objects.filter(name="editor"))
+
+    pre_save.connect(delete_role, sender=RoleAssignment)
+    try:
+        with pytest.raises(RoleDoesNotExist, match="`editor`"):
+            services.assign_role(user=user, role="editor")
+    finally:
+        pre_save.disconnect(delete_role, sender=RoleAssignment)
+    assert user.get_role_names() == []
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="on SQLite nobody writes during a transaction")
+@pytest.mark.django_db(transaction=True)
+def test_a_giver_who_is_deleted_while_giving_is_said_not_to_exist(user: User, superuser: User) -> None:
+    services.create_role(name="editor")
+
+    def delete_giver(**_: object) -> None:
+        _delete_elsewhere(get_user_model().objects.filter(pk=superuser.pk))
+
+    pre_save.connect(delete_giver, sender=RoleAssignment)
+    try:
+        with pytest.raises(UserDoesNotExist):
+            services.assign_role(user=user, role="editor", granted_by=superuser)
+    finally:
+        pre_save.disconnect(delete_giver, sender=RoleAssignment)
+    assert not RoleAssignment.objects.exists()
