@@ -10,16 +10,20 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import services
+from accounts import selectors, services
 from accounts.models import Session, User
+from permissions.exceptions import Escalation
+from permissions.services import refuse_escalation
 
 if TYPE_CHECKING:
     DjangoUserAdmin = auth_admin.UserAdmin[User]
     AdminUserCreationForm = auth_forms.AdminUserCreationForm[User]
+    AdminPasswordChangeForm = auth_forms.AdminPasswordChangeForm[User]
     ModelAdmin = admin.ModelAdmin[Session]
 else:  # generic in the stubs only
     DjangoUserAdmin = auth_admin.UserAdmin
     AdminUserCreationForm = auth_forms.AdminUserCreationForm
+    AdminPasswordChangeForm = auth_forms.AdminPasswordChangeForm
     ModelAdmin = admin.ModelAdmin
 
 #: What only a superuser may change: each would let a member of staff give themselves every right.
@@ -35,11 +39,24 @@ class UserAddForm(AdminUserCreationForm):
         field_classes: dict[str, type] = {}
 
 
+class UserPasswordForm(AdminPasswordChangeForm):
+    """A new password for a user, or none; what the old one opened ends."""
+
+    @override
+    def save(self, commit: bool = True) -> User:
+        """Hand it to the service, which always stores it."""
+        is_usable = self.cleaned_data["set_usable_password"]
+        password = self.cleaned_data["password1"] if is_usable else None
+        services.set_password(user=self.user, password=password, now=timezone.now())
+        return self.user
+
+
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
     """Users, found by e-mail or name."""
 
     add_form = UserAddForm
+    change_password_form = UserPasswordForm
     list_display = ["email", "name", "is_active", "is_staff", "email_verified_at", "created_at"]
     list_filter = ["is_active", "is_staff", "is_superuser", ("email_verified_at", admin.EmptyFieldListFilter)]
     search_fields = ["email", "name"]
@@ -63,12 +80,12 @@ class UserAdmin(DjangoUserAdmin):
 
     @override
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let superusers be changed by superusers alone; their password or address would give every right."""
+        """Let nobody change a user who holds more: the password or the address would give all of it."""
         return _may_touch(request, obj) and super().has_change_permission(request, obj)
 
     @override
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Let superusers be deleted by superusers alone."""
+        """Let nobody delete a user who holds more."""
         return _may_touch(request, obj) and super().has_delete_permission(request, obj)
 
     @override
@@ -122,4 +139,14 @@ class SessionAdmin(ModelAdmin):
 
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
-    return user is None or not user.is_superuser or request.user.is_superuser
+    """Say whether the member of staff holds all that the user holds, or would hold if active."""
+    actor = request.user
+    if user is None or actor.is_superuser:
+        return True
+    if user.is_superuser or not isinstance(actor, User):
+        return False
+    try:
+        refuse_escalation(actor=actor, permissions=selectors.list_given_permissions(user=user))
+    except Escalation:
+        return False
+    return True

@@ -3,7 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F, QuerySet
+from django.contrib.auth.models import Permission
+from django.db.models import Exists, F, Q, QuerySet
 
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, Registration, Revocation, User
@@ -65,6 +66,12 @@ def find_registration(*, registration_id: int) -> Registration | None:
 def find_unverified_user(*, user_id: UUID) -> User | None:
     """Return the active user whose address is still to be verified; None where there is none any more."""
     return User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=True).first()
+
+
+def list_given_permissions(*, user: User) -> list[Permission]:
+    """Return what was given to a user, directly or by groups, active or not: who activates one gives it back."""
+    given = Permission.objects.filter(Q(user=user.pk) | Q(group__user=user.pk))
+    return list(given.select_related("content_type").order_by("pk").distinct())
 
 
 def list_users() -> QuerySet[User]:

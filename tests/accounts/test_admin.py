@@ -11,9 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import selectors, tokens
-from accounts.exceptions import InvalidToken
+from accounts.exceptions import InvalidRefreshToken, InvalidToken
 from accounts.models import EmailToken, RefreshToken, Revocation, Session, SigningKey, User
-from accounts.services import TokenPair
+from accounts.services import TokenPair, refresh
+from permissions.services import create_role
 from tests.accounts.conftest import PASSWORD, PageResponse
 
 type RunJobs = Callable[[], int]
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.django_db
 
 USERS = "/admin/accounts/user/"
 SESSIONS = "/admin/accounts/session/"
+NEW_PASSWORD = "another long password"
 
 
 def make_staff(*codenames: str) -> User:
@@ -147,6 +149,79 @@ def test_staff_cannot_touch_a_superuser(staff: Client, page: str) -> None:
     assert response.status_code == 403
     superuser.refresh_from_db()
     assert (superuser.name, superuser.check_password(PASSWORD)) == ("", True)
+
+
+def give_role_of_more(user: User) -> None:
+    create_role(name="powerful", permissions=["accounts.view_user", "permissions.add_role"])
+    user.assign_role("powerful")
+
+
+@pytest.mark.parametrize("is_active", [True, False])
+@pytest.mark.parametrize("page", ["change", "password", "delete"])
+def test_staff_cannot_touch_a_user_who_holds_more(staff: Client, user: User, page: str, is_active: bool) -> None:
+    give_role_of_more(user)
+    User.objects.filter(pk=user.pk).update(is_active=is_active)
+    body = {"post": "yes", "email": "taken@example.com", "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    assert staff.post(f"{USERS}{user.pk}/{page}/", body).status_code == 403
+    user.refresh_from_db()
+    assert (user.email, user.check_password(PASSWORD)) == ("user@example.com", True)
+
+
+def test_staff_cannot_touch_a_user_who_was_given_more_directly(staff: Client, user: User) -> None:
+    user.user_permissions.set(Permission.objects.filter(codename="add_role"))
+    assert change(staff, user, email="taken@example.com").status_code == 403
+
+
+def test_staff_cannot_delete_a_user_who_holds_more_by_the_list(staff: Client, user: User) -> None:
+    give_role_of_more(user)
+    staff.post(USERS, {"action": "delete_selected", "_selected_action": [str(user.pk)], "post": "yes"})
+    assert User.objects.filter(pk=user.pk).exists()
+
+
+def test_staff_may_change_a_user_who_holds_as_much(staff: Client, user: User) -> None:
+    create_role(name="viewer", permissions=["accounts.view_user"])
+    user.assign_role("viewer")
+    assert change(staff, user, name="Grace").status_code == 302
+    assert User.objects.get(pk=user.pk).name == "Grace"
+
+
+def test_staff_can_look_at_a_user_who_holds_more(staff: Client, user: User) -> None:
+    give_role_of_more(user)
+    page = staff.get(f"{USERS}{user.pk}/change/")
+    assert (page.status_code, 'name="email"' in page.content.decode()) == (200, False)
+
+
+def set_password(client: Client, user: User, **fields: str) -> PageResponse:
+    body = {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD, "usable_password": "true"} | fields
+    return client.post(f"{USERS}{user.pk}/password/", body)
+
+
+def test_a_password_set_by_an_admin_kills_sessions_and_refresh_tokens(
+    root: Client, user: User, pair: TokenPair
+) -> None:
+    assert set_password(root, user).status_code == 302
+    assert User.objects.get(pk=user.pk).check_password(NEW_PASSWORD)
+    assert not is_alive(pair)
+    with pytest.raises(InvalidRefreshToken):
+        refresh(refresh_token=pair.refresh_token, now=timezone.now())
+
+
+def test_taking_the_password_away_kills_sessions_too(root: Client, user: User, pair: TokenPair) -> None:
+    fields = {"usable_password": "false", "password1": "", "password2": "", "unset-password": "on"}
+    assert set_password(root, user, **fields).status_code == 302
+    assert not User.objects.get(pk=user.pk).has_usable_password()
+    assert not is_alive(pair)
+
+
+def test_a_password_refused_in_the_admin_leaves_all_as_it_is(root: Client, user: User, pair: TokenPair) -> None:
+    assert set_password(root, user, password1="short", password2="short").status_code == 200
+    assert User.objects.get(pk=user.pk).check_password(PASSWORD)
+    assert is_alive(pair)
+
+
+def test_an_admin_who_sets_the_own_password_stays_in_the_admin(root: Client) -> None:
+    assert set_password(root, User.objects.get(email="root@example.com")).status_code == 302
+    assert root.get(USERS).status_code == 200
 
 
 def test_staff_cannot_delete_a_superuser_by_the_list(staff: Client) -> None:

@@ -10,7 +10,7 @@ from django.core import mail
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import selectors, services, tokens
+from accounts import selectors, services, signals, tokens
 from accounts.exceptions import EmailNotVerified, InvalidCredentials, InvalidEmailToken, PasswordRefused
 from accounts.models import EmailToken, Revocation, Session, User
 from jobs.models import QueuedJob
@@ -256,6 +256,22 @@ def test_ending_all_sessions_spares_the_next_sign_in(user: User) -> None:
     claims = tokens.read_access_token(pair.access_token, now=NOW + timedelta(milliseconds=1))
     assert selectors.get_token_user(claims=claims) == user
     assert Session.objects.filter(revoked_at=NOW).count() == Revocation.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_changed_password_is_announced_once_with_its_user(user: User) -> None:
+    heard: list[object] = []
+
+    def hear(**facts: object) -> None:
+        heard.append(facts["user"])
+
+    signals.password_changed.connect(hear)
+    try:
+        services.set_password(user=user, password="another long password", now=NOW)
+    finally:
+        signals.password_changed.disconnect(hear)
+    assert heard == [user]
+    assert User.objects.get().check_password("another long password")
 
 
 def test_ensuring_a_user_makes_a_verified_one_once() -> None:
