@@ -1,13 +1,13 @@
 """Delete the jobs that wait."""
 
-import sys
 from argparse import ArgumentParser
 from typing import override
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from jobs.management.arguments import queue_name
 from jobs.services import clear_queue
+from project.terminal import confirm_deletion
 
 
 class Command(BaseCommand):
@@ -27,23 +27,10 @@ class Command(BaseCommand):
     def handle(self, *, queue: str | None, no_input: bool, **_others: object) -> None:
         place = "every queue" if queue is None else f"the queue {queue}"
         if not no_input:
-            self._ask(place)
+            warning = f"This deletes all waiting jobs of {place}; what they were to do will not be done."
+            confirm_deletion(warning=warning, say=self.stdout.write)
         count = clear_queue(queue=queue)
         self.stdout.write(
             f"{count} waiting {'job was' if count == 1 else 'jobs were'} deleted from {place}. See the rest with: "
             "queue_stats"
         )
-
-    def _ask(self, place: str) -> None:
-        if not sys.stdin.isatty():
-            message = "Nothing was deleted: there is no terminal to ask on. Say --no-input to delete without asking."
-            raise CommandError(message)
-        self.stdout.write(f"This deletes all waiting jobs of {place}; what they were to do will not be done.")
-        try:
-            answer = input("Type 'yes' to delete them: ")
-        except (EOFError, KeyboardInterrupt):
-            answer = ""
-            self.stdout.write("")
-        if answer != "yes":
-            message = "Nothing was deleted."
-            raise CommandError(message)

@@ -1,6 +1,5 @@
 """Delete all data and start anew."""
 
-import sys
 from argparse import ArgumentParser
 from typing import override
 
@@ -10,6 +9,7 @@ from django.db import connection
 
 from project.process_lock import ProcessLock, RunningElsewhereError
 from project.seed import credentials_path
+from project.terminal import confirm_deletion
 
 
 class Command(BaseCommand):
@@ -25,7 +25,8 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: object) -> None:
         name = str(connection.settings_dict["NAME"])
         if not options["no_input"]:
-            self._ask(name)
+            warning = f"This deletes ALL data in {name}: users, clients, tokens, jobs."
+            confirm_deletion(warning=warning, say=self.stdout.write)
         try:
             with ProcessLock():
                 call_command("migrate", verbosity=0, interactive=False)
@@ -36,17 +37,3 @@ class Command(BaseCommand):
             message = f"{error} Stop it first, then reset."
             raise CommandError(message) from error
         self.stdout.write("All data was deleted and seeded anew. Start with: make run")
-
-    def _ask(self, name: str) -> None:
-        if not sys.stdin.isatty():
-            message = "Nothing was deleted: there is no terminal to ask on. Say --no-input to delete without asking."
-            raise CommandError(message)
-        self.stdout.write(f"This deletes ALL data in {name}: users, clients, tokens, jobs.")
-        try:
-            answer = input("Type 'yes' to delete it: ")
-        except (EOFError, KeyboardInterrupt):
-            answer = ""
-            self.stdout.write("")
-        if answer != "yes":
-            message = "Nothing was deleted."
-            raise CommandError(message)
