@@ -5,10 +5,13 @@ from http import HTTPStatus
 from typing import Any, override
 from urllib.parse import urlencode, urlsplit
 
+import structlog
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -32,6 +35,7 @@ CONSENT_SECONDS = 3600
 _CONSENT_SALT = "oauth.consent"
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _CHALLENGE = 'Basic realm="gatehouse", charset="UTF-8"'
+_log = structlog.get_logger("gatehouse.oauth")
 
 
 class AuthorizeView(View):
@@ -137,6 +141,11 @@ class FormEndpoint(View):
             body, status = self.answer(request)
         except errors.OAuth2Error as error:
             body, status = error.json, error.status_code
+        except (OperationalError, InterfaceError) as error:
+            _log.error("store_unavailable", error=type(error).__qualname__, path=request.path)
+            body, status = errors.TemporarilyUnavailableError().json, HTTPStatus.SERVICE_UNAVAILABLE
+        except (SuspiciousOperation, UnreadablePostError):
+            body, status = errors.InvalidRequestError("The form cannot be read.").json, HTTPStatus.BAD_REQUEST
         return _json_response(body, status)
 
     def answer(self, request: HttpRequest) -> tuple[str, int]:

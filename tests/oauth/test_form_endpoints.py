@@ -1,0 +1,61 @@
+"""Faults that reach the token endpoint and its siblings are answered in JSON, never with a page."""
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import NoReturn, override
+
+import pytest
+from django.db import Error, InterfaceError, OperationalError, connection
+from django.test import Client, RequestFactory
+
+from oauth.views import TokenView
+from tests.oauth.flow import FORM, Flow
+
+_PATHS = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"]
+
+
+def _fail_with(error: type[Error]) -> Callable[..., NoReturn]:
+    def fail(*_: object) -> NoReturn:
+        raise error("the server closed the connection")
+
+    return fail
+
+
+@pytest.mark.parametrize("path", _PATHS)
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_database_that_is_away_is_said_to_be_away_for_a_while(web: Flow, path: str, error: type[Error]) -> None:
+    with connection.execute_wrapper(_fail_with(error)):
+        response = web.post(path, token="a", grant_type="authorization_code")
+    assert (response.status_code, response["Content-Type"]) == (503, "application/json")
+    assert response.json() == {"error": "temporarily_unavailable"}
+    assert response["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", _PATHS)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+def test_another_method_is_refused_in_json(client: Client, path: str, method: str) -> None:
+    response = client.generic(method, path, headers={"Accept": "text/html"})
+    assert (response.status_code, response["Content-Type"]) == (405, "application/json")
+
+
+@pytest.mark.parametrize("path", _PATHS)
+@pytest.mark.parametrize("body", ["a=" + "x" * 3_000_000, "&".join(["a=1"] * 2000), "a=%00", "a"])
+def test_a_form_that_cannot_be_read_is_refused_in_json(client: Client, path: str, body: str) -> None:
+    response = client.post(path, body, content_type=FORM, headers={"Accept": "text/html"})
+    assert response.status_code in {400, 401, 413}
+    assert response["Content-Type"] in {"application/json", "application/problem+json"}
+
+
+class _BrokenOff(BytesIO):
+    """A body whose sender went away."""
+
+    @override
+    def read(self, size: int | None = -1, /) -> NoReturn:
+        raise OSError
+
+
+def test_a_form_that_breaks_off_is_refused_in_json(rf: RequestFactory) -> None:
+    request = rf.post("/oauth/token", b"grant_type=x", content_type=FORM)
+    request._stream = _BrokenOff()  # where Django reads the body from
+    response = TokenView.as_view()(request)
+    assert (response.status_code, response["Content-Type"]) == (400, "application/json")
