@@ -1,12 +1,14 @@
-"""Facts that end tokens: a row is deleted, a client or a user is switched off."""
+"""Facts that end tokens: a row is gone, a client loses scopes or is switched off, so is a user, or a password changes."""
 
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
+from accounts.signals import password_changed
 from oauth.models import AccessToken, Application
-from oauth.services import kill_client_tokens, kill_token, revoke_client, revoke_user
+from oauth.services import kill_client_tokens, kill_token, revoke_client, revoke_lost_scopes, revoke_user
 
 
 @receiver(post_delete, sender=AccessToken)
@@ -16,9 +18,11 @@ def kill_deleted_token(instance: AccessToken, **_: object) -> None:
 
 
 @receiver(post_save, sender=Application)
-def end_tokens_of_inactive_client(instance: Application, **_: object) -> None:
-    """End what an inactive client has; switched on again, it starts with nothing."""
-    if not instance.is_active:
+def end_tokens_beyond_rights(instance: Application, **_: object) -> None:
+    """End what an inactive client has, for good, and what an active one holds beyond its allowed scopes."""
+    if instance.is_active:
+        revoke_lost_scopes(application=instance, now=timezone.now())
+    else:
         revoke_client(application=instance, now=timezone.now())
 
 
@@ -33,3 +37,9 @@ def end_tokens_of_inactive_user(instance: object, **_: object) -> None:
     """End what acts for an inactive user; switched on again, the user allows clients anew."""
     if isinstance(instance, get_user_model()) and not instance.is_active:
         revoke_user(user_id=instance.pk, now=timezone.now())
+
+
+@receiver(password_changed)
+def end_tokens_of_changed_password(user: AbstractBaseUser, **_: object) -> None:
+    """End what acts for a user whose password was changed: it may have been granted by whoever knew the old one."""
+    revoke_user(user_id=user.pk, now=timezone.now())

@@ -74,6 +74,12 @@ def test_switching_a_client_off_ends_its_tokens(admin: Client, flow: Flow) -> No
     assert flow.call_api(token) == 401
 
 
+def test_taking_a_scope_from_a_client_ends_the_tokens_that_hold_it(admin: Client, flow: Flow) -> None:
+    token = flow.get_tokens(scope="profile roles:read")["access_token"]
+    admin.post(f"/admin/oauth/application/{Application.objects.get().pk}/change/", _NEW)
+    assert flow.call_api(token) == 401
+
+
 def test_the_kind_of_a_client_cannot_be_changed(admin: Client, flow: Flow) -> None:
     application = Application.objects.get()
     admin.post(f"/admin/oauth/application/{application.pk}/change/", _NEW)

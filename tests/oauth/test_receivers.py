@@ -7,7 +7,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
-from accounts.services import sign_in
+from accounts.services import set_password, sign_in
 from oauth.models import AccessToken, Application, Grant, RefreshToken
 from oauth.services import revoke_access_token
 from tests.oauth.flow import Flow
@@ -158,3 +158,38 @@ def test_no_code_token_or_secret_is_logged(web: Flow, capfd: pytest.CaptureFixtu
     logged = "".join(capfd.readouterr())
     for secret in (code, tokens["access_token"], tokens["refresh_token"], str(web.secret)):
         assert secret not in logged
+
+
+def _narrow(flow: Flow, *scopes: str) -> None:
+    application = Application.objects.get(client_id=flow.client_id)
+    application.allowed_scopes = list(scopes)
+    application.save()
+
+
+def test_a_scope_that_is_taken_from_a_client_ends_the_access_tokens_that_hold_it(flow: Flow) -> None:
+    wide, narrow = flow.get_tokens(scope="profile users:read"), flow.get_tokens(scope="profile")
+    _narrow(flow, "profile")
+    assert (flow.call_api(wide["access_token"]), flow.call_api(narrow["access_token"])) == (401, 200)
+    assert flow.refresh(wide["refresh_token"]).json()["scope"] == "profile"
+
+
+def test_a_code_that_waits_with_a_scope_taken_from_the_client_gives_nothing(flow: Flow) -> None:
+    wide, narrow = flow.get_code(scope="profile users:read"), flow.get_code(scope="profile")
+    _narrow(flow, "profile")
+    assert (flow.exchange(wide).status_code, flow.exchange(narrow).status_code) == (400, 200)
+
+
+def test_a_client_that_gains_a_scope_keeps_its_tokens(flow: Flow) -> None:
+    _narrow(flow, "profile")
+    token = flow.get_tokens()["access_token"]
+    _narrow(flow, "profile", "users:read")
+    assert flow.call_api(token) == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_new_password_ends_what_the_old_one_may_have_granted(flow: Flow, person: User) -> None:
+    tokens, code = flow.get_tokens(), flow.get_code()
+    set_password(user=person, password="correct horse battery", now=timezone.now())
+    assert flow.call_api(tokens["access_token"]) == 401
+    assert flow.refresh(tokens["refresh_token"]).status_code == 400
+    assert flow.exchange(code).status_code == 400

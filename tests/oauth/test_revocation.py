@@ -66,7 +66,7 @@ def test_a_request_that_began_before_the_refresh_token_was_used_ends_nothing(
 def test_the_end_of_a_client_kills_also_a_token_whose_row_is_missing(service: Flow) -> None:
     token = service.post("/oauth/token", grant_type="client_credentials", scope="users:read").json()["access_token"]
     rows = AccessToken.objects.all()
-    rows._raw_delete(rows.db)  # type: ignore[attr-defined] # as SQL does, past every receiver
+    rows._raw_delete(rows.db)  # as SQL does, past every receiver
     assert service.call_api(token, "/api/v1/users") == 403
     revoke_client(application=Application.objects.get(), now=timezone.now())
     assert service.call_api(token, "/api/v1/users") == 401
