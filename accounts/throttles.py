@@ -1,5 +1,6 @@
 """How often one client address may try to register, sign in, refresh or verify; API and pages share the count."""
 
+import re
 from datetime import datetime
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -17,6 +18,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 _log = structlog.get_logger("gatehouse.accounts")
+_HOP = re.compile(r"\[(?P<v6>[^\[\]]+)\](:[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
 _PERIOD_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -24,7 +26,7 @@ def get_client_address(request: HttpRequest) -> str:
     """Return the address of the client as the outermost trusted proxy saw it, else of the connection."""
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     count = min(settings.TRUSTED_PROXY_COUNT, len(hops))
-    return hops[-count] if count else str(request.META.get("REMOTE_ADDR", ""))
+    return _strip_port(hops[-count]) if count else str(request.META.get("REMOTE_ADDR", ""))
 
 
 def get_client_ip(request: HttpRequest) -> str | None:
@@ -86,6 +88,12 @@ def _bucket(address: str) -> str:
             return str(parsed)
         case None:
             return sha256(address.encode(errors="replace")).hexdigest()
+
+
+def _strip_port(hop: str) -> str:
+    """Return the address in what a proxy wrote: some add the client's port, and brackets to an IPv6 address."""
+    matched = _HOP.fullmatch(hop)
+    return (matched["v6"] or matched["v4"]) if matched else hop
 
 
 def _parse_ip(address: str) -> IPv4Address | IPv6Address | None:
