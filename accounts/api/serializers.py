@@ -1,10 +1,17 @@
 """What the API of accounts takes and gives."""
 
-from typing import override
+from typing import TYPE_CHECKING, override
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from accounts.models import User
+from project.api import StringField
+
+if TYPE_CHECKING:
+    # At run time it would import the view that it describes, half made.
+    from drf_spectacular.openapi import AutoSchema
+    from drf_spectacular.utils import Direction
 
 _MAX_PASSWORD_CHARACTERS = 256
 _MAX_TOKEN_CHARACTERS = 512
@@ -14,8 +21,10 @@ class LowercaseEmailField(serializers.EmailField):
     """An e-mail address, lower-cased before it is checked, as it will be stored."""
 
     @override
-    def to_internal_value(self, data: str) -> str:
-        """Lower the case first: that can make a text longer."""
+    def to_internal_value(self, data: object) -> str:
+        """Refuse what isn't a JSON string, and lower the case before the length counts: that can make it longer."""
+        if not isinstance(data, str):
+            self.fail("invalid")
         return super().to_internal_value(data).lower()
 
 
@@ -23,27 +32,27 @@ class Registration(serializers.Serializer[None]):
     """Body of a registration."""
 
     email = LowercaseEmailField(max_length=254)
-    password = serializers.CharField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
-    name = serializers.CharField(max_length=150, required=False, allow_blank=True, default="")
+    password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+    name = StringField(max_length=150, required=False, allow_blank=True, default="")
 
 
 class Credentials(serializers.Serializer[None]):
     """Body of a sign-in."""
 
     email = LowercaseEmailField(max_length=254)
-    password = serializers.CharField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+    password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
 
 
 class EmailVerification(serializers.Serializer[None]):
     """Body of an e-mail verification."""
 
-    token = serializers.CharField(max_length=_MAX_TOKEN_CHARACTERS, help_text="The last part of the mailed link.")
+    token = StringField(max_length=_MAX_TOKEN_CHARACTERS, help_text="The last part of the mailed link.")
 
 
 class Refreshing(serializers.Serializer[None]):
     """Body of a refresh."""
 
-    refresh_token = serializers.CharField(max_length=_MAX_TOKEN_CHARACTERS)
+    refresh_token = StringField(max_length=_MAX_TOKEN_CHARACTERS)
 
 
 class Message(serializers.Serializer[None]):
@@ -76,8 +85,17 @@ class UserSummary(serializers.ModelSerializer[User]):
         return sorted(group.name for group in user.groups.all())
 
 
+class Profile(serializers.ModelSerializer[User]):
+    """What an OAuth client learns of its user: name and address, as the consent page says."""
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "name", "email_verified_at"]
+        read_only_fields = fields
+
+
 class Me(UserSummary):
-    """The user who asks."""
+    """The user who asks. What `Profile` lacks is answered to first-party tokens alone."""
 
     permissions = serializers.SerializerMethodField(help_text="As `app_label.codename`, through roles and directly.")
 
@@ -88,3 +106,15 @@ class Me(UserSummary):
     def get_permissions(self, user: User) -> list[str]:
         """Return all permission names, sorted."""
         return sorted(user.get_all_permissions())
+
+
+class MeSchema(OpenApiSerializerExtension):
+    """Tell the schema which fields an OAuth client doesn't get."""
+
+    target_class = Me
+
+    @override
+    def map_serializer(self, auto_schema: "AutoSchema", direction: "Direction") -> dict[str, object]:
+        """Require what everybody gets, and no more."""
+        schema: dict[str, object] = super().map_serializer(auto_schema, direction)
+        return schema | {"required": sorted(Profile.Meta.fields)}

@@ -39,7 +39,7 @@ def test_a_missing_field_is_named(api_client: APIClient, path: str, name: str) -
     assert blamed_fields(post(api_client, path, body)) == {name}
 
 
-@pytest.mark.parametrize("value", [None, [], {}, ["x"], {"x": 1}, True])
+@pytest.mark.parametrize("value", [None, [], {}, ["x"], {"x": 1}, True, 5, 98234765109283746501, 1.5])
 @pytest.mark.parametrize(("path", "name"), ALL)
 def test_a_value_of_the_wrong_type_is_named(api_client: APIClient, path: str, name: str, value: object) -> None:
     assert blamed_fields(post(api_client, path, BODIES[path] | {name: value})) == {name}
