@@ -32,11 +32,17 @@ def start_family(*, session: Session, now: datetime) -> Rotation:
     return _make_token(session=session, generation=0, now=now)
 
 
-def rotate(*, raw: str, now: datetime) -> Rotation:
+def rotate(*, raw: str, started_at: datetime, now: datetime) -> Rotation:
     """Exchange a refresh token for its successor.
 
-    One conditional UPDATE decides who exchanges it, so that of any number of simultaneous requests one wins. A second
-    use says that somebody else has the token too: it ends the session.
+    One conditional UPDATE decides who exchanges it, so that of any number of simultaneous requests one wins. A later
+    use says that somebody else has the token too: it ends the session. A request that was under way when the token was
+    used only lost a race, as when two tabs refresh at once: it is refused and nothing else happens.
+
+    Args:
+        raw: The token.
+        started_at: When the request arrived.
+        now: When the token is used.
 
     Raises:
         InvalidRefreshToken: The token is unknown, used or expired, its session has ended, or its user is inactive.
@@ -45,7 +51,7 @@ def rotate(*, raw: str, now: datetime) -> Rotation:
     if token is None:
         raise InvalidRefreshToken(detail="unknown")
     with transaction.atomic():
-        rotation = _take(token, now=now)
+        rotation = _take(token, started_at=started_at, now=now)
     if rotation is None:
         raise InvalidRefreshToken(detail=f"used, expired, or its session has ended: {token.session_id}")
     return rotation
@@ -66,14 +72,16 @@ def _find(raw: str) -> RefreshToken | None:
     return known.select_related("session__user").first()
 
 
-def _take(token: RefreshToken, *, now: datetime) -> Rotation | None:
+def _take(token: RefreshToken, *, started_at: datetime, now: datetime) -> Rotation | None:
     """Use the token up; None where it was used before or is dead."""
     if token.used_at is None and not _is_alive(token, now=now):
         return None
     # The condition must be on the row's own column: PostgreSQL decides it anew after waiting for a rival's commit.
     if not RefreshToken.objects.filter(pk=token.pk, used_at__isnull=True).update(used_at=now):
-        _log.warning("refresh token used twice, session ended", session_id=str(token.session_id))
-        end_session(session=token.session, now=now)
+        # A rival that commits after the token was read here was under way at the same time, whatever the clocks say.
+        if token.used_at is not None and token.used_at < started_at:
+            _log.warning("refresh token used twice, session ended", session_id=str(token.session_id))
+            end_session(session=token.session, now=now)
         return None
     Session.objects.filter(pk=token.session_id).update(last_used_at=now)
     return _make_token(session=token.session, generation=token.generation + 1, now=now)

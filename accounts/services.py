@@ -177,13 +177,18 @@ def sign_in(
     return _pair(started, now=now)
 
 
-def refresh(*, refresh_token: str, now: datetime) -> TokenPair:
+def refresh(*, refresh_token: str, started_at: datetime, now: datetime) -> TokenPair:
     """Exchange a refresh token for a new pair.
+
+    Args:
+        refresh_token: The token.
+        started_at: When the request arrived.
+        now: Start of the new pair's life.
 
     Raises:
         InvalidRefreshToken: See ``rotation.rotate``.
     """
-    return _pair(rotation.rotate(raw=refresh_token, now=now), now=now)
+    return _pair(rotation.rotate(raw=refresh_token, started_at=started_at, now=now), now=now)
 
 
 def sign_out(*, claims: AccessClaims, now: datetime) -> None:

@@ -105,15 +105,18 @@ class RefreshView(OpenView):
     @extend_schema(
         operation_id="refresh",
         summary="Exchange a refresh token for a new pair",
-        description="A refresh token works once. Using it a second time ends the session.",
+        description="A refresh token works once. Using it a second time ends the session, unless both uses were "
+        "under way at the same time: then one gets the pair and the other is refused.",
         request=serializers.Refreshing,
         responses={200: serializers.TokenPair},
         tags=["auth"],
     )
     def post(self, request: Request) -> Response:
         """Exchange a refresh token for the next pair."""
+        started_at = timezone.now()
         data = _read(serializers.Refreshing(data=request.data))
-        return _answer_tokens(services.refresh(refresh_token=data["refresh_token"], now=timezone.now()))
+        pair = services.refresh(refresh_token=data["refresh_token"], started_at=started_at, now=timezone.now())
+        return _answer_tokens(pair)
 
 
 class LogoutView(AuthView):
@@ -143,12 +146,18 @@ class MeView(AuthView):
     required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"profile"})}
 
     @extend_schema(
-        operation_id="get_me", summary="Who am I", request=None, responses={200: serializers.Me}, tags=["auth"]
+        operation_id="get_me",
+        summary="Who am I",
+        description="An OAuth token with the scope `profile` gets id, name and address; a first-party token gets all.",
+        request=None,
+        responses={200: serializers.Me},
+        tags=["auth"],
     )
     def get(self, request: Request) -> Response:
         """Describe the user who asks."""
-        user = request.user
-        return Response(serializers.Me(user if isinstance(user, User) else None).data)
+        user = request.user if isinstance(request.user, User) else None
+        is_first_party = isinstance(request.auth, AccessClaims) and request.auth.scope is None
+        return Response(serializers.Me(user).data if is_first_party else serializers.Profile(user).data)
 
 
 @extend_schema_view(get=extend_schema(operation_id="list_users", summary="List the users", tags=["users"]))

@@ -203,7 +203,7 @@ def test_a_password_set_by_an_admin_kills_sessions_and_refresh_tokens(
     assert User.objects.get(pk=user.pk).check_password(NEW_PASSWORD)
     assert not is_alive(pair)
     with pytest.raises(InvalidRefreshToken):
-        refresh(refresh_token=pair.refresh_token, now=timezone.now())
+        refresh(refresh_token=pair.refresh_token, started_at=timezone.now(), now=timezone.now())
 
 
 def test_taking_the_password_away_kills_sessions_too(root: Client, user: User, pair: TokenPair) -> None:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -174,6 +175,22 @@ def test_me_tells_roles_and_permissions(signed_in: APIClient, user: User) -> Non
     assert (body["roles"], body["permissions"]) == (["reader"], ["accounts.view_user"])
     assert body["email_verified_at"] is not None
     assert "password" not in body
+
+
+def test_me_tells_an_oauth_client_what_the_consent_page_says_and_no_more(
+    api_client: APIClient, user: User, issue: Issue
+) -> None:
+    raw = issue(user.pk, client_id="app", scope=["profile", "users:read"])
+    api_client.credentials(HTTP_AUTHORIZATION=f"Bearer {raw}")
+    body = api_client.get(f"{AUTH}/me").json()
+    assert set(body) == {"id", "email", "name", "email_verified_at"}
+    assert (body["id"], body["email"], body["name"]) == (str(user.pk), user.email, user.name)
+
+
+def test_the_schema_requires_of_me_what_every_token_gets(api_client: APIClient) -> None:
+    schemas = api_client.get(reverse("schema"), headers={"Accept": "application/json"}).json()["components"]["schemas"]
+    assert schemas["Me"]["required"] == ["email", "email_verified_at", "id", "name"]
+    assert {"roles", "permissions", "is_staff"} < set(schemas["Me"]["properties"])
 
 
 def test_me_costs_four_queries(signed_in: APIClient, django_assert_num_queries: QueryCount) -> None:

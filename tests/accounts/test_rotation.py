@@ -20,9 +20,12 @@ def start(user: User) -> rotation.Rotation:
     return rotation.start_family(session=session, now=NOW)
 
 
-def is_refused(raw: str, now: datetime = NOW) -> bool:
+LATER = NOW + timedelta(seconds=1)
+
+
+def is_refused(raw: str, now: datetime = LATER, started_at: datetime | None = None) -> bool:
     try:
-        rotation.rotate(raw=raw, now=now)
+        rotation.rotate(raw=raw, started_at=started_at or now, now=now)
     except InvalidRefreshToken:
         return True
     return False
@@ -30,7 +33,7 @@ def is_refused(raw: str, now: datetime = NOW) -> bool:
 
 def test_a_token_is_exchanged_for_the_next_of_its_session(user: User) -> None:
     first = start(user)
-    second = rotation.rotate(raw=first.refresh_token, now=NOW)
+    second = rotation.rotate(raw=first.refresh_token, started_at=NOW, now=NOW)
     assert second.session == first.session
     assert second.refresh_token != first.refresh_token
     assert not is_refused(second.refresh_token)
@@ -46,29 +49,29 @@ def test_a_token_has_256_random_bits_and_is_stored_nowhere(user: User) -> None:
 def test_generations_count_up(user: User) -> None:
     raw = start(user).refresh_token
     for _ in range(3):
-        raw = rotation.rotate(raw=raw, now=NOW).refresh_token
+        raw = rotation.rotate(raw=raw, started_at=NOW, now=NOW).refresh_token
     assert [*RefreshToken.objects.order_by("id").values_list("generation", flat=True)] == [0, 1, 2, 3]
 
 
 @pytest.mark.compliance("RFC 9700", "4.14.2", "Reuse of a rotated refresh token revokes the active one")
 def test_a_second_use_ends_the_session(user: User) -> None:
     first = start(user)
-    second = rotation.rotate(raw=first.refresh_token, now=NOW)
+    second = rotation.rotate(raw=first.refresh_token, started_at=NOW, now=NOW)
     assert is_refused(first.refresh_token)
     assert is_refused(second.refresh_token)
-    assert Session.objects.get().revoked_at == NOW
+    assert Session.objects.get().revoked_at == LATER
 
 
 def test_a_second_use_kills_the_access_tokens_of_the_session(user: User) -> None:
     first = start(user)
-    rotation.rotate(raw=first.refresh_token, now=NOW)
+    rotation.rotate(raw=first.refresh_token, started_at=NOW, now=NOW)
     is_refused(first.refresh_token)
     assert Revocation.objects.filter(kind="sid", subject=str(first.session.pk)).exists()
 
 
 def test_a_second_use_leaves_other_sessions_alone(user: User) -> None:
     first, other = start(user), start(user)
-    rotation.rotate(raw=first.refresh_token, now=NOW)
+    rotation.rotate(raw=first.refresh_token, started_at=NOW, now=NOW)
     is_refused(first.refresh_token)
     assert not is_refused(other.refresh_token)
 
@@ -89,14 +92,14 @@ def test_each_refresh_starts_the_idle_time_anew(user: User) -> None:
     now, raw = NOW, start(user).refresh_token
     for _ in range(3):
         now += IDLE - timedelta(seconds=1)
-        raw = rotation.rotate(raw=raw, now=now).refresh_token
+        raw = rotation.rotate(raw=raw, started_at=NOW, now=now).refresh_token
     assert not is_refused(raw, now)
 
 
 def test_no_refresh_outlives_the_session(user: User) -> None:
     first = start(user)
     Session.objects.update(expires_at=NOW + timedelta(minutes=1))
-    second = rotation.rotate(raw=first.refresh_token, now=NOW)
+    second = rotation.rotate(raw=first.refresh_token, started_at=NOW, now=NOW)
     assert RefreshToken.objects.latest("id").expires_at == NOW + timedelta(minutes=1)
     assert is_refused(second.refresh_token, NOW + timedelta(minutes=1))
 
@@ -125,10 +128,28 @@ def test_what_is_no_token_is_refused(raw: str) -> None:
     assert is_refused(raw)
 
 
+@pytest.mark.parametrize("early", [timedelta(0), timedelta(milliseconds=1)])
+def test_a_request_under_way_when_the_token_was_used_is_only_refused(user: User, early: timedelta) -> None:
+    first = start(user)
+    second = rotation.rotate(raw=first.refresh_token, started_at=NOW, now=NOW)
+    assert is_refused(first.refresh_token, now=LATER, started_at=NOW - early)
+    assert not Revocation.objects.exists()
+    assert not is_refused(second.refresh_token)
+
+
+def test_a_request_that_starts_after_the_token_was_used_ends_the_session(user: User) -> None:
+    first = start(user)
+    second = rotation.rotate(raw=first.refresh_token, started_at=NOW, now=NOW)
+    assert is_refused(first.refresh_token, started_at=NOW + timedelta(microseconds=1))
+    assert is_refused(second.refresh_token)
+
+
 @pytest.mark.django_db(transaction=True)
-def test_of_simultaneous_refreshes_one_wins_and_the_session_ends() -> None:
+def test_of_simultaneous_refreshes_one_wins_and_the_session_lives_until_a_later_use() -> None:
     user = User.objects.create_user("racer@example.com", "x")
     raw = start(user).refresh_token
-    assert race(lambda: is_refused(raw)).count(False) == 1
+    assert race(lambda: is_refused(raw, NOW)).count(False) == 1
     assert RefreshToken.objects.count() == 2
-    assert Session.objects.get().revoked_at is not None
+    assert Session.objects.get().revoked_at is None
+    assert is_refused(raw, LATER)
+    assert Session.objects.get().revoked_at == LATER

@@ -236,7 +236,7 @@ def test_an_unverified_address_is_named_after_the_right_password_only(unverified
 def test_an_access_token_does_not_outlive_its_session(user: User) -> None:
     pair = services.sign_in(email=user.email, password=PASSWORD, now=NOW)
     Session.objects.update(expires_at=NOW + timedelta(minutes=3))
-    renewed = services.refresh(refresh_token=pair.refresh_token, now=NOW)
+    renewed = services.refresh(refresh_token=pair.refresh_token, started_at=NOW, now=NOW)
     assert renewed.expires_in == timedelta(minutes=3)
 
 
@@ -289,7 +289,7 @@ def test_no_secret_reaches_the_log(run_jobs: RunJobs, caplog: pytest.LogCaptureF
     token = get_mailed_link("ada@example.com").rstrip("/").rpartition("/")[2]
     services.verify_email(token=token, now=timezone.now())
     pair = services.sign_in(email="ada@example.com", password=PASSWORD, now=timezone.now())
-    renewed = services.refresh(refresh_token=pair.refresh_token, now=timezone.now())
+    renewed = services.refresh(refresh_token=pair.refresh_token, started_at=timezone.now(), now=timezone.now())
     log = " ".join(str(record.__dict__) for record in caplog.records if not record.name.startswith("django.db"))
     for secret in (PASSWORD, token, pair.access_token, pair.refresh_token, renewed.refresh_token):
         assert secret not in log
