@@ -1,4 +1,4 @@
-"""Facts that end tokens: a row is gone, a client loses scopes or is switched off, so is a user, or a password changes."""
+"""Facts that end tokens: a row is gone, a client loses scopes, client or user are switched off, a password changes."""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
