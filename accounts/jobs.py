@@ -103,7 +103,7 @@ class AnswerRegistrationJob(Job):
         login_url = settings.BASE_URL + reverse("accounts:login")
         body = render_to_string("accounts/mail/account_exists.txt", {"email": user.email, "login_url": login_url})
         _send(to_email=user.email, subject="You already have an account", body=body)
-        forget_registration(registration=registration)
+        forget_registration(registration_id=registration.pk)
 
 
 def _send_link(user: User, registration: Registration | None = None) -> None:

@@ -85,9 +85,9 @@ def request_email_verification(*, user: User) -> None:
         _announce(signals.verification_requested, user)
 
 
-def forget_registration(*, registration: Registration) -> None:
+def forget_registration(*, registration_id: int) -> None:
     """Delete a registration that came to nothing, with the password that was chosen."""
-    Registration.objects.filter(pk=registration.pk).delete()
+    Registration.objects.filter(pk=registration_id).delete()
 
 
 def make_email_token(*, user: User, registration: Registration | None = None, now: datetime) -> str:

@@ -1,4 +1,7 @@
-"""How often one client address may try to register, sign in, refresh or verify; API and pages share the count."""
+"""How often one client address may try to register, sign in, refresh or verify; API and pages share the count.
+
+And how many mails registrations may cause to one e-mail address, from wherever they come.
+"""
 
 import re
 from datetime import datetime
@@ -17,8 +20,12 @@ from rest_framework.settings import api_settings
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from project.crypto import keyed_digest
+
 _log = structlog.get_logger("gatehouse.accounts")
 _HOP = re.compile(r"\[(?P<v6>[^\[\]]+)\](:[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
+_MAILS_PER_HOUR = 5
+_HOUR_SECONDS = 3600
 _PERIOD_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -43,17 +50,14 @@ def count_attempt(request: HttpRequest, *, now: datetime) -> int | None:
     """
     limit, period = _get_rate()
     seconds = int(now.timestamp())
-    key = f"throttle:auth:{_bucket(get_client_address(request))}:{seconds // period}"
-    try:
-        cache.add(key, 0, timeout=period * 2)
-        count = cache.incr(key)
-    except ValueError:  # the cache dropped the entry in between
-        return None
-    except RedisError as error:
-        # A dead cache must not lock everybody out; each attempt still costs a slow hash.
-        _log.warning("throttle_unavailable", error=type(error).__name__)
-        return None
+    count = _count(f"auth:{_bucket(get_client_address(request))}", period=period, seconds=seconds)
     return None if count <= limit else period - seconds % period
+
+
+def may_mail(email: str, *, now: datetime) -> bool:
+    """Count one mail that a registration causes to an address, and say whether it is one of the hour's first."""
+    digest = keyed_digest("mail-limit", email.lower())  # no cache needs to know who is registered
+    return _count(f"mail:{digest}", period=_HOUR_SECONDS, seconds=int(now.timestamp())) <= _MAILS_PER_HOUR
 
 
 class AuthThrottle(BaseThrottle):
@@ -71,6 +75,20 @@ class AuthThrottle(BaseThrottle):
     def wait(self) -> int | None:
         """Return the seconds to wait after a refusal."""
         return self._wait
+
+
+def _count(name: str, *, period: int, seconds: int) -> int:
+    """Count one more in the current period and return how many there are; 0 where the cache can't tell."""
+    key = f"throttle:{name}:{seconds // period}"
+    try:
+        cache.add(key, 0, timeout=period * 2)
+        return cache.incr(key)
+    except ValueError:  # the cache dropped the entry in between
+        return 0
+    except RedisError as error:
+        # A dead cache must not lock everybody out; each attempt still costs a slow hash.
+        _log.warning("throttle_unavailable", error=type(error).__name__)
+        return 0
 
 
 def _get_rate() -> tuple[int, int]:

@@ -5,13 +5,14 @@ from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core import mail
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts import services
-from accounts.models import RefreshToken, Session, User
+from accounts.models import RefreshToken, Registration, Session, User
 from accounts.services import TokenPair
 from permissions.services import create_role
 from tests.accounts.conftest import PASSWORD, ApiResponse, Issue, get_mailed_link
@@ -70,6 +71,18 @@ def test_a_known_address_is_answered_as_an_unknown_one(api_client: APIClient, us
     ]
     known, unknown = ((answer.status_code, answer.json(), len(answer.content)) for answer in answers)
     assert known == unknown
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("email", ["user@example.com", "unknown@example.com"])
+def test_registering_one_address_over_and_over_answers_alike_and_mails_five_times(
+    api_client: APIClient, user: User, email: str, run_jobs: RunJobs
+) -> None:
+    body = {"email": email, "password": PASSWORD}
+    assert {api_client.post(f"{AUTH}/register", body).status_code for _ in range(7)} == {202}
+    run_jobs()
+    assert [message.to for message in mail.outbox] == [[email]] * 5
+    assert Registration.objects.count() == (0 if email == user.email else 5)
 
 
 def test_registering_takes_no_rights_from_the_body(api_client: APIClient) -> None:

@@ -5,7 +5,7 @@ from django.http import HttpRequest
 from django.test import RequestFactory
 from pytest_django import Settings
 
-from accounts.throttles import count_attempt, get_client_address, get_client_ip
+from accounts.throttles import count_attempt, get_client_address, get_client_ip, may_mail
 from tests.accounts.conftest import NOW
 from tests.accounts.racing import race
 
@@ -89,6 +89,13 @@ def test_what_is_no_ip_address_is_counted_and_not_stored(address: str) -> None:
 @pytest.mark.django_db
 def test_simultaneous_attempts_all_count() -> None:
     assert race(lambda: is_refused(request_from())).count(False) == 3
+
+
+def test_one_address_gets_five_mails_an_hour_whatever_its_case() -> None:
+    answers = [may_mail(email, now=NOW) for email in ["ada@example.com", "ADA@example.com"] * 3]
+    assert answers == [True] * 5 + [False]
+    assert may_mail("other@example.com", now=NOW)
+    assert may_mail("ada@example.com", now=NOW + timedelta(hours=1))
 
 
 def test_a_dead_cache_locks_nobody_out(settings: Settings) -> None:
