@@ -40,6 +40,7 @@ def admin_token(live_server: LiveServer) -> str:
 schema = schemathesis.openapi.from_dict(SchemaGenerator().get_schema(request=None, public=True))
 
 
+@pytest.mark.http
 @pytest.mark.timeout(120)
 @schema.parametrize()
 @settings(
