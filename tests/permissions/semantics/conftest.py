@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from django.dispatch import Signal
 from pytest_django import Settings
 
 from accounts.models import User
@@ -16,6 +17,8 @@ from permissions.scope import use_team
 from tests.articles.models import Team
 
 type Configure = Callable[..., None]
+type Facts = dict[str, object]
+type Listen = Callable[[Signal], list[Facts]]
 
 
 class PermissionName(enum.Enum):
@@ -134,6 +137,26 @@ def anywhere(request: pytest.FixtureRequest) -> Iterator[None]:
     first, _ = request.getfixturevalue("teams")
     with use_team(first):
         yield
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """Return a function that connects to a signal and returns the list into which its facts will go."""
+    connected: list[tuple[Signal, Callable[..., None]]] = []
+
+    def connect(signal: Signal) -> list[Facts]:
+        heard: list[Facts] = []
+
+        def receive(**facts: object) -> None:
+            heard.append({name: fact for name, fact in facts.items() if name not in {"signal", "sender"}})
+
+        signal.connect(receive, weak=False)
+        connected.append((signal, receive))
+        return heard
+
+    yield connect
+    for signal, receive in connected:
+        signal.disconnect(receive)
 
 
 def fresh(user: User) -> User:
