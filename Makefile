@@ -101,9 +101,9 @@ queue-clear: ## Delete the waiting jobs; asks first
 
 ## -- Measure --
 bench: ## Measure; ARGS=NAME for one benchmark
-	@sh scripts/setup dev && $(python) -m benchmarks $(ARGS)
-bench-%: ## Run one benchmark, such as bench-tokens
-	@sh scripts/setup dev && $(python) -m benchmarks $* $(ARGS)
+	@sh scripts/setup bench && $(python) -m benchmarks $(ARGS)
+bench-%: ## Run one benchmark, such as bench-permissions
+	@sh scripts/setup bench && $(python) -m benchmarks $* $(ARGS)
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^## -- / {gsub(/^## -- | --$$/, ""); printf "\n%s\n", $$0} \
