@@ -3,14 +3,12 @@
 And how many mails registrations may cause to one e-mail address, from wherever they come.
 """
 
-import re
 from datetime import datetime
 from hashlib import sha256
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import override
 
 import structlog
-from django.conf import settings
 from django.core.cache import cache
 from django.http import HttpRequest
 from django.utils import timezone
@@ -21,25 +19,12 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from project.crypto import keyed_digest
+from project.current_request import get_client_address, parse_ip
 
 _log = structlog.get_logger("gatehouse.accounts")
-_HOP = re.compile(r"\[(?P<v6>[^\[\]]+)\](:[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
 _MAILS_PER_HOUR = 5
 _HOUR_SECONDS = 3600
 _PERIOD_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def get_client_address(request: HttpRequest) -> str:
-    """Return the address of the client as the outermost trusted proxy saw it, else of the connection."""
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
-    count = min(settings.TRUSTED_PROXY_COUNT, len(hops))
-    return _strip_port(hops[-count]) if count else str(request.META.get("REMOTE_ADDR", ""))
-
-
-def get_client_ip(request: HttpRequest) -> str | None:
-    """Return the client's address in its normal form, or None where it isn't an IP address."""
-    address = _parse_ip(get_client_address(request))
-    return str(address) if address else None
 
 
 def count_attempt(request: HttpRequest, *, now: datetime) -> int | None:
@@ -99,26 +84,10 @@ def _get_rate() -> tuple[int, int]:
 
 def _bucket(address: str) -> str:
     """Return what is counted: the address, or the /64 network of an IPv6 one, which one client has all of."""
-    match _parse_ip(address):
+    match parse_ip(address):
         case IPv6Address() as parsed:
             return str(ip_network((parsed, 64), strict=False).network_address)
         case IPv4Address() as parsed:
             return str(parsed)
         case None:
             return sha256(address.encode(errors="replace")).hexdigest()
-
-
-def _strip_port(hop: str) -> str:
-    """Return the address in what a proxy wrote: some add the client's port, and brackets to an IPv6 address."""
-    matched = _HOP.fullmatch(hop)
-    return (matched["v6"] or matched["v4"]) if matched else hop
-
-
-def _parse_ip(address: str) -> IPv4Address | IPv6Address | None:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return None
-    if isinstance(parsed, IPv6Address):
-        parsed = parsed.ipv4_mapped or IPv6Address(int(parsed))  # without the zone, which a database can't hold
-    return parsed

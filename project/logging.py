@@ -17,9 +17,11 @@ SECRET_KEYS = frozenset(
     {
         "password", "secret", "client_secret", "token", "access_token", "refresh_token", "id_token", "code",
         "code_verifier", "authorization", "cookie", "csrfmiddlewaretoken", "payload", "secret_key",
+        "passwd", "passphrase", "api_key", "private_key", "assertion",
     }
 )  # fmt: skip
-
+_SECRET_ENDINGS = ("password", "secret", "token", "cookie")
+_PLAIN_SECRET_KEYS = frozenset(key.replace("_", "") for key in SECRET_KEYS)
 
 #: 20 or more characters of URL-safe base64, except a UUID; words joined by hyphens have no digit or capital in them.
 _RANDOM_PART = re.compile(
@@ -27,10 +29,16 @@ _RANDOM_PART = re.compile(
 )
 
 
+def is_secret_key(key: str) -> bool:
+    """Say whether a key names a secret, however it is spelt: ``new_password``, ``refreshToken``, ``Set-Cookie``."""
+    plain = key.lower().replace("_", "").replace("-", "")
+    return plain in _PLAIN_SECRET_KEYS or plain.endswith(_SECRET_ENDINGS)
+
+
 def redact_secrets(_logger: object, _method: str, event: Event) -> Event:
     """Replace the value of every key that names a secret."""
     for key in event:
-        if key.lower() in SECRET_KEYS:
+        if is_secret_key(key):
             event[key] = "[redacted]"
     return event
 

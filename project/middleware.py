@@ -12,6 +12,7 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from project.api import problem_response, wants_problem
+from project.current_request import bind_request
 from project.logging import get_loggable_path
 
 type GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -30,7 +31,7 @@ _log = structlog.get_logger("gatehouse.request")
 
 
 class RequestIdMiddleware:
-    """Give each request an id, bind it to every log line, answer it as ``X-Request-ID``, and log the request once.
+    """Give each request an id, bind both for whoever asks, answer the id as ``X-Request-ID``, and log the request once.
 
     An id that a proxy sends is kept if it has a harmless shape. The path is logged without its query string, which
     may hold codes and tokens, and without the parts that a route names as secrets.
@@ -47,7 +48,8 @@ class RequestIdMiddleware:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.perf_counter()
-        response = self.get_response(request)
+        with bind_request(request):
+            response = self.get_response(request)
         response["X-Request-ID"] = request_id
         if not request.path.startswith(_QUIET_PATHS):
             _log.info(

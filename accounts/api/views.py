@@ -17,9 +17,10 @@ from accounts import selectors, services
 from accounts.api import serializers
 from accounts.drf import IsUser
 from accounts.models import User
-from accounts.throttles import AuthThrottle, get_client_ip
+from accounts.throttles import AuthThrottle
 from accounts.tokens import AccessClaims
 from permissions.drf import HasPermission
+from project.current_request import get_client_ip
 
 
 class AuthView(APIView):

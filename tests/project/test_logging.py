@@ -8,12 +8,22 @@ import structlog
 from django.test import RequestFactory
 from django.urls import resolve
 
-from project.logging import configure_logging, escape_control_characters, redact_secrets
+from project.logging import configure_logging, escape_control_characters, is_secret_key, redact_secrets
 
 
 def test_the_value_of_a_secret_key_is_redacted() -> None:
     event = redact_secrets(None, "info", {"event": "sign-in", "Password": "hunter2", "user": "ada"})
     assert event == {"event": "sign-in", "Password": "[redacted]", "user": "ada"}
+
+
+@pytest.mark.parametrize("key", ["new_password", "refreshToken", "Set-Cookie", "client-secret", "CODE", "codeVerifier"])
+def test_a_secret_key_is_known_however_it_is_spelt(key: str) -> None:
+    assert is_secret_key(key)
+
+
+@pytest.mark.parametrize("key", ["event", "status_code", "token_family", "user_id", "scopes"])
+def test_a_key_that_names_no_secret_is_left_alone(key: str) -> None:
+    assert not is_secret_key(key)
 
 
 def test_a_hostile_name_stays_on_one_line_and_gives_the_terminal_no_command() -> None:
