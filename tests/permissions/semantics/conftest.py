@@ -64,7 +64,7 @@ def configure(settings: Settings) -> Configure:
 def world(db: None, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> World:
     """Make the roles and permissions; users are of the guards web and api, as far as a test says nothing else."""
     configure(GUARDS=["web", "api", "admin"])
-    monkeypatch.setattr(User, "guard_names", ("web", "api"))
+    monkeypatch.setattr(User, "get_guard_names", lambda self: ("web", "api"))
     return World(
         role=Role.create("testRole"),
         role2=Role.create("testRole2"),
@@ -99,7 +99,7 @@ def third_user(world: World) -> User:
 def admin(world: World, monkeypatch: pytest.MonkeyPatch) -> User:
     """A user of the guard admin alone who holds nothing. Other instances of the row are of web and api."""
     admin = User.objects.create(email="admin@example.com")
-    monkeypatch.setattr(admin, "guard_names", ("admin",))
+    monkeypatch.setattr(admin, "get_guard_names", lambda: ("admin",))
     return admin
 
 
