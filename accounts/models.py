@@ -8,6 +8,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
 
+from permissions.managers import HasRolesQuerySet
 from permissions.mixins import HasRoles
 
 if TYPE_CHECKING:
@@ -36,7 +37,36 @@ class LowercaseEmailField(EmailField):
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users and finds them by e-mail."""
+    """Makes users and finds them, by e-mail and by what they were given."""
+
+    @override
+    def get_queryset(self) -> HasRolesQuerySet["User"]:
+        """Return all users; their roles and permissions can be asked for."""
+        return HasRolesQuerySet(self.model, using=self._db)
+
+    def role(self, *roles: object, guard: str | None = None) -> HasRolesQuerySet["User"]:
+        """See ``HasRolesQuerySet.role``."""
+        return self.get_queryset().role(*roles, guard=guard)
+
+    def without_role(self, *roles: object, guard: str | None = None) -> HasRolesQuerySet["User"]:
+        """See ``HasRolesQuerySet.without_role``."""
+        return self.get_queryset().without_role(*roles, guard=guard)
+
+    def permission(self, *permissions: object, guard: str | None = None) -> HasRolesQuerySet["User"]:
+        """See ``HasRolesQuerySet.permission``."""
+        return self.get_queryset().permission(*permissions, guard=guard)
+
+    def without_permission(self, *permissions: object, guard: str | None = None) -> HasRolesQuerySet["User"]:
+        """See ``HasRolesQuerySet.without_permission``."""
+        return self.get_queryset().without_permission(*permissions, guard=guard)
+
+    def team(self, *teams: object) -> HasRolesQuerySet["User"]:
+        """See ``HasRolesQuerySet.team``."""
+        return self.get_queryset().team(*teams)
+
+    def without_team(self, *teams: object) -> HasRolesQuerySet["User"]:
+        """See ``HasRolesQuerySet.without_team``."""
+        return self.get_queryset().without_team(*teams)
 
     def create_user(self, email: str, password: str | None = None, **fields: object) -> "User":
         """Store a user; without a password nobody can sign in with one."""

@@ -9,6 +9,7 @@ from django.db.models import Exists, F, Q, QuerySet
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, Registration, Revocation, User
 from accounts.tokens import AccessClaims, is_revoked
+from permissions.selectors import with_stamps
 from project.crypto import keyed_digests
 
 
@@ -32,7 +33,7 @@ def get_token_user(*, claims: AccessClaims) -> User:
     except ValueError as error:
         raise InvalidToken(detail="the subject is no user id") from error
     revoked = Exists(Revocation.objects.filter(is_revoked(claims)))
-    user = User.objects.filter(~revoked, pk=user_id, is_active=True).first()
+    user = with_stamps(User.objects.filter(~revoked, pk=user_id, is_active=True), user_id=user_id).first()
     if user is None:
         raise InvalidToken(detail="revoked, or the user is gone or inactive")
     return user

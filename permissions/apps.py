@@ -14,4 +14,6 @@ class PermissionsConfig(AppConfig):
     @override
     def ready(self) -> None:
         """Connect the receivers."""
-        from permissions import receivers  # noqa: F401, PLC0415 - the user model is known only now
+        from permissions import receivers  # noqa: PLC0415 - the user model is known only now
+
+        receivers.connect_teams()

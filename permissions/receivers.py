@@ -1,26 +1,38 @@
-"""What keeps roles and Django's groups one thing, whichever of the two is written."""
+"""What keeps roles and Django's groups one thing, and memories fresh, whichever side is written."""
 
 from typing import Any, Literal
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.contrib.auth.models import Permission as DjangoPermission
 from django.db import models
-from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
+from django.db.models import Q
+from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.dispatch import receiver
+from django.core.signals import setting_changed
+from guardian.models import GroupObjectPermission, UserObjectPermission
 
-from permissions import services
-from permissions.exceptions import InvalidRoleName
-from permissions.mixins import HasRoles
-from permissions.models import Role, RoleAssignment
-from permissions.selectors import is_role_name
+from permissions import conf, registrar, scope, services
+from permissions.exceptions import GroupIsLimited, InvalidRoleName
+from permissions.models import Permission, Role, RoleAssignment, RoleLink, UserGrant, Version
+from permissions.selectors import is_name
 
 type Action = Literal["pre_add", "post_add", "pre_remove", "post_remove", "pre_clear", "post_clear"]
+
+_User = get_user_model()
+
+# --- Roles and groups ------------------------------------------------------------------------------------------------
 
 
 @receiver(pre_save, sender=Group)
 def refuse_unfit_name(instance: Group, **_: object) -> None:
-    """Refuse to rename a role's group to what no role may be called."""
-    if instance.pk and not is_role_name(instance.name) and Role.objects.filter(pk=instance.pk).exists():
+    """Refuse to rename a role's group to what no role may be called, or at all where the name says guard and team."""
+    role = Role.objects.filter(pk=instance.pk).first() if instance.pk else None
+    if role is None:
+        return
+    if role.is_mirrored and not is_name(instance.name):
+        raise InvalidRoleName
+    if not role.is_mirrored and instance.name != _name_group(role):
         raise InvalidRoleName
 
 
@@ -33,16 +45,35 @@ def adopt_group(instance: Group, **_: object) -> None:
 @receiver(post_save, sender=Role)
 def rename_group(instance: Role, **_: object) -> None:
     """Rename a role's group along."""
-    Group.objects.filter(pk=instance.pk).exclude(name=instance.name).update(name=instance.name)
+    name = _name_group(instance)
+    Group.objects.filter(pk=instance.pk).exclude(name=name).update(name=name)
+    registrar.touch(roles=[instance.pk])
+
+
+@receiver(pre_delete, sender=Role)
+def note_heirs(instance: Role, **_: object) -> None:
+    """Note who inherits from the role, while that is still known."""
+    instance.__dict__["_heirs"] = set(RoleLink.objects.filter(ancestor=instance).values_list("role_id", flat=True))
 
 
 @receiver(post_delete, sender=Role)
 def delete_group(instance: Role, **_: object) -> None:
     """Delete a role's group along: left alone it would go on granting its permissions."""
     Group.objects.filter(pk=instance.pk).delete()
+    services.relink(role_ids=instance.__dict__.pop("_heirs", set()))
+    registrar.touch(roles=[instance.pk])
 
 
-@receiver(m2m_changed, sender=get_user_model().groups.through)
+@receiver(post_delete, sender=Group)
+def forget_group(instance: Group, **_: object) -> None:
+    """Let every process forget a group, also one that was no role."""
+    registrar.touch(roles=[instance.pk])
+
+
+# --- Django's relations ----------------------------------------------------------------------------------------------
+
+
+@receiver(m2m_changed, sender=_User.groups.through)
 def mirror_membership(
     *,
     instance: models.Model,
@@ -51,17 +82,79 @@ def mirror_membership(
     pk_set: set[Any] | None,  # Any: keys of groups, or of users where it is reversed
     **_: object,
 ) -> None:
-    """Keep the records in step with who is in which group, and let the user in hand forget what it had."""
+    """Keep the records in step with who is in which group.
+
+    Raises:
+        GroupIsLimited: The group backs a role that membership would make boundless.
+    """
+    if services.is_own_change():
+        return
     user_ids, group_ids = (pk_set, {instance.pk}) if reverse else ({instance.pk}, pk_set)
     match action:
+        case "pre_add":
+            limited = ~Q(team_id="") | ~Q(guard=conf.get().default_guard)
+            if Role.objects.filter(limited, pk__in=group_ids or ()).exists():
+                raise GroupIsLimited
         case "post_add":
             services.record_memberships(user_ids=user_ids or (), group_ids=group_ids or ())
         case "pre_clear" | "post_remove":
             services.forget_memberships(user_ids=user_ids, group_ids=group_ids)
         case _:
-            pass
-    if isinstance(instance, HasRoles):
-        instance.forget_permissions()
+            registrar.start_epoch()
+
+
+@receiver(m2m_changed, sender=Group.permissions.through)
+def note_role_permissions(
+    *,
+    instance: models.Model,
+    action: Action,
+    reverse: bool,
+    pk_set: set[Any] | None,  # Any: keys of permissions, or of groups where it is reversed
+    **_: object,
+) -> None:
+    """Record and announce what a group's own manager changed."""
+    if services.is_own_change() or action in {"pre_add", "pre_remove", "post_clear"}:
+        return
+    through = Group.permissions.through.objects
+    if action == "pre_clear":
+        rows = through.filter(permission=instance.pk) if reverse else through.filter(group=instance.pk)
+        pairs = list(rows.values_list("group_id", "permission_id"))
+    elif reverse:
+        pairs = [(pk, instance.pk) for pk in pk_set or ()]
+    else:
+        pairs = [(instance.pk, pk) for pk in pk_set or ()]
+    names = _name_permissions(permission_id for _, permission_id in pairs)
+    for group_id in {group_id for group_id, _ in pairs}:
+        its = tuple(sorted(names[pk] for group, pk in pairs if group == group_id and pk in names))
+        services.announce_permissions(is_attached=action == "post_add", role_id=group_id, names=its)
+    registrar.touch(roles={group_id for group_id, _ in pairs})
+
+
+@receiver(m2m_changed, sender=_User.user_permissions.through)
+def note_user_permissions(
+    *,
+    instance: models.Model,
+    action: Action,
+    reverse: bool,
+    pk_set: set[Any] | None,  # Any: keys of permissions, or of users where it is reversed
+    **_: object,
+) -> None:
+    """Record and announce what a user's own manager changed."""
+    if services.is_own_change() or action in {"pre_add", "pre_remove", "post_clear"}:
+        return
+    through = _User.user_permissions.through.objects
+    if action == "pre_clear":
+        rows = through.filter(permission=instance.pk) if reverse else through.filter(user=instance.pk)
+        pairs = list(rows.values_list("user_id", "permission_id"))
+    elif reverse:
+        pairs = [(pk, instance.pk) for pk in pk_set or ()]
+    else:
+        pairs = [(instance.pk, pk) for pk in pk_set or ()]
+    names = _name_permissions(permission_id for _, permission_id in pairs)
+    for user_id in {user_id for user_id, _ in pairs}:
+        its = tuple(sorted(names[pk] for user, pk in pairs if user == user_id and pk in names))
+        services.announce_permissions(is_attached=action == "post_add", user_id=user_id, names=its)
+    registrar.touch(users={user_id for user_id, _ in pairs})
 
 
 @receiver(m2m_changed, sender=RoleAssignment)
@@ -79,5 +172,91 @@ def refuse_direct_assignment(**_: object) -> None:
 def make_room_for_fixture(*, instance: RoleAssignment, raw: bool, **_: object) -> None:
     """Let the record in a fixture replace the one that the fixture's own membership has just made."""
     if raw:
-        twins = RoleAssignment.objects.filter(user_id=instance.user_id, role_id=instance.role_id)
+        twins = RoleAssignment.objects.filter(
+            user_id=instance.user_id, role_id=instance.role_id, team_id=instance.team_id
+        )
         twins.exclude(pk=instance.pk).delete()
+
+
+# --- Rows that change or go ------------------------------------------------------------------------------------------
+
+
+@receiver([post_save, post_delete], sender=RoleAssignment)
+@receiver([post_save, post_delete], sender=UserGrant)
+def touch_user(*, instance: RoleAssignment | UserGrant, **_: object) -> None:
+    """Let every process look at a user again whose row was saved or deleted by itself, as fixtures do."""
+    registrar.touch(users=[instance.user_id])
+
+
+@receiver(post_save, sender=DjangoPermission)
+@receiver(post_save, sender=Permission)
+def touch_holders_of_renamed(*, instance: DjangoPermission, created: bool, **_: object) -> None:
+    """Let every process look again at who holds a permission that has another name now."""
+    if not created:
+        _touch_holders(instance)
+
+
+@receiver(pre_delete, sender=DjangoPermission)
+@receiver(pre_delete, sender=Permission)
+def touch_holders_of_deleted(*, instance: DjangoPermission, **_: object) -> None:
+    """Let every process look again at who held a permission that goes."""
+    _touch_holders(instance)
+
+
+@receiver(post_save, sender=_User)
+def apply_queued(*, instance: models.Model, created: bool, raw: bool, **_: object) -> None:
+    """Give what a user was given before it was stored."""
+    if created and not raw:
+        instance.apply_queued()  # type: ignore[attr-defined]  # the user model has the verbs
+
+
+@receiver(post_delete, sender=_User)
+def forget_user(*, instance: models.Model, **_: object) -> None:
+    """Drop the stamp of a user who is gone."""
+    Version.objects.filter(key=registrar.get_user_key(instance.pk)).delete()
+
+
+@receiver([post_save, post_delete], sender=UserObjectPermission)
+@receiver([post_save, post_delete], sender=GroupObjectPermission)
+def note_object_permission(**_: object) -> None:
+    """Let every instance of this process ask again what was given for single objects."""
+    registrar.start_epoch()
+
+
+def connect_teams() -> None:
+    """Let a team that is deleted take along what was given in it."""
+    post_delete.disconnect(dispatch_uid="permissions.forget_team")
+    if conf.get().is_teams_enabled:
+        post_delete.connect(
+            forget_team, sender=scope.get_team_model(), dispatch_uid="permissions.forget_team", weak=False
+        )
+
+
+def forget_team(*, instance: models.Model, **_: object) -> None:
+    """Delete what was given in a team that is gone."""
+    services.forget_team(team_id=str(instance.pk))
+
+
+@receiver(setting_changed)
+def follow_settings(*, setting: str, **_: object) -> None:
+    """Look at everything anew after a test has changed the settings."""
+    if setting == "PERMISSIONS":
+        conf.forget(setting=setting)
+        registrar.clear()
+        connect_teams()
+
+
+def _name_group(role: Role) -> str:
+    return services.name_group(name=role.name, guard=role.guard, team_id=role.team_id)
+
+
+def _name_permissions(permission_ids: Any) -> dict[int, str]:  # Any: keys
+    return {one.pk: one.identifier for one in Permission.objects.filter(pk__in=set(permission_ids))}
+
+
+def _touch_holders(permission: DjangoPermission) -> None:
+    through = _User.user_permissions.through.objects
+    users = set(through.filter(permission=permission.pk).values_list("user_id", flat=True))
+    users |= set(UserGrant.objects.filter(permission=permission.pk).values_list("user_id", flat=True))
+    roles = set(Group.permissions.through.objects.filter(permission=permission.pk).values_list("group_id", flat=True))
+    registrar.touch(users=users, roles=roles, structure=True)

@@ -1,28 +1,54 @@
 """What other modules and apps may read of roles and permissions."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterable
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
+from django.contrib.auth.models import Group
+from django.contrib.auth.models import Permission as DjangoPermission
+from django.core.exceptions import ValidationError
+from django.db.models import Exists, Model, OuterRef, Prefetch, Q, QuerySet
+from django.utils import timezone
 
-from permissions.exceptions import PermissionDoesNotExist, RoleDoesNotExist, UserDoesNotExist
-from permissions.models import Role
+from permissions import conf, registrar, scope
+from permissions.exceptions import (
+    GuardDoesNotMatch,
+    PermissionDoesNotExist,
+    RoleDoesNotExist,
+    TeamDoesNotMatch,
+    UserDoesNotExist,
+    WildcardPermissionInvalidArgument,
+)
+from permissions.models.roles import Permission, Role, RoleAssignment, RoleLink, UserGrant
+
+from permissions.snapshots import Names
 
 if TYPE_CHECKING:
-    from permissions.models import Holder
+    from permissions.models.roles import Holder
+    from permissions.snapshots import RoleFacts, Snapshot
 
 MAX_NAME_LENGTH = 100
+#: How many names or ids one query may hold.
+_CHUNK = 10_000
+
+# --- Names -----------------------------------------------------------------------------------------------------------
 
 
-def is_role_name(name: str) -> bool:
-    """Say whether a role may be called so: 1 to 100 printable characters, no ``|``, no space at either end.
+def is_name(name: str) -> bool:
+    """Say whether a role or permission may be called so: 1 to 100 printable characters, no ``|``, no space at an end.
 
     Printable excludes control characters, lone surrogates and invisible marks that make two names look alike.
     """
     return 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable() and "|" not in name and name == name.strip()
+
+
+def is_name_of_app(name: str) -> bool:
+    """Say whether a name looks like a permission that an installed app declares, and isn't a pattern."""
+    label, dot, _ = name.partition(".")
+    return bool(dot) and label in apps.app_configs and not {"*", ","} & set(name)
 
 
 def split_names(names: str) -> list[str]:
@@ -34,84 +60,471 @@ def split_names(names: str) -> list[str]:
     return [name for name in names.split("|") if name]
 
 
-def get_role(*, name: str, field: str = "role") -> Role:
-    """Return the role of that name.
+def split_all(values: Iterable[object]) -> list[object]:
+    """Return the values one by one, and each name in ``a|b`` by itself."""
+    flat: list[object] = []
+    for value in flatten(values):
+        flat += split_names(value) if isinstance(value, str) else [value]
+    return flat
+
+
+def get_name(value: object) -> str:
+    """Return the name that a string or an enum stands for.
+
+    Raises:
+        TypeError: It stands for none.
+    """
+    name = value.value if isinstance(value, Enum) else value
+    if not isinstance(name, str):
+        message = f"A name is text, not {type(name).__name__}."
+        raise TypeError(message)
+    return name
+
+
+def flatten(values: Iterable[object]) -> list[object]:
+    """Return the values one by one: what stands in lists and querysets, the values of enums, without None and ""."""
+    flat: list[object] = []
+    for value in values:
+        if isinstance(value, Enum):
+            value = value.value  # noqa: PLW2901 - an enum stands for its value
+        if value is None or value == "":
+            continue
+        if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Model)):
+            flat.extend(flatten(value))
+        else:
+            flat.append(value)
+    return flat
+
+
+# --- Guards ----------------------------------------------------------------------------------------------------------
+
+
+def find_guard(*, guard: str | None, guards: tuple[str, ...]) -> str:
+    """Return the guard in which a holder of these guards is asked: the named one, that of the scope, or its first.
+
+    Raises:
+        GuardDoesNotExist: There is no such guard.
+    """
+    if guard is not None:
+        return scope.check_guard(guard)
+    current = scope.get_guard()
+    return current if current in guards else guards[0]
+
+
+# --- Permissions -----------------------------------------------------------------------------------------------------
+
+
+def find_permissions(
+    *values: object,
+    guard: str | None = None,
+    guards: tuple[str, ...] = (),
+    field: str = "permissions",
+    held_in: QuerySet[Any] | None = None,  # Any: rows of any table between permissions and their holders
+) -> list[Permission]:
+    """Return the permissions that names, ids, rows, enums, or lists of them mean, each once, in one query.
+
+    Names and ids belong to ``guard``, the default guard where it is None; rows may belong to any of ``guards``. Each
+    says in ``is_held`` whether ``held_in`` has a row about it.
+
+    Raises:
+        PermissionDoesNotExist: One or more are unknown; it tells them all.
+        GuardDoesNotMatch: A row belongs to another guard.
+        TypeError: A value can't mean a permission.
+    """
+    guard = guard or conf.get().default_guard
+    wanted = list(dict.fromkeys(flatten(values)))
+    rows, ids, names = _sort_arguments(wanted, DjangoPermission)
+    for row in rows:
+        if _as_permission(row).guard not in (guards or (guard,)):
+            raise GuardDoesNotMatch.expected(_as_permission(row).guard, guards or (guard,))
+    stored = Permission.objects.all()
+    if held_in is not None:
+        stored = stored.annotate(is_held=Exists(held_in.filter(permission=OuterRef("pk"))))
+    found: list[Permission] = []
+    for chunk in _chunk(ids):
+        found += stored.filter(pk__in=chunk)
+    by_id = {permission.pk: permission for permission in found if permission.guard in (guards or (guard,))}
+    by_name = _find_by_names(names, guard, stored)
+    if missing := [one for one in ids if one not in by_id]:
+        raise PermissionDoesNotExist.with_id(missing[0], guard=guard, field=field)
+    if missing_names := [name for name in names if name not in by_name]:
+        raise PermissionDoesNotExist.named(*missing_names, guard=guard, field=field)
+    result = [_as_permission(row) for row in rows] + list(by_id.values())
+    result += [permission for permissions in by_name.values() for permission in permissions]
+    return list({permission.pk: permission for permission in result}.values())
+
+
+def find_permission_name(value: object, *, guard: str, guards: tuple[str, ...]) -> tuple[str, str]:
+    """Return guard and name of the permission that a name, id, row or enum means.
+
+    A name is returned as it is known, whether the permission exists or not: ``is_known`` says that.
+
+    Raises:
+        PermissionDoesNotExist: There is none of that id, or the value can't mean a permission.
+        GuardDoesNotMatch: The row belongs to another guard.
+        WildcardPermissionInvalidArgument: Patterns are on, and the value is a list.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        return guard, strip_guard(value, guard=guard)
+    if isinstance(value, DjangoPermission):
+        permission = _as_permission(value)
+        if permission.guard not in guards:
+            raise GuardDoesNotMatch.expected(permission.guard, guards)
+        return permission.guard, permission.identifier
+    if isinstance(value, int) and not isinstance(value, bool):
+        found = registrar.find_known_name(value) or _remember(Permission.objects.filter(pk=value).first())
+        if found is None or found[0] not in guards:
+            raise PermissionDoesNotExist.with_id(value, guard=guard)
+        return found
+    if conf.get().wildcards and isinstance(value, (list, tuple, set, frozenset)):
+        raise WildcardPermissionInvalidArgument
+    if isinstance(value, UUID):
+        raise PermissionDoesNotExist.with_id(value, guard=guard)
+    raise PermissionDoesNotExist.named(value if value is not None else "", guard=guard)
+
+
+def strip_guard(name: str, *, guard: str) -> str:
+    """Return a name without the guard in front, with which Django calls free permissions (``web.edit articles``)."""
+    return name.removeprefix(f"{guard}.")
+
+
+def is_known(*, guard: str, name: str) -> bool:
+    """Say whether a permission of that name exists; no query where this process has met it."""
+    if registrar.find_known(guard=guard, name=name) is not None:
+        return True
+    return any(
+        _remember(permission) for permission in _find_by_names([name], guard, Permission.objects.all()).get(name, ())
+    )
+
+
+def get_permission(value: object, *, guard: str | None = None) -> Permission:
+    """Return the permission of that name or id, in a guard, the default one where None.
+
+    Raises:
+        PermissionDoesNotExist: There is none.
+    """
+    guard = find_guard(guard=guard, guards=(conf.get().default_guard,))
+    found = find_permissions(value, guard=guard, field="permission")
+    if not found:
+        raise PermissionDoesNotExist.named(value, guard=guard, field="permission")
+    return found[0]
+
+
+def direct_rows(*, user: "Holder", team_id: str) -> QuerySet[Any]:  # Any: rows of one of two tables
+    """Return the rows that say what a user was given directly, in exactly that team."""
+    if team_id:
+        return UserGrant.objects.filter(user=user.pk, team_id=team_id, is_denied=False)
+    return get_user_model().user_permissions.through.objects.filter(user=user.pk)
+
+
+def denied_rows(*, user: "Holder", team_id: str) -> QuerySet[UserGrant]:
+    """Return the rows that say what a user is forbidden, in exactly that team."""
+    return UserGrant.objects.filter(user=user.pk, team_id=team_id, is_denied=True)
+
+
+def role_rows(*, role: Role) -> QuerySet[Any]:  # Any: rows of Django's own table
+    """Return the rows that say what a role permits."""
+    return Group.permissions.through.objects.filter(group=role.pk)
+
+
+def list_direct_permissions(*, user: "Holder") -> list[Permission]:
+    """Return what a user was given directly, in the current team and everywhere, by name."""
+    granted = UserGrant.objects.filter(user=user.pk, is_denied=False, team_id__in={"", scope.get_team() or ""})
+    return _sort(Permission.objects.filter(Q(user=user.pk) | Q(pk__in=granted.values("permission"))).distinct())
+
+
+def list_permissions_via_roles(*, user: "Holder") -> list[Permission]:
+    """Return what a user holds through roles, in the current team and everywhere, in every guard, by name."""
+    roles = get_snapshot(user).roles
+    return list_role_permissions(role_ids=registrar.find_lineage(role.pk for role in roles))
+
+
+def list_role_permissions(*, role_ids: Collection[int]) -> list[Permission]:
+    """Return what roles permit themselves, by name."""
+    return _sort(Permission.objects.filter(group__in=role_ids).distinct())
+
+
+def list_all_permissions(*, user: "Holder") -> list[Permission]:
+    """Return what a user holds, without what is forbidden, in every guard, by name."""
+    if not user.is_active:
+        return []
+    held = {one.pk: one for one in list_direct_permissions(user=user) + list_permissions_via_roles(user=user)}
+    guards = get_guard_names(user)
+    denied = {guard: get_snapshot(user, guard).denied for guard in guards}
+    return sorted(
+        (one for one in held.values() if one.guard in guards and one.identifier not in denied[one.guard]),
+        key=lambda one: (one.identifier, one.guard),
+    )
+
+
+def get_permission_names(*, role: Role) -> list[str]:
+    """Return the names of a role's own permissions, sorted; no query for a role from ``list_roles``."""
+    return sorted({_as_permission(permission).identifier for permission in role.group.permissions.all()})
+
+
+def list_permissions(*, guard: str | None = None) -> QuerySet[Permission]:
+    """Return all permissions, by name, or those of a guard."""
+    permissions = Permission.objects.order_by("content_type__app_label", "codename", "pk")
+    return permissions if guard is None else permissions.filter(guard_filter(guard))
+
+
+def guard_filter(guard: str, prefix: str = "") -> Q:
+    """Return the condition that a permission, at the end of ``prefix``, belongs to a guard."""
+    label = f"{prefix}content_type__app_label"
+    others = [other for other in conf.get().guards if other != guard]
+    if guard == conf.get().default_guard:
+        return ~Q(**{f"{label}__in": others}) if others else Q()
+    return Q(**{label: guard})
+
+
+def name_filter(name: str, guard: str, prefix: str = "") -> Q:
+    """Return the condition that a permission, at the end of ``prefix``, has that name in a guard."""
+    label, codename = f"{prefix}content_type__app_label", f"{prefix}codename"
+    condition = Q(**{label: guard, codename: strip_guard(name, guard=guard)})
+    if guard == conf.get().default_guard and "." in name:
+        head, rest = name.split(".", 1)
+        if head not in conf.get().guards:
+            condition |= Q(**{label: head, codename: rest})
+    return condition
+
+
+# --- Roles -----------------------------------------------------------------------------------------------------------
+
+
+def find_roles(
+    *values: object,
+    guard: str | None = None,
+    guards: tuple[str, ...] = (),
+    team: scope.TeamArgument = scope.CURRENT_TEAM,
+    field: str = "role",
+) -> list[Role]:
+    """Return the roles that names, ids, rows, enums, or lists of them mean, each once, in one query.
+
+    Names belong to ``guard``, the default guard where it is None; ids and rows may belong to any of ``guards``. All
+    must be usable in the team; a team's own role comes before the role of that name which all teams can use.
+
+    Raises:
+        RoleDoesNotExist: One or more are unknown; it tells them all.
+        GuardDoesNotMatch: A row belongs to another guard.
+        TeamDoesNotMatch: A row belongs to another team.
+        TypeError: A value can't mean a role.
+    """
+    guard = guard or conf.get().default_guard
+    guards = guards or (guard,)
+    team_id = scope.get_team_id(team)
+    rows, ids, names = _sort_arguments(list(dict.fromkeys(flatten(values))), Role)
+    for row in rows:
+        if row.guard not in guards:
+            raise GuardDoesNotMatch.expected(row.guard, guards)
+        if row.team_id not in {"", team_id}:
+            raise TeamDoesNotMatch
+    by_id: dict[int, Role] = {}
+    by_name: dict[str, Role] = {}
+    fitting = [name for name in names if is_name(name)]
+    if ids or fitting:
+        usable = Role.objects.select_related("group").filter(team_id__in={"", team_id})
+        meant = usable.filter(Q(pk__in=ids, guard__in=guards) | Q(name__in=fitting, guard=guard))
+        for role in meant.order_by("team_id"):  # the team's own last, so that it stays
+            by_id[role.pk] = by_name[role.name] = role
+    if missing := [one for one in ids if one not in by_id]:
+        raise RoleDoesNotExist.with_id(missing[0], guard=guard, field=field)
+    if unknown := [name for name in names if name not in by_name]:
+        raise RoleDoesNotExist.named(*unknown, guard=guard, field=field)
+    result = [*rows, *(by_id[one] for one in ids), *(by_name[name] for name in names)]
+    return list({role.pk: role for role in result}.values())
+
+
+def get_role(*, name: str, guard: str | None = None, field: str = "role") -> Role:
+    """Return the role of that name, usable in the current team.
 
     Raises:
         RoleDoesNotExist: There is none; ``field`` is blamed.
     """
-    role = Role.objects.select_related("group").filter(name=name).first() if is_role_name(name) else None
-    if role is None:
-        raise RoleDoesNotExist.named(name, field=field)
-    return role
+    guard = guard or conf.get().default_guard
+    found = find_roles(name, guard=guard, field=field)
+    if not found:
+        raise RoleDoesNotExist.named(name, guard=guard, field=field)
+    return found[0]
+
+
+def get_role_in(*, name: object, guard: str | None = None, team: scope.TeamArgument = scope.CURRENT_TEAM) -> Role:
+    """Return the role of that name or id, in a guard (the default one where None) and a team.
+
+    Raises:
+        RoleDoesNotExist: There is none.
+    """
+    guard = find_guard(guard=guard, guards=(conf.get().default_guard,))
+    found = find_roles(name, guard=guard, team=team)
+    if not found:
+        raise RoleDoesNotExist.named(name, guard=guard)
+    return found[0]
+
+
+def list_parents(*, role: Role) -> QuerySet[Role]:
+    """Return the roles that a role was told to inherit from."""
+    return Role.objects.filter(descendant_links__role=role, descendant_links__is_parent=True)
+
+
+def list_roles_of_permission(*, permission: Permission) -> QuerySet[Role]:
+    """Return the roles that hold a permission themselves."""
+    return Role.objects.select_related("group").filter(group__permissions=permission.pk)
 
 
 def list_roles() -> QuerySet[Role]:
-    """Return all roles by name, with their permissions fetched in one further query."""
-    permissions = Permission.objects.select_related("content_type")
+    """Return all roles by name, with their permissions at hand: two queries for any number of roles."""
+    permissions = DjangoPermission.objects.select_related("content_type")
     return Role.objects.select_related("group").prefetch_related(Prefetch("group__permissions", permissions))
 
 
-def get_permission_names(*, role: Role) -> list[str]:
-    """Return the names of a role's permissions, sorted; no query for a role from ``list_roles``."""
-    return sorted({permission.user_perm_str for permission in role.group.permissions.all()})
-
-
 def get_role_names(*, user: "Holder") -> list[str]:
-    """Return the names of a user's roles, sorted."""
-    return list(Role.objects.filter(group__user=user.pk).values_list("name", flat=True))
+    """Return the names of the roles that a user has now, sorted."""
+    return sorted({role.name for role in get_snapshot(user).roles})
 
 
-def has_role(*, user: "Holder", role: str) -> bool:
-    """Say whether a user has a role, or one of several (``a|b``). Unknown roles are had by nobody."""
-    names = [name for name in split_names(role) if is_role_name(name)]
-    return Role.objects.filter(name__in=names, group__user=user.pk).exists()
-
-
-def has_permission_to(*, user: "Holder", name: str) -> bool:
-    """Say whether a permission was given to an active user, directly or by a role; ``is_superuser`` is not asked.
+def match_roles(*, roles: Collection["RoleFacts"], value: object, guard: str | None) -> bool:
+    """Say whether one of the roles is what a name, ``a|b``, id, row, enum or list of them means.
 
     Raises:
-        PermissionDoesNotExist: There is none of that name.
+        TypeError: The value can't mean a role.
     """
-    is_held = Exists(held_permissions(user=user).filter(pk=OuterRef("pk")))
-    answers = list(_permissions_named({name}).annotate(is_held=is_held).values_list("is_held", flat=True))
-    if not answers:
-        raise PermissionDoesNotExist.named(name, field="permission")
-    return any(answers)
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        names = split_names(value)
+        return any(role.name in names and guard in {None, role.guard} for role in roles)
+    if isinstance(value, Role):
+        return any(role.pk == value.pk and guard in {None, role.guard} for role in roles)
+    if isinstance(value, UUID):
+        return False
+    if isinstance(value, int) and not isinstance(value, bool):
+        return any(role.pk == value and guard in {None, role.guard} for role in roles)
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, Model)):
+        return any(match_roles(roles=roles, value=one, guard=guard) for one in value)
+    message = f"A role is asked for by its name, id or row, not by {type(value).__name__}."
+    raise TypeError(message)
 
 
-def held_permissions(*, user: "Holder") -> QuerySet[Permission]:
-    """Return what was given to a user, directly or by groups; nothing for an inactive one. May hold duplicates."""
-    if not user.is_active:
-        return Permission.objects.none()
-    return Permission.objects.filter(Q(group__user=user.pk) | Q(user=user.pk)).order_by()
+# --- Who holds what --------------------------------------------------------------------------------------------------
 
 
-def find_permissions(*, names: Iterable[str]) -> list[Permission]:
-    """Return the permissions of those names, such as ``accounts.view_user``.
+def get_snapshot(user: "Holder", guard: str | None = None, team: str | None = None) -> "Snapshot":
+    """Return what a user holds in a guard, its own where None, and in a team, the current one where None."""
+    guards = get_guard_names(user)
+    return registrar.get_snapshot(
+        user, scope.Scope(find_guard(guard=guard, guards=guards), scope.get_team() if team is None else team or None)
+    )
+
+
+def get_guard_names(user: object) -> tuple[str, ...]:
+    """Return the guards in which a user can hold roles and permissions; the first one holds where none is named."""
+    guards: tuple[str, ...] = user.get_guard_names() if hasattr(user, "get_guard_names") else conf.get().guards
+    return guards
+
+
+def effective_assignments(*, prefix: str = "", team_id: str = "") -> Q:
+    """Return the condition that a ``RoleAssignment`` counts now in a team ("" means outside of teams)."""
+    teams = {"", team_id}
+    is_running = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": timezone.now()})
+    return is_running & Q(**{f"{prefix}team_id__in": teams, f"{prefix}role__team_id__in": teams})
+
+
+def roles_with_permissions(permission_ids: Collection[int], *, guard: str) -> QuerySet[Role, int]:
+    """Return the ids of a guard's roles that hold one of the permissions, themselves or through an ancestor."""
+    holders = Role.objects.filter(guard=guard, group__permissions__in=permission_ids).order_by().values("pk")
+    heirs = RoleLink.objects.filter(ancestor__in=holders).values("role_id")
+    return Role.objects.order_by().filter(Q(pk__in=holders) | Q(pk__in=heirs)).values_list("pk", flat=True)
+
+
+def users_with_roles(role_ids: "QuerySet[Role, int] | Collection[int]", *, team_id: str) -> Q:
+    """Return the condition that a user has one of the roles now, in a team ("" means outside of teams)."""
+    default = conf.get().default_guard
+    memberships = get_user_model().groups.through.objects.filter(
+        user=OuterRef("pk"), group__in=role_ids, group__role__team_id="", group__role__guard=default
+    )
+    mirrored = Q(team_id="", expires_at=None, role__team_id="", role__guard=default)
+    assigned = RoleAssignment.objects.filter(effective_assignments(team_id=team_id), user=OuterRef("pk"))
+    return Q(Exists(memberships)) | Q(Exists(assigned.filter(role__in=role_ids).exclude(mirrored)))
+
+
+def users_with_permissions(permission_ids: Collection[int], *, guard: str, team_id: str) -> Q:
+    """Return the condition that a user holds, undenied, one of the permissions, which all answer one question."""
+    users = get_user_model()
+    direct = users.user_permissions.through.objects.filter(user=OuterRef("pk"), permission__in=permission_ids)
+    granted = UserGrant.objects.filter(user=OuterRef("pk"), permission__in=permission_ids, team_id__in={"", team_id})
+    # A group that was written behind Django's back is no role yet, and gives its permissions all the same.
+    bare = users.groups.through.objects.filter(
+        user=OuterRef("pk"), group__role=None, group__permissions__in=permission_ids
+    )
+    held = (
+        Q(Exists(direct))
+        | users_with_roles(roles_with_permissions(permission_ids, guard=guard), team_id=team_id)
+        | Q(Exists(granted.filter(is_denied=False)))
+    )
+    if guard == conf.get().default_guard:
+        held |= Q(Exists(bare))
+    return held & ~Q(Exists(granted.filter(is_denied=True)))
+
+
+def find_answering_permissions(
+    value: object, *, guard: str, guards: tuple[str, ...], is_strict: bool = True
+) -> tuple[str, list[int]]:
+    """Return the guard, and the ids of all permissions that answer for what a name, id, row or enum means.
+
+    That is the permission itself; where patterns are on, all patterns that match it.
 
     Raises:
-        PermissionDoesNotExist: One or more of the names are unknown; it names them all.
+        PermissionDoesNotExist: It is unknown, patterns are off, and ``is_strict`` is on; otherwise nothing answers.
+        GuardDoesNotMatch: The row belongs to another guard.
     """
-    wanted = dict.fromkeys(names)
-    found = [
-        permission
-        for permission in _permissions_named(wanted).select_related("content_type")
-        if permission.user_perm_str in wanted
-    ]
-    if unknown := wanted.keys() - {permission.user_perm_str for permission in found}:
-        raise PermissionDoesNotExist.named(*(name for name in wanted if name in unknown))
-    return found
+    guard, name = find_permission_name(value, guard=guard, guards=guards)
+    if not conf.get().wildcards:
+        found = _find_by_names([name], guard, Permission.objects.all()).get(name, [])
+        if is_strict and not found:
+            raise PermissionDoesNotExist.named(name, guard=guard)
+        return guard, [permission.pk for permission in found]
+    parts = name.split(".")
+    prefixes = [".".join(parts[: count + 1]) for count in range(len(parts))]
+    condition = guard_filter(guard) & (
+        Q(codename__contains="*") | Q(codename__contains=",") | Q(codename__in=prefixes) | name_filter(name, guard)
+    )
+    for prefix in prefixes:
+        condition |= name_filter(prefix, guard)
+    candidates = Permission.objects.filter(condition)
+    return guard, [one.pk for one in candidates if name in Names(frozenset({one.identifier}))]
 
 
-def _permissions_named(names: Iterable[str]) -> QuerySet[Permission]:
-    """Return the permissions of those names, and where there are several names maybe more."""
-    parts = [name.split(".", 1) for name in names if name.isprintable() and "." in name]
-    return Permission.objects.filter(
-        content_type__app_label__in={app_label for app_label, _ in parts},
-        codename__in={codename for _, codename in parts},
-    ).order_by()
+def find_users(*values: object) -> list["Holder"]:
+    """Return the users that rows, ids, or lists of them mean, each once.
+
+    Raises:
+        UserDoesNotExist: One of them isn't stored.
+        TypeError: A value can't mean a user.
+    """
+    model = get_user_model()
+    flat = flatten(values)
+    rows: dict[object, Holder] = {value.pk: value for value in flat if isinstance(value, model)}
+    ids: set[object] = set()
+    for value in flat:
+        if isinstance(value, model):
+            continue
+        if not isinstance(value, (str, int, UUID)) or isinstance(value, bool):
+            message = f"Ids and rows of users are understood, not {type(value).__name__}."
+            raise TypeError(message)
+        try:
+            ids.add(model._meta.pk.to_python(value))  # noqa: SLF001 - Django's documented way to a model's fields
+        except ValidationError as error:
+            raise UserDoesNotExist from error
+    found = {user.pk: user for user in model._default_manager.filter(pk__in=ids)}  # noqa: SLF001 - as above
+    if len(found) < len(ids):
+        raise UserDoesNotExist
+    return list((rows | found).values())
+
+
+def with_stamps[User: Model](users: QuerySet[User], *, user_id: object) -> QuerySet[User]:
+    """Let the query that loads one user prove what this process remembers, so that its rights cost no query."""
+    return registrar.with_stamps(users, user_id=user_id)
 
 
 def get_user(*, user_id: str) -> "Holder":
@@ -128,3 +541,75 @@ def get_user(*, user_id: str) -> "Holder":
     if user is None:
         raise UserDoesNotExist
     return user
+
+
+# --- Arguments -------------------------------------------------------------------------------------------------------
+
+
+def _sort_arguments[Row: Model](values: Iterable[object], model: type[Row]) -> tuple[list[Row], list[int], list[str]]:
+    """Return rows, ids and names.
+
+    Raises:
+        TypeError: A value is none of these.
+    """
+    rows: list[Row] = []
+    ids: list[int] = []
+    names: list[str] = []
+    for value in values:
+        if isinstance(value, model):
+            rows.append(value)
+        elif isinstance(value, str):
+            names.append(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            ids.append(value)
+        elif isinstance(value, UUID):
+            names.append(str(value))
+        else:
+            message = f"Names, ids and rows of {model.__name__} are understood, not {type(value).__name__}."
+            raise TypeError(message)
+    return rows, ids, names
+
+
+def _find_by_names(names: Iterable[str], guard: str, stored: QuerySet[Permission]) -> dict[str, list[Permission]]:
+    """Return the permissions that each name means in a guard; unknown names are left out."""
+    by_name: dict[str, list[Permission]] = {}
+    for chunk in _chunk(list(names)):
+        fitting = [name for name in chunk if name.isprintable()]
+        free = {strip_guard(name, guard=guard) for name in fitting}
+        condition = Q(content_type__app_label=guard, codename__in=free)
+        parts = [name.split(".", 1) for name in fitting if "." in name and guard == conf.get().default_guard]
+        if parts:
+            labels = {label for label, _ in parts} - set(conf.get().guards)
+            condition |= Q(content_type__app_label__in=labels, codename__in={codename for _, codename in parts})
+        found: dict[str, list[Permission]] = {}
+        for permission in stored.filter(condition).order_by("pk"):
+            found.setdefault(permission.identifier, []).append(permission)
+        for name in fitting:
+            if permissions := found.get(strip_guard(name, guard=guard)):
+                by_name[name] = permissions
+    return by_name
+
+
+def _sort(permissions: Iterable[Permission]) -> list[Permission]:
+    return sorted(permissions, key=lambda one: (one.identifier, one.guard))
+
+
+def _remember(permission: Permission | None) -> tuple[str, str] | None:
+    if permission is None:
+        return None
+    registrar.remember_known(permission_id=permission.pk, guard=permission.guard, name=permission.identifier)
+    return permission.guard, permission.identifier
+
+
+def _as_permission(permission: DjangoPermission) -> Permission:
+    """Return Django's row as ours, which knows its guard and name."""
+    if not isinstance(permission, Permission):
+        ours = Permission()
+        ours.__dict__.update(permission.__dict__)
+        return ours
+    return permission
+
+
+def _chunk[Value](values: list[Value]) -> Iterable[list[Value]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]

@@ -19,7 +19,7 @@ from permissions import services
 from permissions.exceptions import InvalidRoleName
 from permissions.mixins import HasRoles
 from permissions.models import Role, RoleAssignment
-from permissions.selectors import is_role_name
+from permissions.selectors import is_name
 from project.exceptions import DomainError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class RoleForm(RoleModelForm):
     def clean_name(self) -> str:
         """Refuse what no role may be called, and the name of another group."""
         name: str = self.cleaned_data["name"]
-        if not is_role_name(name):
+        if not is_name(name):
             raise ValidationError(InvalidRoleName().message)
         if Group.objects.filter(name=name).exclude(pk=self.instance.pk).exists():
             raise ValidationError("A role of that name exists already.")

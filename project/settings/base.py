@@ -137,6 +137,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "oauth2_provider",
+    "guardian",
     "permissions.apps.PermissionsConfig",
     "jobs.apps.JobsConfig",
     "accounts.apps.AccountsConfig",
@@ -214,6 +215,11 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 # --- Accounts and permissions ----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["permissions.backends.RoleBackend"]
+#: Every key is optional; ``permissions.conf`` describes them one by one.
+PERMISSIONS: dict[str, Any] = {}  # Any: values of several types
+ANONYMOUS_USER_NAME = None  # django-guardian makes no user that stands for strangers
+# The house's own backend answers from django-guardian's tables too, and faster.
+SILENCED_SYSTEM_CHECKS = ["guardian.W001"]
 PASSWORD_HASHERS = [
     "accounts.passwords.Argon2idHasher",
     "oauth.hashers.ClientSecretHasher",  # never first: client secrets only, 256 random bits each

@@ -24,7 +24,9 @@ for _name in ("DATABASE_URL", "REDIS_URL"):
         del os.environ[_name]
 
 from project.settings.base import *  # noqa: E402, F403 - the environment above must come first
-from project.settings.base import DATABASES, VAR_DIR, env  # noqa: E402 - as above
+from project.settings.base import DATABASES, INSTALLED_APPS, VAR_DIR, env  # noqa: E402 - as above
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.articles.apps.ArticlesConfig"]
 
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 DEV_PAGES = True

@@ -4,7 +4,7 @@ from typing import override
 
 from django.core.management.base import BaseCommand
 
-from permissions.services import sync_roles
+from permissions.services import repair_roles
 
 
 class Command(BaseCommand):
@@ -15,5 +15,5 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: object, **options: object) -> None:
         """Repair and say what was done."""
-        roles, records = sync_roles()
+        roles, records = repair_roles()
         self.stdout.write(f"{roles} roles made, {records} records of assignments repaired.")

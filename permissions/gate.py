@@ -1,0 +1,362 @@
+"""Decides who may what: what was given, hooks, policies and single objects, in one order.
+
+1. Strangers and inactive users may nothing.
+2. Hooks registered by ``before``, in their order: the first that returns True or False decides.
+3. Active superusers may everything (``PERMISSIONS["SUPERUSER_BYPASS"]``).
+4. What a user is forbidden stays forbidden.
+5. Holders of ``PERMISSIONS["SUPER_ADMIN_ROLES"]`` may everything else.
+6. What a user holds, directly or through roles, it may with every object.
+7. With an object, the policy of its model: True or False decides.
+8. With an object, what was given for that object alone (django-guardian's tables), to the user or to one of its roles.
+9. Hooks registered by ``after``: the first that returns True or False decides. Otherwise no.
+
+An object that belongs to a team is decided in that team, whatever team holds otherwise.
+"""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from inspect import isclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from asgiref.sync import sync_to_async
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model, Q
+
+from permissions import conf, grants, registrar, scope, selectors
+from permissions.exceptions import Unauthorized
+from permissions.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from permissions.models.roles import Holder
+
+#: A hook takes the user, the ability and the object, or None; it answers True or False, or None to leave it open.
+type Hook = Callable[[Any, str, Any], bool | None]  # Any: hooks name their own types
+type Subject = "Holder | AbstractBaseUser | AnonymousUser | object"
+
+
+class Policy(Protocol):
+    """What a class registered by ``policy`` may have; each is optional.
+
+    ``before(user, ability)`` answers first. A method is named like the ability: for ``blog.change_post`` that is
+    ``change_post`` or ``change``, with the object as second argument, or with no second argument where the ability is
+    asked of the model itself. ``scope(user, ability)`` returns a ``Q`` of the objects that the policy allows, for lists.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a decision."""
+
+    #: What was asked: ``before``, ``superuser``, ``denied``, ``super admin role``, ``held``, ``policy``, ``object``…
+    rule: str
+    #: What it answered; None where it left the question open.
+    answer: bool | None
+    #: Why, in words.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a user may, and each step that led there."""
+
+    user: str
+    ability: str
+    #: The object, as text; empty where none was asked about.
+    obj: str
+    guard: str
+    #: Key of the team in which it was decided; None outside of teams.
+    team: str | None
+    is_allowed: bool
+    steps: tuple[Step, ...]
+
+    def __bool__(self) -> bool:
+        return self.is_allowed
+
+    def __str__(self) -> str:
+        about = f" with {self.obj}" if self.obj else ""
+        where = f" in team {self.team}" if self.team else ""
+        verdict = "may" if self.is_allowed else "may not"
+        marks = {True: "yes", False: "no", None: "-"}
+        lines = [f"{self.user} {verdict} `{self.ability}`{about} (guard {self.guard}{where})"]
+        width = max((len(step.rule) for step in self.steps), default=0)
+        lines += [f"  {marks[step.answer]:>3}  {step.rule:<{width}}  {step.reason}" for step in self.steps]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as JSON knows it."""
+        return {
+            "user": self.user,
+            "ability": self.ability,
+            "object": self.obj or None,
+            "guard": self.guard,
+            "team": self.team,
+            "is_allowed": self.is_allowed,
+            "steps": [{"rule": step.rule, "answer": step.answer, "reason": step.reason} for step in self.steps],
+        }
+
+
+class _Hooks:
+    """What was registered."""
+
+    before: Final[list[Hook]] = []
+    after: Final[list[Hook]] = []
+    policies: Final[dict[type[Model], object]] = {}
+
+
+def before(hook: Hook) -> Hook:
+    """Register a hook that is asked before everything else."""
+    _Hooks.before.append(hook)
+    registrar.set_has_hooks(has_hooks=True)
+    return hook
+
+
+def after(hook: Hook) -> Hook:
+    """Register a hook that is asked where nothing else has decided."""
+    _Hooks.after.append(hook)
+    return hook
+
+
+def policy[Class: type](model: type[Model]) -> Callable[[Class], Class]:
+    """Register a class as the policy of a model (``@policy(Post)``); see ``Policy``. The last one holds."""
+
+    def register(policy_class: Class) -> Class:
+        _Hooks.policies[model] = policy_class()
+        return policy_class
+
+    return register
+
+
+def forget(*hooks: object) -> None:
+    """Take hooks and policy classes back; all of them where none is named. For tests."""
+    for registered in (_Hooks.before, _Hooks.after):
+        registered[:] = [one for one in registered if hooks and one not in hooks]
+    for model, one in list(_Hooks.policies.items()):
+        if not hooks or type(one) in hooks:
+            del _Hooks.policies[model]
+    registrar.set_has_hooks(has_hooks=bool(_Hooks.before))
+
+
+def can(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool:
+    """Say whether a user may, at all or with an object.
+
+    Raises:
+        GuardDoesNotExist: There is no such guard.
+        TypeError: The ability isn't a name.
+    """
+    answer = _decide(user, ability, obj, guard, None)
+    return answer is True
+
+
+def explain(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> Decision:
+    """Return what ``can`` says, with each step that led there. Raises as ``can`` does."""
+    steps: list[Step] = []
+    answer = _decide(user, ability, obj, guard, steps)
+    own = selectors.find_guard(guard=guard, guards=selectors.get_guard_names(user))
+    return Decision(
+        user=str(user),
+        ability=ability,
+        obj="" if obj is None else _describe(obj),
+        guard=own,
+        team=_find_team(obj),
+        is_allowed=answer is True,
+        steps=tuple(steps),
+    )
+
+
+def authorize(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> None:
+    """Let nobody go on who may not.
+
+    Raises:
+        Unauthorized: The user may not; a view that lets it pass answers 403.
+    """
+    if not can(user, ability, obj, guard=guard):
+        raise refuse(permissions=[ability])
+
+
+async def acan(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool:
+    """See ``can``."""
+    return await adecide(user, ability, obj, guard=guard) is True
+
+
+async def adecide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
+    """See ``decide``. What needs no query is answered at once, without a thread."""
+    if obj is None and not _Hooks.before and not _Hooks.after and getattr(user, "is_active", False):
+        own = selectors.find_guard(guard=guard, guards=selectors.get_guard_names(user))
+        if registrar.is_fresh(user, scope.Scope(own, scope.get_team())):
+            return decide(user, ability, obj, guard=guard)
+    return await sync_to_async(decide)(user, ability, obj, guard=guard)
+
+
+async def aexplain(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> Decision:
+    """See ``explain``."""
+    return await sync_to_async(explain)(user, ability, obj, guard=guard)
+
+
+async def aauthorize(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> None:
+    """See ``authorize``."""
+    await sync_to_async(authorize)(user, ability, obj, guard=guard)
+
+
+def prefetch(user: "Holder", objects: Iterable[Model]) -> None:
+    """Read what a user holds of many objects, one query for each model, so that asking about them costs nothing."""
+    by_scope: dict[tuple[type[Model], str | None], list[Model]] = {}
+    for obj in objects:
+        by_scope.setdefault((type(obj), _find_team(obj)), []).append(obj)
+    for guard in selectors.get_guard_names(user)[:1]:
+        for (_, team), rows in by_scope.items():
+            grants.load(user, registrar.get_snapshot(user, scope.Scope(guard, team)), rows)
+
+
+async def aprefetch(user: "Holder", objects: Iterable[Model]) -> None:
+    """See ``prefetch``."""
+    await sync_to_async(prefetch)(user, objects)
+
+
+def refuse(*, roles: Iterable[str] = (), permissions: Iterable[str] = ()) -> Unauthorized:
+    """Return the refusal for who lacks roles, permissions, or one of both; it names them where the settings say so."""
+    roles, permissions = tuple(roles), tuple(permissions)
+    shows_roles = conf.get().display_role_in_exception
+    shows_permissions = conf.get().display_permission_in_exception
+    if roles and permissions:
+        names = " Necessary roles or permissions are {}." if shows_roles and shows_permissions else ""
+        message = "User does not have any of the necessary access rights." + names
+        return Unauthorized(message.format(", ".join(roles + permissions)), required_permissions=roles + permissions)
+    if permissions:
+        names = " Necessary permissions are {}." if shows_permissions else ""
+        message = "User does not have the right permissions." + names
+        return Unauthorized(message.format(", ".join(permissions)), required_permissions=permissions)
+    names = " Necessary roles are {}." if shows_roles and roles else ""
+    message = "User does not have the right roles." + names
+    return Unauthorized(message.format(", ".join(roles)), required_roles=roles)
+
+
+def get_policy(model: type[Model]) -> object | None:
+    """Return the policy of a model, or of the nearest model above it; None where there is none."""
+    for ancestor in model.__mro__:
+        if ancestor in _Hooks.policies:
+            return _Hooks.policies[ancestor]
+    return None
+
+
+# --- The decision ----------------------------------------------------------------------------------------------------
+
+
+def decide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
+    """Return the answer as ``can`` finds it; None where nothing allowed and nothing refused. For ``backends``."""
+    return _decide(user, ability, obj, guard, None)
+
+
+def _decide(
+    user: Any, ability: str, obj: object, guard: str | None, steps: list[Step] | None
+) -> bool | None:  # Any: whoever asks
+    if not isinstance(ability, str):
+        message = f"An ability is asked for by its name, not by {type(ability).__name__}."
+        raise TypeError(message)
+    if not getattr(user, "is_authenticated", False) or not user.is_active:
+        return _note(steps, "user", False, "nobody is signed in, or the user is inactive")
+    for hook in _Hooks.before:
+        if (answer := hook(user, ability, obj)) is not None:
+            return _note(steps, "before", answer, f"the hook {_name(hook)} decides")
+    guards = selectors.get_guard_names(user)
+    own = selectors.find_guard(guard=guard, guards=guards)
+    settings = conf.get()
+    if user.is_superuser and settings.superuser_bypass:
+        return _note(steps, "superuser", True, "superusers may everything")
+    answer = None
+    if own in guards and user.pk is not None:
+        snapshot = registrar.get_snapshot(user, scope.Scope(own, _find_team(obj)))
+        if obj is None and guard is None:
+            registrar.keep_quick(user, snapshot, scope.current.get())
+        answer = _decide_by_rows(user, selectors.strip_guard(ability, guard=own), obj, snapshot, steps)
+    if answer is None:
+        for hook in _Hooks.after:
+            if (answer := hook(user, ability, obj)) is not None:
+                return _note(steps, "after", answer, f"the hook {_name(hook)} decides")
+    return answer
+
+
+def _decide_by_rows(
+    user: "Holder", name: str, obj: object, snapshot: Snapshot, steps: list[Step] | None
+) -> bool | None:
+    if name in snapshot.denied:
+        return _note(
+            steps, "forbidden", False, f"`{snapshot.denied.find(name)}` is forbidden" if steps is not None else ""
+        )
+    super_roles = conf.get().super_admin_roles
+    if super_roles and any(
+        role.name in super_roles and role.guard == conf.get().default_guard for role in snapshot.roles
+    ):
+        return _note(steps, "super admin role", True, "a role in SUPER_ADMIN_ROLES may everything")
+    if name in snapshot.own or name in snapshot.via_roles:
+        return _note(steps, "held", True, _tell_source(name, snapshot) if steps is not None else "")
+    _note(steps, "held", None, "neither given directly nor through a role")
+    if obj is None:
+        return None
+    if (answer := _ask_policy(user, name, obj)) is not None:
+        return _note(steps, "policy", answer, f"the policy of {_describe_model(obj)} decides")
+    if isinstance(obj, Model) and grants.holds(user, snapshot, name, obj):
+        return _note(steps, "object", True, f"given for {_describe(obj)} alone")
+    return _note(steps, "object", None, f"not given for {_describe(obj)} alone")
+
+
+def _ask_policy(user: "Holder", name: str, obj: object) -> bool | None:
+    model = obj if isclass(obj) else type(obj)
+    found = get_policy(model) if issubclass(model, Model) else None
+    if found is None:
+        return None
+    if (hook := getattr(found, "before", None)) and (answer := hook(user, name)) is not None:
+        return bool(answer)
+    action = name.rpartition(".")[2].replace("-", "_").replace(" ", "_")
+    short = action.removesuffix(f"_{model._meta.model_name}")  # noqa: SLF001 - Django's documented name of it
+    for candidate in dict.fromkeys([action, short]):
+        method = (
+            None if candidate.startswith("_") or candidate in {"before", "scope"} else getattr(found, candidate, None)
+        )
+        if callable(method):
+            answer = method(user) if isclass(obj) else method(user, obj)
+            return None if answer is None else bool(answer)
+    return None
+
+
+def _tell_source(name: str, snapshot: Snapshot) -> str:
+    if name in snapshot.own:
+        return f"`{snapshot.own.find(name)}` was given directly"
+    loaded = registrar.load_roles([role.pk for role in snapshot.roles if role.guard == snapshot.scope.guard])
+    for role in snapshot.roles:
+        if role.pk not in loaded or role.guard != snapshot.scope.guard:
+            continue
+        for pk in (role.pk, *role.ancestors):
+            facts = loaded.get(pk)
+            pattern = registrar.get_own_names(pk).find(name) if facts else None
+            if facts and pattern:
+                via = "" if pk == role.pk else f", which inherits from `{facts.name}`"
+                return f"`{pattern}` comes with the role `{role.name}`{via}"
+    return "it comes with a role"
+
+
+def _find_team(obj: object) -> str | None:
+    """Return the key of the team in which an object is decided: its own, or the current one."""
+    return scope.get_team() if obj is None else grants.find_team(obj)
+
+
+def _note(steps: list[Step] | None, rule: str, answer: bool | None, reason: str) -> bool | None:  # noqa: FBT001 - an answer, not a flag
+    if steps is not None:
+        steps.append(Step(rule, answer, reason))
+    return answer
+
+
+def _name(hook: Hashable) -> str:
+    return str(getattr(hook, "__qualname__", hook))
+
+
+def _describe(obj: object) -> str:
+    if isinstance(obj, Model):
+        return f"{obj._meta.label_lower} {obj.pk}"  # noqa: SLF001 - Django's documented name of it
+    return _describe_model(obj) if isclass(obj) else str(obj)
+
+
+def _describe_model(obj: object) -> str:
+    model = obj if isclass(obj) else type(obj)
+    return model._meta.label_lower if issubclass(model, Model) else model.__name__  # noqa: SLF001 - as above

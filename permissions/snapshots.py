@@ -1,0 +1,220 @@
+"""What a process remembers of roles and users: plain values, no tables, safe to share between threads.
+
+``registrar`` fills these and knows when they are old. They stand apart from it because the verbs on users read them
+where each nanosecond counts.
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Final, final
+
+from django.apps import apps
+from django.utils.module_loading import import_string
+
+from permissions import conf
+from permissions.exceptions import WildcardPermissionNotImplementsContract
+from permissions.scope import Scope
+from permissions.wildcard import WildcardContract
+
+
+@dataclass(slots=True)
+class State:
+    """The one mutable thing that every instance looks at."""
+
+    #: Rises with every write of rights in this process; a snapshot of an earlier epoch is looked at again.
+    epoch: int = 0
+
+
+state: Final = State()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RoleFacts:
+    """What a role is and gives by itself."""
+
+    pk: int
+    name: str
+    guard: str
+    team_id: str
+    #: Names of its own permissions that belong to its guard.
+    names: frozenset[str]
+    #: Keys of the roles whose permissions it has too.
+    ancestors: tuple[int, ...]
+    stamp: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """That a user has a role."""
+
+    role_id: int
+    team_id: str
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """That a user was given or forbidden a permission directly."""
+
+    permission_id: int
+    guard: str
+    name: str
+    team_id: str
+    is_denied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UserFacts:
+    """All rows about one user, in every team and guard."""
+
+    stamp: int | None
+    assigned: tuple[Assigned, ...]
+    granted: tuple[Granted, ...]
+
+
+class Names:
+    """Names, and what they match. Shared by all users who hold the same roles."""
+
+    __slots__ = ("_labels", "_matcher", "exact")
+
+    def __init__(self, exact: frozenset[str]) -> None:
+        """Take the names; patterns among them are read at the first question that needs it."""
+        self.exact = exact
+        self._matcher: WildcardContract | None = None
+        self._labels: frozenset[str] | None = None
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The installed apps whose permissions are among the names; "" stands for names of no app."""
+        if self._labels is None:
+            heads = (name.partition(".")[0] if "." in name else "" for name in self.exact)
+            self._labels = frozenset(head if head in apps.app_configs else "" for head in heads)
+        return self._labels
+
+    def __contains__(self, name: str) -> bool:
+        """Say whether the name is one of these or, where patterns are on, matches one."""
+        if not conf.get().wildcards:
+            return name in self.exact
+        if not self.exact:
+            return False
+        if self._matcher is None:
+            self._matcher = _make_matcher(self.exact)
+        return self._matcher.matches(name)
+
+    def find(self, name: str) -> str | None:
+        """Return the name, or one of the patterns, that answers for ``name``; slow, for people."""
+        return (
+            name
+            if name in self.exact
+            else next((pattern for pattern in sorted(self.exact) if name in Names(frozenset({pattern}))), None)
+        )
+
+
+EMPTY: Final = Names(frozenset())
+
+
+@final
+class Snapshot:
+    """What a user holds in one scope, kept on the instance."""
+
+    __slots__ = (
+        "asked_in",
+        "denied",
+        "epoch",
+        "lineage",
+        "objects",
+        "own",
+        "quick",
+        "roles",
+        "scope",
+        "until",
+        "via_roles",
+    )
+
+    def __init__(
+        self,
+        *,
+        epoch: int,
+        scope: Scope,
+        via_roles: Names,
+        own: Names,
+        denied: Names,
+        roles: tuple[RoleFacts, ...],
+        lineage: frozenset[int],
+        until: float | None,
+    ) -> None:
+        """Take what holds in the scope until the moment ``until`` (seconds since 1970; None for ever)."""
+        self.epoch = epoch
+        self.scope = scope
+        #: Held through roles, and held directly.
+        self.via_roles = via_roles
+        self.own = own
+        self.denied = denied
+        #: The scope as the request has set it, where ``can`` may answer from this snapshot at once.
+        self.asked_in: Scope | None = None
+        #: The roles that the user has here, of every guard.
+        self.roles = roles
+        #: Keys of all roles whose permissions the user has here, ancestors included; they are keys of groups too.
+        self.lineage = lineage
+        self.until = until
+        #: Names that need no further thought when asked for; empty where something could overrule them.
+        self.quick: frozenset[str] = frozenset()
+        #: What the user holds of single objects, by their model and key; filled by ``registrar``.
+        self.objects: dict[Hashable, frozenset[str]] = {}
+
+    def holds(self, name: str) -> bool:
+        """Say whether the name is held and not denied."""
+        return (name in self.via_roles or name in self.own) and name not in self.denied
+
+
+class Memory[Key: Hashable, Value]:
+    """A dict that forgets its oldest entries; reading takes no lock."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._values: dict[Key, Value] = {}
+        self._lock = Lock()
+
+    def get(self, key: Key) -> Value | None:
+        """Return what is remembered."""
+        return self._values.get(key)
+
+    def put(self, key: Key, value: Value, *, limit: int) -> None:
+        """Remember, and forget the oldest tenth where there is no room."""
+        with self._lock:
+            self._values[key] = value
+            if len(self._values) > limit:
+                for old in list(self._values)[: max(1, limit // 10)]:
+                    del self._values[old]
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Drop these."""
+        with self._lock:
+            for key in keys:
+                self._values.pop(key, None)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        with self._lock:
+            self._values = {}
+
+    def keys(self) -> list[Key]:
+        """Return what is remembered now."""
+        with self._lock:
+            return list(self._values)
+
+
+def _make_matcher(names: frozenset[str]) -> WildcardContract:
+    """Return the matcher of the settings.
+
+    Raises:
+        WildcardPermissionNotImplementsContract: The class isn't one.
+    """
+    matcher_class = import_string(conf.get().wildcard_class)
+    if not callable(getattr(matcher_class, "matches", None)):
+        raise WildcardPermissionNotImplementsContract
+    matcher: WildcardContract = matcher_class(names)
+    return matcher
