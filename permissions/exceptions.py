@@ -174,7 +174,7 @@ class InheritanceCycle(DomainError, ValueError):
 
 
 class Escalation(DomainError):
-    """Nobody can give away rights that they don't hold themselves."""
+    """You can only give permissions that you hold yourself."""
 
     code = "escalation"
     status = HTTPStatus.FORBIDDEN
