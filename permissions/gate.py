@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, Q
+from django.db.models import Model
 
 from permissions import conf, grants, registrar, scope, selectors
 from permissions.exceptions import Unauthorized

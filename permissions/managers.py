@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
-from django.db.models import Model, Q, QuerySet
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from permissions import conf, gate, grants, registrar, scope, selectors
 

@@ -11,7 +11,7 @@ holds. ``granted_by`` is the user who acts: nobody hands out what they don't hol
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import (  # what Django's own mixin calls; it has no public name

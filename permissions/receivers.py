@@ -5,11 +5,11 @@ from typing import Any, Literal
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as DjangoPermission
+from django.core.signals import setting_changed
 from django.db import models
 from django.db.models import Q
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_delete, pre_save
 from django.dispatch import receiver
-from django.core.signals import setting_changed
 from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from permissions import conf, registrar, scope, services

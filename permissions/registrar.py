@@ -251,7 +251,7 @@ def _make_snapshot(facts: UserFacts, *, scope: Scope, now: datetime, epoch: int)
         via_roles=_unite([loaded[pk] for pk in lineage]),
         own=_name(one for one in granted if not one.is_denied),
         denied=_name(one for one in granted if one.is_denied),
-        roles=tuple(sorted(held, key=lambda role: (role.name, role.guard, role.team_id))),
+        roles=tuple(sorted((role for role in held if role.name), key=lambda role: (role.name or "", role.guard))),
         lineage=frozenset(lineage),
         until=min(ends, default=None),
     )
@@ -390,9 +390,7 @@ def _query_roles(role_ids: Collection[int]) -> list[RoleFacts]:
     """Return the facts of roles, from three queries; the stamps come first."""
     conf_now = conf.get()
     stamps = dict(Version.objects.filter(key__in=[get_role_key(pk) for pk in role_ids]).values_list("key", "stamp"))
-    groups = list(
-        Group.objects.filter(pk__in=role_ids).values_list("pk", "name", "role__name", "role__guard", "role__team_id")
-    )
+    groups = list(Group.objects.filter(pk__in=role_ids).values_list("pk", "role__name", "role__guard", "role__team_id"))
     ancestors: dict[int, list[int]] = {pk: [] for pk in role_ids}
     for role_id, ancestor_id in RoleLink.objects.filter(role__in=role_ids).values_list("role_id", "ancestor_id"):
         ancestors[role_id].append(ancestor_id)
@@ -403,12 +401,12 @@ def _query_roles(role_ids: Collection[int]) -> list[RoleFacts]:
     return [
         RoleFacts(
             pk=pk,
-            name=role_name or group_name,
+            name=role_name,
             guard=guard or conf_now.default_guard,
             team_id=team_id or "",
             names=frozenset(intern(name) for own, name in names[pk] if own == (guard or conf_now.default_guard)),
             ancestors=tuple(ancestors[pk]),
             stamp=stamps.get(get_role_key(pk)),
         )
-        for pk, group_name, role_name, guard, team_id in groups
+        for pk, role_name, guard, team_id in groups
     ]

@@ -23,7 +23,6 @@ from permissions.exceptions import (
     WildcardPermissionInvalidArgument,
 )
 from permissions.models.roles import Permission, Role, RoleAssignment, RoleLink, UserGrant
-
 from permissions.snapshots import Names
 
 if TYPE_CHECKING:
@@ -380,7 +379,7 @@ def list_roles() -> QuerySet[Role]:
 
 def get_role_names(*, user: "Holder") -> list[str]:
     """Return the names of the roles that a user has now, sorted."""
-    return sorted({role.name for role in get_snapshot(user).roles})
+    return sorted({role.name for role in get_snapshot(user).roles if role.name})
 
 
 def match_roles(*, roles: Collection["RoleFacts"], value: object, guard: str | None) -> bool:

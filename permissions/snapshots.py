@@ -36,7 +36,8 @@ class RoleFacts:
     """What a role is and gives by itself."""
 
     pk: int
-    name: str
+    #: None for a mere group, which gives its permissions all the same but is nobody's role.
+    name: str | None
     guard: str
     team_id: str
     #: Names of its own permissions that belong to its guard.

@@ -1,0 +1,102 @@
+"""Permissions that no model declares."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import Permission as DjangoPermission
+from django.contrib.contenttypes.models import ContentType
+from django.db import IntegrityError, transaction
+
+from permissions import audit, conf, scope
+from permissions.exceptions import (
+    InvalidPermissionName,
+    PermissionAlreadyExists,
+    PermissionDoesNotExist,
+)
+from permissions.models.roles import Permission
+from permissions.selectors import (
+    get_permission,
+    is_name,
+    is_name_of_app,
+)
+
+if TYPE_CHECKING:
+    from permissions.models.roles import Holder
+
+from permissions.services.rows import CHUNK
+
+
+@transaction.atomic
+def create_permission(*, name: str, guard: str | None = None, created_by: "Holder | None" = None) -> Permission:
+    """Make a free permission: one that no model declares.
+
+    Raises:
+        InvalidPermissionName: See ``selectors.is_name`` and ``selectors.is_name_of_app``.
+        PermissionAlreadyExists: The guard has one of that name.
+        GuardDoesNotExist: There is no such guard.
+    """
+    guard = conf.get().default_guard if guard is None else scope.check_guard(guard)
+    check_permission_name(name)
+    content_type, _ = ContentType.objects.get_or_create(app_label=guard, model="permission")
+    try:
+        with transaction.atomic():
+            permission = Permission.objects.create(content_type=content_type, codename=name, name=name)
+    except IntegrityError as error:
+        raise PermissionAlreadyExists.named(name, guard=guard) from error
+    audit.record("permission.created", actor=created_by, subject=permission, name=name, guard=guard)
+    return permission
+
+
+@transaction.atomic
+def find_or_create_permission(*, name: str, guard: str | None = None) -> Permission:
+    """Return the permission of that name in a guard, made where there is none; two callers get the same one."""
+    try:
+        return get_permission(name, guard=guard)
+    except PermissionDoesNotExist:
+        try:
+            return create_permission(name=name, guard=guard)
+        except PermissionAlreadyExists:
+            return get_permission(name, guard=guard)
+
+
+@transaction.atomic
+def delete_permission(*, permission: Permission, deleted_by: "Holder | None" = None) -> None:
+    """Delete a permission, and take it from everybody."""
+    name, guard = permission.identifier, permission.guard
+    audit.record("permission.deleted", actor=deleted_by, subject=permission, name=name, guard=guard)
+    permission.delete()
+
+
+@transaction.atomic
+def sync_permission_definitions(*, names: Iterable[str], guard: str | None = None) -> int:
+    """Make the free permissions that are missing, all at once, and return how many; none is deleted.
+
+    Raises:
+        InvalidPermissionName: One of the names; nothing is made.
+        GuardDoesNotExist: There is no such guard.
+    """
+    guard = conf.get().default_guard if guard is None else scope.check_guard(guard)
+    wanted = dict.fromkeys(names)
+    for name in wanted:
+        check_permission_name(name)
+    content_type, _ = ContentType.objects.get_or_create(app_label=guard, model="permission")
+    there = set(DjangoPermission.objects.filter(content_type=content_type).values_list("codename", flat=True))
+    missing = [
+        DjangoPermission(content_type=content_type, codename=name, name=name) for name in wanted if name not in there
+    ]
+    DjangoPermission.objects.bulk_create(missing, batch_size=CHUNK, ignore_conflicts=True)
+    if missing:
+        audit.record("permission.defined", guard=guard, count=len(missing))
+    return len(missing)
+
+
+def check_permission_name(name: str) -> None:
+    """Make sure that a free permission may be called so.
+
+    Raises:
+        InvalidPermissionName: It may not.
+    """
+    if not isinstance(name, str) or not is_name(name):
+        raise InvalidPermissionName
+    if is_name_of_app(name):
+        raise InvalidPermissionName.of_app(name)

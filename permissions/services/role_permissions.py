@@ -1,0 +1,113 @@
+"""What a role permits."""
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import Group
+from django.contrib.auth.models import Permission as DjangoPermission
+from django.db import transaction
+
+from permissions import registrar
+from permissions.models.roles import Permission, Role
+
+if TYPE_CHECKING:
+    from permissions.models.roles import Holder
+
+from permissions.services.announcements import announce_permissions, name_permissions
+from permissions.services.escalation import refuse_escalation
+from permissions.services.rows import insert, lock_role, tell_django
+
+
+@transaction.atomic
+def give_role_permissions(
+    *, role: Role, permissions: Collection[Permission], granted_by: "Holder | None" = None
+) -> None:
+    """Give a role permissions; those it has stay. ``is_held`` on a permission says that it need not be looked up.
+
+    Raises:
+        Escalation: ``granted_by`` doesn't hold all of the permissions.
+        RoleDoesNotExist: The role, or one of the permissions, was deleted meanwhile.
+    """
+    new = [one for one in permissions if not getattr(one, "is_held", False)]
+    if not new:
+        return
+    refuse_escalation(actor=granted_by, permissions=new, team_id=role.team_id, guard=role.guard)
+    through = Group.permissions.through
+    ids = {one.pk for one in new}
+    tell_django(through, role.group, "pre_add", DjangoPermission, ids)
+    insert(through(group_id=role.pk, permission_id=one.pk) for one in new)
+    tell_django(through, role.group, "post_add", DjangoPermission, ids)
+    registrar.touch(roles=[role.pk])
+    announce_permissions(
+        is_attached=True, role_id=role.pk, names=name_permissions(new), team_id=role.team_id, granted_by=granted_by
+    )
+
+
+@transaction.atomic
+def revoke_role_permissions(
+    *, role: Role, permissions: Collection[DjangoPermission], taken_by: "Holder | None" = None
+) -> None:
+    """Take permissions from a role; those it doesn't have don't matter."""
+    through = Group.permissions.through
+    rows = through.objects.filter(group=role.pk, permission__in=permissions)
+    ids = set(rows.values_list("permission_id", flat=True))
+    if not ids:
+        return
+    tell_django(through, role.group, "pre_remove", DjangoPermission, ids)
+    rows.delete()
+    tell_django(through, role.group, "post_remove", DjangoPermission, ids)
+    registrar.touch(roles=[role.pk])
+    names = name_permissions(one for one in permissions if one.pk in ids)
+    announce_permissions(is_attached=False, role_id=role.pk, names=names, team_id=role.team_id, granted_by=taken_by)
+
+
+@transaction.atomic
+def sync_role_permissions(
+    *, role: Role, permissions: Collection[Permission], granted_by: "Holder | None" = None
+) -> None:
+    """Give a role exactly these permissions. Who else does so waits.
+
+    Raises:
+        RoleDoesNotExist: The role was deleted meanwhile.
+        Escalation: ``granted_by`` doesn't hold all of the permissions that are new.
+    """
+    stored = lock_role(role)
+    old = {one.pk: one for one in Permission.objects.filter(group=role.pk)}
+    wanted = {one.pk for one in permissions}
+    revoke_role_permissions(
+        role=stored, permissions=[one for pk, one in old.items() if pk not in wanted], taken_by=granted_by
+    )
+    give_role_permissions(
+        role=stored, permissions=[one for one in permissions if one.pk not in old], granted_by=granted_by
+    )
+
+
+@transaction.atomic
+def give_permission_to_roles(
+    *, permission: Permission, roles: Iterable[Role], granted_by: "Holder | None" = None
+) -> None:
+    """Give a permission to roles. Raises as ``give_role_permissions`` does."""
+    had = set(Group.permissions.through.objects.filter(permission=permission.pk).values_list("group_id", flat=True))
+    for role in roles:
+        if role.pk not in had:
+            give_role_permissions(role=role, permissions=[permission], granted_by=granted_by)
+
+
+@transaction.atomic
+def revoke_permission_from_roles(
+    *, permission: Permission, roles: Iterable[Role], taken_by: "Holder | None" = None
+) -> None:
+    """Take a permission from roles."""
+    for role in roles:
+        revoke_role_permissions(role=role, permissions=[permission], taken_by=taken_by)
+
+
+@transaction.atomic
+def sync_permission_to_roles(
+    *, permission: Permission, roles: Collection[Role], granted_by: "Holder | None" = None
+) -> None:
+    """Give a permission to exactly these roles."""
+    wanted = {role.pk for role in roles}
+    others = Role.objects.select_related("group").filter(group__permissions=permission.pk).exclude(pk__in=wanted)
+    revoke_permission_from_roles(permission=permission, roles=list(others), taken_by=granted_by)
+    give_permission_to_roles(permission=permission, roles=roles, granted_by=granted_by)

@@ -1,0 +1,149 @@
+"""Roles themselves."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from django.contrib.auth.models import Group
+from django.db import IntegrityError, transaction
+
+from permissions import audit, conf, registrar, scope
+from permissions.exceptions import (
+    Escalation,
+    InvalidRoleName,
+    RoleAlreadyExists,
+    RoleDoesNotExist,
+)
+from permissions.models.roles import Permission, Role
+from permissions.selectors import (
+    find_permissions,
+    get_role,
+    get_role_in,
+    is_name,
+)
+
+if TYPE_CHECKING:
+    from permissions.models.roles import Holder
+
+from permissions.services.escalation import may_rename, refuse_escalation
+from permissions.services.inheritance import inherit
+from permissions.services.mirror import name_group
+from permissions.services.role_permissions import give_role_permissions, sync_role_permissions
+from permissions.services.rows import lock_role
+
+
+@transaction.atomic
+def create_role(
+    *,
+    name: str,
+    permissions: Iterable[object] = (),
+    parents: Iterable[Role] = (),
+    guard: str | None = None,
+    team: scope.TeamArgument = scope.CURRENT_TEAM,
+    created_by: "Holder | None" = None,
+) -> Role:
+    """Make a role, and the group that backs it.
+
+    Raises:
+        InvalidRoleName: See ``selectors.is_name``.
+        RoleAlreadyExists: A role of the guard and team, or a group, has that name.
+        GuardDoesNotExist: There is no such guard.
+        PermissionDoesNotExist: One of the permissions is unknown.
+        GuardDoesNotMatch: A permission or parent belongs to another guard.
+        Escalation: ``created_by`` doesn't hold all of the permissions.
+    """
+    if not is_name(name):
+        raise InvalidRoleName
+    guard = conf.get().default_guard if guard is None else scope.check_guard(guard)
+    team_id = scope.get_team_id(team)
+    given = find_permissions(*permissions, guard=guard)
+    refuse_escalation(actor=created_by, permissions=given, team_id=team_id, guard=guard)
+    try:
+        with transaction.atomic():
+            group = Group.objects.create(name=name_group(name=name, guard=guard, team_id=team_id))
+            role, _ = Role.objects.get_or_create(
+                group=group, defaults={"name": name, "guard": guard, "team_id": team_id}
+            )
+    except IntegrityError as error:
+        raise RoleAlreadyExists.named(name, guard=guard) from error
+    role.group = group
+    registrar.touch(roles=[role.pk])
+    audit.record("role.created", actor=created_by, subject=role, name=name, guard=guard, team=team_id)
+    give_role_permissions(role=role, permissions=given, granted_by=created_by)
+    inherit(role=role, parents=parents, granted_by=created_by)
+    return role
+
+
+@transaction.atomic
+def update_role(*, role: Role, name: str, permissions: Iterable[object], changed_by: "Holder | None" = None) -> Role:
+    """Rename a role and give it exactly these permissions. All is checked before anything is written.
+
+    Raises:
+        InvalidRoleName: See ``selectors.is_name``.
+        RoleDoesNotExist: The role was deleted meanwhile.
+        RoleAlreadyExists: Another role or group has that name.
+        PermissionDoesNotExist: One of the permissions is unknown.
+        Escalation: ``changed_by`` doesn't hold all of the permissions that are new, or may not rename (``may_rename``).
+    """
+    if not is_name(name):
+        raise InvalidRoleName
+    given = find_permissions(*permissions, guard=role.guard)
+    stored = lock_role(role)
+    if name != stored.name and not may_rename(actor=changed_by):
+        raise Escalation("Only a superuser can rename a role.", detail=f"role {stored.name}")
+    old = set(stored.group.permissions.values_list("pk", flat=True))
+    new = [one for one in given if one.pk not in old]
+    refuse_escalation(actor=changed_by, permissions=new, team_id=stored.team_id, guard=stored.guard)
+    if name != stored.name:
+        try:
+            with transaction.atomic():
+                audit.record("role.renamed", actor=changed_by, subject=role, name=name, was=stored.name)
+                stored.name = name
+                stored.save(update_fields=["name"])
+                stored.group.refresh_from_db(fields=["name"])
+        except IntegrityError as error:
+            raise RoleAlreadyExists.named(name, guard=stored.guard) from error
+    sync_role_permissions(role=stored, permissions=given, granted_by=changed_by)
+    return stored
+
+
+def sync_permissions(*, role: str, permissions: Iterable[object], changed_by: "Holder | None" = None) -> Role:
+    """Give a role exactly these permissions.
+
+    Raises:
+        RoleDoesNotExist: There is no such role.
+        PermissionDoesNotExist: One of the permissions is unknown; nothing is changed.
+        Escalation: ``changed_by`` doesn't hold all of the permissions that are new.
+    """
+    return update_role(role=get_role(name=role), name=role, permissions=permissions, changed_by=changed_by)
+
+
+@transaction.atomic
+def delete_role(*, role: Role, deleted_by: "Holder | None" = None) -> None:
+    """Delete a role with its group, and take it from everybody."""
+    audit.record("role.deleted", actor=deleted_by, subject=role, name=role.name, guard=role.guard, team=role.team_id)
+    role.delete()
+
+
+@transaction.atomic
+def find_or_create_role(*, name: str, guard: str | None = None, team: scope.TeamArgument = scope.CURRENT_TEAM) -> Role:
+    """Return the role of that name in a guard and team, made where there is none; two callers get the same one."""
+    try:
+        return get_role_in(name=name, guard=guard, team=team)
+    except RoleDoesNotExist:
+        try:
+            return create_role(name=name, guard=guard, team=team)
+        except RoleAlreadyExists:
+            return get_role_in(name=name, guard=guard, team=team)
+
+
+@transaction.atomic
+def seed_roles() -> list[Role]:
+    """Make the roles of a new installation; one that is there stays as it is."""
+    everything = {permission.identifier for permission in Permission.objects.all()}
+    seeds = {"admin": everything, "editor": {"accounts.view_user", "permissions.view_role"}, "user": set[str]()}
+    guard = conf.get().default_guard
+    existing = {role.name: role for role in Role.objects.filter(name__in=seeds, guard=guard, team_id="")}
+    return [
+        existing.get(name) or create_role(name=name, permissions=permissions, team=None)
+        for name, permissions in seeds.items()
+    ]
