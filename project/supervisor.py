@@ -46,6 +46,8 @@ class Child:
     command: Sequence[str]
     #: Whether the house goes on without it while it restarts; a child that isn't takes everything down.
     is_restarted: bool
+    #: Whether it can wait until everything else is up, and not slow that down.
+    is_deferred: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     #: When it was last started, on the monotonic clock, in seconds.
     started_at: float = field(default=0.0, init=False)
@@ -128,7 +130,9 @@ class Supervisor:
                 self._check_children(is_up=is_up)
                 if self._restart.is_set():
                     self._restart_all()
-                is_up = is_up or on_started()
+                if not is_up and on_started():
+                    is_up = True
+                    self._start_deferred()
         finally:
             self._stop_all()
             for number, handler in previous.items():
@@ -139,7 +143,13 @@ class Supervisor:
 
     def _start_all(self) -> None:
         for child in self._children:
-            child.start()
+            if not child.is_deferred:
+                child.start()
+
+    def _start_deferred(self) -> None:
+        for child in self._children:
+            if child.is_deferred and not child.is_running():
+                child.start()
 
     def _check_children(self, *, is_up: bool) -> None:
         for child in self._children:
@@ -162,6 +172,7 @@ class Supervisor:
         self._say("The code changed; restarting.")
         self._stop_all()
         self._start_all()
+        self._start_deferred()
 
     def _stop_all(self) -> None:
         for child in self._children:

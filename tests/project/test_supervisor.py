@@ -72,6 +72,28 @@ def _restart_and_stop(supervisor: Supervisor, child: Child) -> None:
         supervisor.request_stop()
 
 
+def test_a_child_that_can_wait_is_started_when_all_others_are_up() -> None:
+    first, deferred = python(FOREVER), python(FOREVER)
+    deferred.is_deferred = True
+    supervisor = Supervisor([first, deferred], say=print)
+    seen: list[bool] = []
+
+    def is_up() -> bool:
+        seen.append(deferred.is_running())
+        return len(seen) == 2
+
+    threading.Thread(target=_stop_once_running, args=(supervisor, deferred)).start()
+    supervisor.run(on_started=is_up)
+    assert seen == [False, False]
+
+
+def _stop_once_running(supervisor: Supervisor, child: Child) -> None:
+    try:
+        wait_until(child.is_running)
+    finally:
+        supervisor.request_stop()
+
+
 def test_a_child_that_never_comes_up_is_given_up() -> None:
     with pytest.raises(ChildDiedError, match="exit code 3"):
         Supervisor([python("raise SystemExit(3)", is_restarted=True)], say=lambda _: None).run(on_started=lambda: False)
