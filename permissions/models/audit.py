@@ -56,6 +56,16 @@ class AppendOnlyQuerySet(AuditEventQuerySet):
         _refuse()
 
 
+    @override
+    def bulk_create(self, objs: "Iterable[AuditEvent]", *args: object, **kwargs: object) -> NoReturn:
+        """Refuse: it could overwrite rows.
+
+        Raises:
+            TypeError: Always.
+        """
+        _refuse()
+
+
 class AuditEvent(models.Model):
     """One thing that happened: what, who did it, to whom, from where.
 

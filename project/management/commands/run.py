@@ -1,4 +1,4 @@
-"""Start the whole house: database, first data, web server, worker."""
+"""Start the whole house: database, first data, web server, worker, sealer of the audit log."""
 
 import http.client
 import math
@@ -25,13 +25,16 @@ _WATCHED = {".py", ".html", ".css", ".js", ".txt", ".svg"}
 
 
 class Command(BaseCommand):
-    """Prepare the database, make the first data, and run the web server and one worker until Ctrl-C."""
+    """Prepare the database, make the first data, and run web server, worker and sealer until Ctrl-C."""
 
-    help = "Prepare the database, make the first data, and run the web server and one worker until Ctrl-C."
+    help = (
+        "Prepare the database, make the first data, and run the web server, one worker and the sealer of the audit log "
+        "until Ctrl-C."
+    )
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--reload", action="store_true", help="Restart both when the code changes.")
+        parser.add_argument("--reload", action="store_true", help="Restart all of them when the code changes.")
 
     @override
     def handle(self, *args: object, reload: bool, **options: object) -> None:
@@ -82,7 +85,7 @@ class Command(BaseCommand):
         return seed()
 
     def _run(self, credentials: Credentials | None, *, reload: bool) -> None:
-        supervisor = Supervisor([_web_server(), _worker()], say=self._say)
+        supervisor = Supervisor([_web_server(), _worker(), _sealer()], say=self._say)
         if reload:
             threading.Thread(target=_watch, args=(supervisor,), daemon=True).start()
 
@@ -146,6 +149,11 @@ def _web_server() -> Child:
 
 def _worker() -> Child:
     return Child("worker", [sys.executable, str(settings.BASE_DIR / "manage.py"), "queue_work"], is_restarted=True)
+
+
+def _sealer() -> Child:
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "audit_seal", "--follow"]
+    return Child("sealer of the audit log", command, is_restarted=True, is_deferred=True)
 
 
 def _why_not_ready() -> str:
