@@ -1,5 +1,5 @@
 """Pages of the app in the admin."""
 
-from permissions.admin import roles
+from permissions.admin import audit, roles
 
-__all__ = ["roles"]
+__all__ = ["audit", "roles"]

@@ -255,9 +255,10 @@ OAUTH = {
         "users:read": "See the list of users and their roles",
         "roles:read": "See the roles and what each permits",
         "roles:write": "Create roles, and change who has which role",
+        "audit:read": "Read the audit log: who did what, when and from which address",
     },
     #: Scopes that the consent page marks as powerful and shows first.
-    "DANGEROUS_SCOPES": ["roles:write"],
+    "DANGEROUS_SCOPES": ["roles:write", "audit:read"],
     #: Granted when a client asks for no scope.
     "DEFAULT_SCOPES": ["profile"],
 }

@@ -9,6 +9,7 @@ from django.core.mail import send_mail
 from django.test import override_settings
 from playwright.sync_api import Page
 
+from permissions import audit
 from project.devmail import refuse_address
 from tests.browser.looks import Console, assert_sound
 
@@ -67,10 +68,22 @@ def test_the_mail_page_is_sound(house: str, page: Page, tmp_path: Path) -> None:
         assert_sound(page, console)
 
 
-@pytest.mark.parametrize("address", ["", "accounts/user/", "jobs/failedjob/", "oauth/application/add/"])
+@pytest.mark.parametrize(
+    "address", ["", "accounts/user/", "jobs/failedjob/", "oauth/application/add/", "permissions/auditevent/"]
+)
 def test_the_admin_is_sound(house: str, page: Page, sign_in: SignIn, address: str) -> None:
     sign_in(is_staff=True, is_superuser=True)
     console = Console(page)
     page.goto(f"{house}/admin/{address}")
     assert page.get_by_role("link", name="API documentation").is_visible()
+    assert_sound(page, console)
+
+
+def test_an_audit_event_in_the_admin_is_sound(house: str, page: Page, sign_in: SignIn) -> None:
+    ada = sign_in(is_staff=True, is_superuser=True)
+    audit.record("role.attached", actor=ada, subject=ada, roles=["editor"])
+    console = Console(page)
+    page.goto(f"{house}/admin/permissions/auditevent/?event=role.attached")
+    page.get_by_role("table").get_by_role("link", name="role.attached").click()
+    page.locator("pre", has_text="editor").wait_for()
     assert_sound(page, console)

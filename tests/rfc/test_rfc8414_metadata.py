@@ -34,7 +34,7 @@ def test_the_document_says_what_works_and_nothing_else(document: Answer) -> None
     assert answer["response_modes_supported"] == ["query"]
     assert sorted(answer["grant_types_supported"]) == ["authorization_code", "client_credentials", "refresh_token"]
     assert answer["code_challenge_methods_supported"] == ["S256"]
-    assert sorted(answer["scopes_supported"]) == ["profile", "roles:read", "roles:write", "users:read"]
+    assert sorted(answer["scopes_supported"]) == ["audit:read", "profile", "roles:read", "roles:write", "users:read"]
     assert answer["authorization_response_iss_parameter_supported"] is True
     assert not {"registration_endpoint", "jwks_uri", "userinfo_endpoint", "device_authorization_endpoint"} & set(answer)
 
