@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts import selectors, services
 from accounts.models import Session, User
+from permissions import audit
 from permissions.exceptions import Escalation
 from permissions.services import refuse_escalation
 
@@ -28,6 +29,7 @@ else:  # generic in the stubs only
 
 #: What only a superuser may change: each would let a member of staff give themselves every right.
 _SUPERUSER_FIELDS = ("is_staff", "is_superuser")
+_RECORDED_FLAGS = ("is_active", *_SUPERUSER_FIELDS)
 
 
 class UserAddForm(AdminUserCreationForm):
@@ -92,6 +94,8 @@ class UserAdmin(DjangoUserAdmin):
     def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:
         """Save, and let the tokens of a deactivated user die and a new address be verified."""
         super().save_model(request, obj, form, change)
+        flags = {name: getattr(obj, name) for name in _RECORDED_FLAGS if name in form.changed_data}
+        audit.record("user.changed" if change else "user.created", subject=obj, fields=form.changed_data, **flags)
         if "email" in form.changed_data:
             services.request_email_verification(user=obj)
         if change and not obj.is_active:

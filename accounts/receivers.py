@@ -1,6 +1,8 @@
-"""What follows from the facts that the app announces: mails."""
+"""What follows from the facts that the app announces, mails; and what Django announces, for the audit log."""
 
 from django.conf import settings
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db.models.signals import post_delete
 from django.dispatch import receiver
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -11,6 +13,7 @@ from accounts.models import User
 from accounts.services import forget_registration
 from accounts.signals import email_verified, registration_repeated, user_registered, verification_requested
 from accounts.throttles import may_mail
+from permissions import audit
 
 
 @receiver([user_registered, registration_repeated])
@@ -34,3 +37,22 @@ def welcome(user: User, **_kwargs: object) -> None:
     login_url = settings.BASE_URL + reverse("accounts:login")
     body = render_to_string("accounts/mail/welcome.txt", {"email": user.email, "login_url": login_url})
     SendEmailJob.dispatch(to_email=user.email, subject="Welcome to Gatehouse", body=body)
+
+
+@receiver(user_logged_in)
+def record_sign_in(user: User, **_kwargs: object) -> None:
+    """Record a sign-in on the pages; that of the API is recorded with its session."""
+    audit.record("user.signed_in", actor=user, subject=user)
+
+
+@receiver(user_logged_out)
+def record_sign_out(user: User | None, **_kwargs: object) -> None:
+    """Record a sign-out on the pages, but not that of somebody who wasn't signed in."""
+    if user is not None:
+        audit.record("user.signed_out", actor=user, subject=user)
+
+
+@receiver(post_delete, sender=User)
+def record_deletion(instance: User, **_kwargs: object) -> None:
+    """Record that an account is gone, however it went."""
+    audit.record("user.deleted", subject=instance)

@@ -11,6 +11,7 @@ from accounts.conf import get_settings
 from accounts.exceptions import InvalidRefreshToken
 from accounts.models import RefreshToken, Session
 from accounts.tokens import revoke_access_tokens
+from permissions import audit
 from project.crypto import keyed_digest, keyed_digests
 
 _PURPOSE = "refresh-token"
@@ -60,7 +61,8 @@ def rotate(*, raw: str, started_at: datetime, now: datetime) -> Rotation:
 def end_session(*, session: Session, now: datetime) -> None:
     """Kill a session, its refresh tokens and its access tokens, at once and for good; idempotent."""
     with transaction.atomic():
-        Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(revoked_at=now)
+        if Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(revoked_at=now):
+            audit.record("session.ended", subject=session)
         lifetime = get_settings().access_token_lifetime
         revoke_access_tokens(kind="sid", subject=str(session.pk), now=now, expires_at=now + lifetime)
 
@@ -81,6 +83,7 @@ def _take(token: RefreshToken, *, started_at: datetime, now: datetime) -> Rotati
         # A rival that commits after the token was read here was under way at the same time, whatever the clocks say.
         if token.used_at is not None and token.used_at < started_at:
             _log.warning("refresh token used twice, session ended", session_id=str(token.session_id))
+            audit.record("refresh_token.reused", subject=token.session.user, session=token.session_id)
             end_session(session=token.session, now=now)
         return None
     Session.objects.filter(pk=token.session_id).update(last_used_at=now)

@@ -19,6 +19,7 @@ from accounts.exceptions import EmailNotVerified, InvalidCredentials, InvalidEma
 from accounts.models import EmailToken, Registration, Session, User
 from accounts.selectors import find_email_token
 from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims, issue_access_token, revoke_access_tokens
+from permissions import audit
 from project.crypto import keyed_digest
 
 _USER_AGENT_CHARACTERS = 300
@@ -72,6 +73,7 @@ def ensure_user(
     try:
         with transaction.atomic():
             user.save(force_insert=True)
+            audit.record("user.created", subject=user, is_staff=is_staff, is_superuser=is_superuser)
     except IntegrityError:
         return User.objects.get(email=email), False
     return user, True
@@ -145,9 +147,13 @@ def check_credentials(*, email: str, password: str) -> User:
     user = authenticate(None, username=email, password=password)
     if not isinstance(user, User):
         _log.info("sign-in refused", reason="credentials")
+        # The same two queries whether somebody has the address or not.
+        known = User.objects.filter(email=email).first()
+        audit.record("user.sign_in_refused", subject=known, email=email, reason="credentials")
         raise InvalidCredentials
     if user.email_verified_at is None:
         _log.info("sign-in refused", reason="not verified", user_id=str(user.pk))
+        audit.record("user.sign_in_refused", subject=user, email=email, reason="not verified")
         raise EmailNotVerified
     return user
 
@@ -173,6 +179,7 @@ def sign_in(
             user_agent="".join(c for c in user_agent if c.isprintable())[:_USER_AGENT_CHARACTERS],
         )
         started = rotation.start_family(session=session, now=now)
+        audit.record("user.signed_in", actor=user, subject=user, session=session.pk)
     _log.info("signed in", user_id=str(user.pk), session_id=str(session.pk))
     return _pair(started, now=now)
 
@@ -193,10 +200,13 @@ def refresh(*, refresh_token: str, started_at: datetime, now: datetime) -> Token
 
 def sign_out(*, claims: AccessClaims, now: datetime) -> None:
     """End the session that an access token belongs to, and kill its access tokens at once; idempotent."""
-    if claims.session_id is None:
-        revoke_access_tokens(kind="jti", subject=claims.jti, now=now, expires_at=claims.expires_at)
-        return
-    rotation.end_session(session=Session(pk=claims.session_id), now=now)
+    with transaction.atomic():
+        user = audit.Reference.to(User, claims.subject)
+        audit.record("user.signed_out", subject=user, client=claims.client_id, session=claims.session_id)
+        if claims.session_id is None:
+            revoke_access_tokens(kind="jti", subject=claims.jti, now=now, expires_at=claims.expires_at)
+            return
+        rotation.end_session(session=Session(pk=claims.session_id), now=now)
     _log.info("signed out", user_id=claims.subject, session_id=str(claims.session_id))
 
 
@@ -217,9 +227,10 @@ def set_password(*, user: User, password: str | None, now: datetime) -> None:
 def end_all_sessions(*, user: User, now: datetime) -> None:
     """Kill every session of a user, and every access token that was issued for the user, by whichever client."""
     with transaction.atomic():
-        Session.objects.filter(user=user, revoked_at__isnull=True).update(revoked_at=now)
+        ended = Session.objects.filter(user=user, revoked_at__isnull=True).update(revoked_at=now)
         lifetime = get_settings().access_token_lifetime
         revoke_access_tokens(kind="sub", subject=str(user.pk), now=now, expires_at=now + lifetime)
+        audit.record("user.sessions_ended", subject=user, count=ended)
     _log.info("all sessions ended", user_id=str(user.pk))
 
 
@@ -248,6 +259,7 @@ def _store_registration(signal: Signal, user: User, *, chosen: User) -> None:
     row = Registration.objects.create(
         user=user, email=user.email, password=chosen.password, name=chosen.name, created_at=chosen.created_at
     )
+    audit.record("user.registered", subject=user, is_repeated=signal is signals.registration_repeated)
     _announce(signal, user, registration_id=row.pk)
 
 
@@ -261,11 +273,13 @@ def _confirm(token: EmailToken, *, now: datetime) -> None:
     if registration is not None and user.last_login is not None:
         _end_what_the_password_opened(user, now=now)
     Registration.objects.filter(user=user).delete()
+    audit.record("user.email_verified", subject=user)
     _announce(signals.email_verified, user)
 
 
 def _end_what_the_password_opened(user: User, *, now: datetime) -> None:
     end_all_sessions(user=user, now=now)
+    audit.record("user.password_changed", subject=user)
     _announce(signals.password_changed, user)
 
 
