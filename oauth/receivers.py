@@ -1,4 +1,7 @@
-"""Facts that end tokens: a row is gone, a client loses scopes, client or user are switched off, a password changes."""
+"""Facts that end tokens: a row is gone, a client loses scopes, client or user are switched off, a password changes.
+
+And what becomes of clients, for the audit log.
+"""
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -9,12 +12,27 @@ from django.utils import timezone
 from accounts.signals import password_changed
 from oauth.models import AccessToken, Application
 from oauth.services import kill_client_tokens, kill_token, revoke_client, revoke_lost_scopes, revoke_user
+from permissions import audit
 
 
 @receiver(post_delete, sender=AccessToken)
 def kill_deleted_token(instance: AccessToken, **_: object) -> None:
     """Kill the JWT whose row is gone, however it went."""
     kill_token(access_token=instance, now=timezone.now())
+
+
+@receiver(post_save, sender=Application)
+def record_client(instance: Application, *, created: bool, raw: bool, **_: object) -> None:
+    """Record what a client is now, before anything follows from it; what a dump brings back has its record there."""
+    if raw:
+        return
+    audit.record(
+        "client.created" if created else "client.changed",
+        subject=instance,
+        redirect_uris=instance.redirect_uris.split(),
+        allowed_scopes=instance.allowed_scopes,
+        is_active=instance.is_active,
+    )
 
 
 @receiver(post_save, sender=Application)
@@ -29,6 +47,7 @@ def end_tokens_beyond_rights(instance: Application, **_: object) -> None:
 @receiver(post_delete, sender=Application)
 def kill_tokens_of_deleted_client(instance: Application, **_: object) -> None:
     """Kill what a deleted client still holds."""
+    audit.record("client.deleted", subject=instance)
     kill_client_tokens(client_id=instance.client_id, now=timezone.now())
 
 

@@ -12,6 +12,7 @@ from oauth2_provider.generators import generate_client_secret
 from oauth.conf import get_settings
 from oauth.exceptions import InvalidClientMetadata
 from oauth.models import LOOPBACK_HOSTS, Application
+from permissions import audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def register_client(
     return save_new_client(application=application)
 
 
+@transaction.atomic
 def save_new_client(*, application: Application) -> RegisteredClient:
     """Check and store a client that was filled in, with a new secret if it is confidential.
 
@@ -81,9 +83,12 @@ def save_new_client(*, application: Application) -> RegisteredClient:
     return RegisteredClient(application, secret if is_confidential else None)
 
 
+@transaction.atomic
 def renew_client_secret(*, application: Application) -> RegisteredClient:
     """Give a confidential client another secret, for one that nobody knows any more; the old one stops working."""
-    return save_new_client(application=application)
+    renewed = save_new_client(application=application)
+    audit.record("client.secret_renewed", subject=application)
+    return renewed
 
 
 @transaction.atomic

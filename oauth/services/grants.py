@@ -9,16 +9,19 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
+from django.db import transaction
 from oauth2_provider.models import set_token_value
 
 from oauth.conf import get_settings
 from oauth.models import AccessToken, Application, Grant, RefreshToken
 from oauth.services.revocation import revoke_family
 from oauth.tokens import Exchange, get_code_digests, hash_code, hash_token
+from permissions import audit
 
 _log = structlog.get_logger("gatehouse.oauth")
 
 
+@transaction.atomic
 def create_code(
     *,
     code: str,
@@ -40,7 +43,7 @@ def create_code(
         code_challenge: RFC 7636 §4.2, method S256.
         now: Start of its short life.
     """
-    return Grant.objects.create(
+    grant = Grant.objects.create(
         code=hash_code(code),
         application=application,
         user_id=user_id,
@@ -50,6 +53,9 @@ def create_code(
         code_challenge_method=Grant.CODE_CHALLENGE_S256,
         expires=now + get_settings().code_lifetime,
     )
+    client_id = application.client_id
+    audit.record("consent.given", subject=application, client=client_id, user_id=user_id, scopes=grant.scope.split())
+    return grant
 
 
 def redeem_code(*, code: str, application: Application, started_at: datetime, now: datetime) -> Grant | None:
@@ -66,6 +72,7 @@ def redeem_code(*, code: str, application: Application, started_at: datetime, no
     if not is_first:
         if grant.consumed_at is not None and grant.consumed_at < started_at:
             _log.warning("authorization code used again", client_id=application.client_id, user_id=str(grant.user_id))
+            audit.record("authorization_code.reused", subject=grant.user, client=application.client_id)
             revoke_family(token_family=grant.token_family, now=now)
         return None
     is_good = grant.application_id == application.pk and now < grant.expires and grant.user.is_active
@@ -97,6 +104,7 @@ def lock_refresh_token(
     if row.revoked is not None:
         if row.revoked < started_at and row.token_family is not None:
             _log.warning("refresh token used again", client_id=application.client_id, user_id=str(row.user_id))
+            audit.record("refresh_token.reused", subject=row.user, client=application.client_id)
             revoke_family(token_family=row.token_family, now=now)
         return None
     return row if now < row.expires and row.user.is_active else None

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -10,13 +11,18 @@ from accounts.tokens import revoke_access_tokens
 from oauth.conf import get_settings
 from oauth.models import AccessToken, Application, Grant, RefreshToken
 from oauth.tokens import hash_token
+from permissions import audit
 
 
 @transaction.atomic
 def revoke_family(*, token_family: UUID, now: datetime) -> None:
     """End every refresh and access token that one authorization gave. Idempotent."""
-    _end_refresh_tokens(RefreshToken.objects.filter(token_family=token_family), now)
-    AccessToken.objects.filter(token_family=token_family).delete()
+    ended = _end_refresh_tokens(RefreshToken.objects.filter(token_family=token_family), now)
+    deleted, _ = AccessToken.objects.filter(token_family=token_family).delete()
+    grant = Grant.objects.filter(token_family=token_family).select_related("application").first()
+    if grant is not None and ended + deleted:
+        application = grant.application
+        audit.record("consent.revoked", subject=application, client=application.client_id, user_id=grant.user_id)
 
 
 def revoke_access_token(*, access_token: AccessToken, now: datetime) -> None:
@@ -47,6 +53,7 @@ def revoke_client(*, application: Application, now: datetime) -> None:
     Grant.objects.filter(application=application, consumed_at=None).update(consumed_at=now)
     _end_refresh_tokens(RefreshToken.objects.filter(application=application), now)
     AccessToken.objects.filter(application=application).delete()
+    audit.record("client.revoked", subject=application)
 
 
 @transaction.atomic
@@ -64,9 +71,11 @@ def revoke_lost_scopes(*, application: Application, now: datetime) -> None:
 @transaction.atomic
 def revoke_user(*, user_id: UUID, now: datetime) -> None:
     """End every code and token that acts for a user, for good."""
-    Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
-    _end_refresh_tokens(RefreshToken.objects.filter(user_id=user_id), now)
-    AccessToken.objects.filter(user_id=user_id).delete()
+    ended = Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
+    ended += _end_refresh_tokens(RefreshToken.objects.filter(user_id=user_id), now)
+    deleted, _ = AccessToken.objects.filter(user_id=user_id).delete()
+    if ended + deleted:
+        audit.record("user.consents_revoked", subject=audit.Reference.to(get_user_model(), user_id))
 
 
 def kill_client_tokens(*, client_id: str, now: datetime) -> None:
@@ -82,12 +91,14 @@ def kill_token(*, access_token: AccessToken, now: datetime) -> None:
         revoke_access_tokens(kind="jti", subject=subject, now=now, expires_at=access_token.expires)
 
 
-def _end_refresh_tokens(tokens: QuerySet[RefreshToken], now: datetime) -> None:
-    living = tokens.filter(revoked=None)
+def _end_refresh_tokens(tokens: QuerySet[RefreshToken], now: datetime) -> int:
+    """Revoke those that live; return how many."""
+    living, ended = tokens.filter(revoked=None), 0
     # An exchange in flight holds the lock of a living row. When it lets go, a new row lives that the statement which
     # waited for it can't see; so look again until none is left.
     while living.exists():
-        living.update(revoked=now, updated=now)
+        ended += living.update(revoked=now, updated=now)
+    return ended
 
 
 def _find_lost_scopes(rows: "QuerySet[Grant] | QuerySet[AccessToken]", application: Application) -> list[str]:
