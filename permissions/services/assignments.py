@@ -1,13 +1,14 @@
 """Who has a role, where and until when."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from permissions import registrar, scope
@@ -18,9 +19,7 @@ from permissions.exceptions import (
     UserDoesNotExist,
 )
 from permissions.models.roles import Role, RoleAssignment
-from permissions.selectors import (
-    get_role,
-)
+from permissions.selectors import get_role
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
@@ -52,7 +51,6 @@ def assign_role(
     )
 
 
-@transaction.atomic
 def assign_roles(
     *,
     user: "Holder",
@@ -75,38 +73,13 @@ def assign_roles(
     """
     if expires_at is not None and (timezone.is_naive(expires_at) or expires_at <= timezone.now()):
         raise InvalidExpiry
-    for role in roles:
-        if role.team_id not in {"", team_id}:
-            raise TeamDoesNotMatch
-        refuse_role_escalation(actor=granted_by, role=role, team_id=team_id)
+    _check(roles, team_id=team_id, granted_by=granted_by)
     if not roles:
         return
-    lock_user(user)
-    known = {one.role_id: one for one in RoleAssignment.objects.filter(user=user.pk, role__in=roles, team_id=team_id)}
-    changed = [role for role in roles if role.pk not in known or known[role.pk].expires_at != expires_at]
-    mirrored = {role.pk for role in roles if role.is_mirrored and not team_id}
-    granted_by_id = granted_by.pk if granted_by else None
-    try:
-        with transaction.atomic():
-            RoleAssignment.objects.filter(pk__in=[one.pk for one in known.values()], role__in=changed).update(
-                expires_at=expires_at, granted_by=granted_by_id
-            )
-            given = {"user_id": user.pk, "team_id": team_id, "expires_at": expires_at, "granted_by_id": granted_by_id}
-            insert(RoleAssignment(role_id=role.pk, **given) for role in changed if role.pk not in known)
-            if expires_at is None:
-                _join_groups(user, mirrored)
-            else:
-                _leave_groups(user, mirrored)
-            check_references()
-    except IntegrityError as error:
-        _refuse_missing(roles)
-        raise UserDoesNotExist from error
-    if changed or mirrored:
-        registrar.touch(users=[user.pk])
-    if changed:
-        announce_roles(
-            is_attached=True, user_id=user.pk, roles=changed, team_id=team_id, expires_at=expires_at, actor=granted_by
-        )
+    with _whole(roles):
+        lock_user(user)
+        known = {row.role_id: row for row in _find_rows(user, team_id).filter(role__in=roles)}
+        _assign(user, roles, known=known, team_id=team_id, expires_at=expires_at, granted_by=granted_by)
 
 
 def remove_role(
@@ -133,23 +106,11 @@ def remove_roles(
     Raises:
         UserDoesNotExist: The user isn't stored, or no longer.
     """
-    if not roles:
-        return
-    lock_user(user)
-    by_id = {role.pk: role for role in roles}
-    rows = RoleAssignment.objects.filter(user=user.pk, role__in=list(by_id), team_id=team_id)
-    had = set(rows.values_list("role_id", flat=True))
-    if not team_id:
-        had |= _leave_groups(user, by_id.keys())
-    if not had:
-        return
-    rows.delete()
-    registrar.touch(users=[user.pk])
-    lost = [by_id[pk] for pk in by_id if pk in had]
-    announce_roles(is_attached=False, user_id=user.pk, roles=lost, team_id=team_id, actor=taken_by)
+    if roles:
+        lock_user(user)
+        _remove(user, roles, team_id=team_id, taken_by=taken_by)
 
 
-@transaction.atomic
 def sync_user_roles(
     *, user: "Holder", roles: Collection[Role], team_id: str = "", granted_by: "Holder | None" = None
 ) -> None:
@@ -158,24 +119,24 @@ def sync_user_roles(
     A role that the user has there until some moment keeps its end.
 
     Raises:
+        TeamDoesNotMatch: A role belongs to another team.
+        RoleDoesNotExist: One of the roles is gone.
         UserDoesNotExist: The user isn't stored, or no longer.
         Escalation: ``granted_by`` doesn't hold all that the new roles permit.
     """
-    lock_user(user)
-    now = timezone.now()
-    is_running = Q(assignments__expires_at=None) | Q(assignments__expires_at__gt=now)
-    has = Q(assignments__user=user.pk, assignments__team_id=team_id)
-    held = {role.pk: role for role in Role.objects.filter(has).select_related("group")}
-    running = set(Role.objects.filter(has & is_running).values_list("pk", flat=True))
-    if not team_id:
-        held |= {role.pk: role for role in Role.objects.filter(group__user=user.pk).select_related("group")}
-    wanted = {role.pk for role in roles}
-    remove_roles(
-        user=user, roles=[one for pk, one in held.items() if pk not in wanted], team_id=team_id, taken_by=granted_by
-    )
-    assign_roles(
-        user=user, roles=[one for one in roles if one.pk not in running], team_id=team_id, granted_by=granted_by
-    )
+    with _whole(roles):
+        lock_user(user)
+        known = {row.role_id: row for row in _find_rows(user, team_id).select_related("role__group")}
+        held = {pk: row.role for pk, row in known.items()}
+        if not team_id:
+            held |= {role.pk: role for role in Role.objects.filter(group__user=user.pk).select_related("group")}
+        now = timezone.now()
+        running = {pk for pk, row in known.items() if row.expires_at is None or row.expires_at > now}
+        new = [role for role in roles if role.pk not in running]
+        _check(new, team_id=team_id, granted_by=granted_by)
+        wanted = {role.pk for role in roles}
+        _remove(user, [role for pk, role in held.items() if pk not in wanted], team_id=team_id, taken_by=granted_by)
+        _assign(user, new, known=known, team_id=team_id, expires_at=None, granted_by=granted_by)
 
 
 @transaction.atomic
@@ -214,6 +175,87 @@ def _refuse_missing(roles: Collection[Role]) -> None:
     for role in roles:
         if role.pk not in there:
             raise RoleDoesNotExist.named(role.name, guard=role.guard)
+
+
+@contextmanager
+def _whole(roles: Collection[Role]) -> Iterator[None]:
+    """Write all or nothing.
+
+    Raises:
+        RoleDoesNotExist: One of the roles went away meanwhile.
+        UserDoesNotExist: A user did.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        there = set(Role.objects.filter(pk__in=[role.pk for role in roles]).values_list("pk", flat=True))
+        gone = [role for role in roles if role.pk not in there]
+        if gone:
+            raise RoleDoesNotExist.named(*(role.name for role in gone), guard=gone[0].guard) from error
+        raise UserDoesNotExist from error
+
+
+def _check(roles: Iterable[Role], *, team_id: str, granted_by: "Holder | None") -> None:
+    for role in roles:
+        if role.team_id not in {"", team_id}:
+            raise TeamDoesNotMatch
+        refuse_role_escalation(actor=granted_by, role=role, team_id=team_id)
+
+
+def _find_rows(user: "Holder", team_id: str) -> "QuerySet[RoleAssignment]":
+    return RoleAssignment.objects.filter(user=user.pk, team_id=team_id)
+
+
+def _assign(
+    user: "Holder",
+    roles: Collection[Role],
+    *,
+    known: Mapping[int, RoleAssignment],
+    team_id: str,
+    expires_at: datetime | None,
+    granted_by: "Holder | None",
+) -> None:
+    """Give the roles; ``known`` has the rows of those that the user has there."""
+    changed = [role for role in roles if role.pk not in known or known[role.pk].expires_at != expires_at]
+    mirrored = {role.pk for role in roles if role.is_mirrored and not team_id}
+    granted_by_id = granted_by.pk if granted_by else None
+    if old := [known[role.pk].pk for role in changed if role.pk in known]:
+        RoleAssignment.objects.filter(pk__in=old).update(expires_at=expires_at, granted_by=granted_by_id)
+    insert(
+        RoleAssignment(
+            user_id=user.pk, role_id=role.pk, team_id=team_id, expires_at=expires_at, granted_by_id=granted_by_id
+        )
+        for role in changed
+        if role.pk not in known
+    )
+    if expires_at is None:
+        _join_groups(user, mirrored)
+    else:
+        _leave_groups(user, mirrored & known.keys())
+    if changed or mirrored:
+        check_references()
+        registrar.touch(users=[user.pk])
+    announce_roles(
+        is_attached=True, user_id=user.pk, roles=changed, team_id=team_id, expires_at=expires_at, actor=granted_by
+    )
+
+
+def _remove(user: "Holder", roles: Collection[Role], *, team_id: str, taken_by: "Holder | None") -> None:
+    """Take those of the roles that the user has there."""
+    if not roles:
+        return
+    by_id = {role.pk: role for role in roles}
+    rows = _find_rows(user, team_id).filter(role__in=list(by_id))
+    had = set(rows.values_list("role_id", flat=True))
+    if not team_id:
+        had |= _leave_groups(user, by_id.keys())
+    if not had:
+        return
+    rows.delete()
+    registrar.touch(users=[user.pk])
+    lost = [by_id[pk] for pk in by_id if pk in had]
+    announce_roles(is_attached=False, user_id=user.pk, roles=lost, team_id=team_id, actor=taken_by)
 
 
 def _join_groups(user: "Holder", group_ids: Collection[int]) -> None:
