@@ -106,8 +106,9 @@ def revoke_permission_from_roles(
 def sync_permission_to_roles(
     *, permission: Permission, roles: Collection[Role], granted_by: "Holder | None" = None
 ) -> None:
-    """Give a permission to exactly these roles."""
+    """Give a permission to exactly these roles. Raises as ``give_role_permissions`` does."""
     wanted = {role.pk for role in roles}
     others = Role.objects.select_related("group").filter(group__permissions=permission.pk).exclude(pk__in=wanted)
-    revoke_permission_from_roles(permission=permission, roles=list(others), taken_by=granted_by)
+    # First, because the actor may hold the permission through a role that is about to lose it.
     give_permission_to_roles(permission=permission, roles=roles, granted_by=granted_by)
+    revoke_permission_from_roles(permission=permission, roles=list(others), taken_by=granted_by)
