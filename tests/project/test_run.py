@@ -126,6 +126,15 @@ def test_it_prints_the_address_the_users_the_clients_and_a_curl_line(house: Hous
         assert text in house.output
 
 
+def test_it_seals_the_audit_log_within_seconds(house: House) -> None:
+    def count_unsealed() -> int:
+        command = [sys.executable, str(ROOT / "manage.py"), "audit_verify", "--json"]
+        answer = subprocess.run(command, env=environment(house.folder, 1), capture_output=True, text=True, check=True)
+        return int(json.loads(answer.stdout)["unsealed_count"])
+
+    wait_until(lambda: count_unsealed() == 0)
+
+
 def test_the_printed_curl_line_answers(house: House) -> None:
     line = next(line for line in house.output.splitlines() if line.strip().startswith("curl "))
     answer = subprocess.run(["sh", "-c", f"{line} -s"], capture_output=True, text=True, check=True)  # noqa: S607 - as the person would
