@@ -1,10 +1,12 @@
 """Users, their sign-in sessions, and what backs the tokens of the house."""
 
-from typing import TYPE_CHECKING, ClassVar, override
+from typing import TYPE_CHECKING, Any, ClassVar, override
 from uuid import uuid4
 
+from django.conf import settings
+from django.contrib.auth import load_backend
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
-from django.contrib.auth.models import PermissionsMixin
+from django.contrib.auth.models import Permission, PermissionsMixin
 from django.db import models
 from django.utils import timezone
 
@@ -59,6 +61,29 @@ class UserManager(BaseUserManager["User"]):
     def without_permission(self, *permissions: object, guard: str | None = None) -> HasRolesQuerySet["User"]:
         """See ``HasRolesQuerySet.without_permission``."""
         return self.get_queryset().without_permission(*permissions, guard=guard)
+
+    def with_perm(
+        self,
+        perm: str | Permission,
+        is_active: bool | None = True,  # noqa: FBT001, FBT002 - as Django's own manager has it
+        include_superusers: bool = True,  # noqa: FBT001, FBT002 - as above
+        backend: str | None = None,
+        obj: models.Model | None = None,
+    ) -> models.QuerySet["User"]:
+        """Return the users who hold a permission, by the backend named or the only one; as Django's manager does.
+
+        Raises:
+            ValueError: There are several backends and none is named, or the name is no permission's.
+        """
+        paths = [backend] if backend else settings.AUTHENTICATION_BACKENDS
+        if len(paths) != 1:
+            message = "You have multiple authentication backends configured and so must name one as `backend`."
+            raise ValueError(message)
+        asked: Any = load_backend(paths[0])  # Any: Django's base of backends has no such method
+        found: models.QuerySet[User] = asked.with_perm(
+            perm, is_active=is_active, include_superusers=include_superusers, obj=obj
+        )
+        return found
 
     def team(self, *teams: object) -> HasRolesQuerySet["User"]:
         """See ``HasRolesQuerySet.team``."""

@@ -12,7 +12,6 @@ from django.db.models import Model, Q, QuerySet
 
 from permissions import conf, gate, registrar, scope, selectors
 from permissions.mixins import HasRoles
-from permissions.snapshots import Names
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import _AnyUser
@@ -51,16 +50,7 @@ class RoleBackend(ModelBackend):
     @override
     def has_module_perms(self, user_obj: "_AnyUser", app_label: str) -> bool:
         """Say whether the user may anything in an app; the label of a guard stands for its free permissions."""
-        if not isinstance(user_obj, HasRoles) or not user_obj.is_active:
-            return False
-        if user_obj.is_superuser and conf.get().superuser_bypass:
-            return True
-        snapshot = selectors.get_snapshot(user_obj)
-        label = "" if app_label == snapshot.scope.guard else app_label
-        return any(
-            label in names.labels and (not snapshot.denied.exact or _has_undenied(names, label, snapshot.denied))
-            for names in (snapshot.via_roles, snapshot.own)
-        )
+        return isinstance(user_obj, HasRoles) and gate.can_in_app(user_obj, app_label)
 
     @override
     async def ahas_module_perms(self, user_obj: "_AnyUser", app_label: str) -> bool:
@@ -100,7 +90,7 @@ class RoleBackend(ModelBackend):
     @override
     def with_perm(
         self,
-        perm: str | DjangoPermission,
+        perm: object,
         is_active: bool | None = True,
         include_superusers: bool = True,
         obj: Model | None = None,
@@ -138,10 +128,6 @@ def _conclude(user: object, answer: bool | None) -> bool:  # noqa: FBT001 - an a
     if answer is False and isinstance(user, HasRoles) and user.is_active:
         raise PermissionDenied
     return answer is True
-
-
-def _has_undenied(names: Names, label: str, denied: Names) -> bool:
-    return any(name not in denied and label in Names(frozenset({name})).labels for name in names.exact)
 
 
 def _list(user: object, listed: "Callable[[HasRoles], Iterable[Permission]]", obj: Model | None) -> set[str]:

@@ -67,7 +67,9 @@ def get() -> Conf:
     if unknown := given.keys() - names.keys():
         message = f"PERMISSIONS has unknown keys: {', '.join(sorted(unknown))}. Known are: {', '.join(sorted(names))}."
         raise ImproperlyConfigured(message)
-    values = {names[key]: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    values: dict[str, Any] = {  # Any: as above
+        names[key]: tuple(value) if isinstance(value, list) else value for key, value in given.items()
+    }
     conf = Conf(**values)
     if conf.default_guard not in conf.guards:
         message = f'PERMISSIONS["DEFAULT_GUARD"], {conf.default_guard!r}, is not among PERMISSIONS["GUARDS"].'

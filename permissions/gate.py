@@ -13,13 +13,13 @@
 An object that belongs to a team is decided in that team, whatever team holds otherwise.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from inspect import isclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import AnonymousUser
 from django.db.models import Model
 
 from permissions import conf, grants, registrar, scope, selectors
@@ -27,13 +27,14 @@ from permissions.exceptions import Unauthorized
 from permissions.snapshots import Snapshot
 
 if TYPE_CHECKING:
-    from django.contrib.auth.base_user import AbstractBaseUser
-
     from permissions.models.roles import Holder
 
 #: A hook takes the user, the ability and the object, or None; it answers True or False, or None to leave it open.
 type Hook = Callable[[Any, str, Any], bool | None]  # Any: hooks name their own types
-type Subject = "Holder | AbstractBaseUser | AnonymousUser | object"
+#: Whoever asks: a user, or a stranger.
+type Subject = object
+#: A rule, its answer (None leaves the question open), and how to tell why.
+type _Answer = tuple[str, bool | None, Callable[[], str]]
 
 
 class Policy(Protocol):
@@ -41,7 +42,8 @@ class Policy(Protocol):
 
     ``before(user, ability)`` answers first. A method is named like the ability: for ``blog.change_post`` that is
     ``change_post`` or ``change``, with the object as second argument, or with no second argument where the ability is
-    asked of the model itself. ``scope(user, ability)`` returns a ``Q`` of the objects that the policy allows, for lists.
+    asked of the model itself. ``scope(user, ability)`` returns, for lists, a ``Q`` of the objects
+    that the policy allows.
     """
 
 
@@ -182,7 +184,7 @@ async def acan(user: Subject, ability: str, obj: object = None, *, guard: str | 
 
 async def adecide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
     """See ``decide``. What needs no query is answered at once, without a thread."""
-    if obj is None and not _Hooks.before and not _Hooks.after and getattr(user, "is_active", False):
+    if obj is None and not _Hooks.before and not _Hooks.after:
         own = selectors.find_guard(guard=guard, guards=selectors.get_guard_names(user))
         if registrar.is_fresh(user, scope.Scope(own, scope.get_team())):
             return decide(user, ability, obj, guard=guard)
@@ -197,6 +199,17 @@ async def aexplain(user: Subject, ability: str, obj: object = None, *, guard: st
 async def aauthorize(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> None:
     """See ``authorize``."""
     await sync_to_async(authorize)(user, ability, obj, guard=guard)
+
+
+def can_in_app(user: "Holder", app_label: str) -> bool:
+    """Say whether a user may anything in an app; the label of a guard stands for the permissions of no app."""
+    if not user.is_active:
+        return False
+    if user.is_superuser and conf.get().superuser_bypass:
+        return True
+    snapshot = selectors.get_snapshot(user)
+    label = "" if app_label == snapshot.scope.guard else app_label
+    return any(names.has_label(label, without=snapshot.denied) for names in (snapshot.via_roles, snapshot.own))
 
 
 def prefetch(user: "Holder", objects: Iterable[Model]) -> None:
@@ -249,61 +262,63 @@ def decide(user: Subject, ability: str, obj: object = None, *, guard: str | None
 
 
 def _decide(
-    user: Any, ability: str, obj: object, guard: str | None, steps: list[Step] | None
-) -> bool | None:  # Any: whoever asks
+    user: Any,  # Any: whoever asks
+    ability: object,
+    obj: object,
+    guard: str | None,
+    steps: list[Step] | None,
+) -> bool | None:
     if not isinstance(ability, str):
         message = f"An ability is asked for by its name, not by {type(ability).__name__}."
         raise TypeError(message)
+    for rule, answer, reason in _ask(user, ability, obj, guard):
+        if steps is not None:
+            steps.append(Step(rule, answer, reason()))
+        if answer is not None:
+            return answer
+    return None
+
+
+def _ask(user: Any, ability: str, obj: object, guard: str | None) -> Iterator[_Answer]:  # Any: whoever asks
+    """Ask one rule after the other, until one has answered True or False."""
     if not getattr(user, "is_authenticated", False) or not user.is_active:
-        return _note(steps, "user", False, "nobody is signed in, or the user is inactive")
+        yield "user", False, lambda: "nobody is signed in, or the user is inactive"
+        return
     for hook in _Hooks.before:
-        if (answer := hook(user, ability, obj)) is not None:
-            return _note(steps, "before", answer, f"the hook {_name(hook)} decides")
+        yield "before", hook(user, ability, obj), partial(_tell_hook, hook)
     guards = selectors.get_guard_names(user)
     own = selectors.find_guard(guard=guard, guards=guards)
-    settings = conf.get()
-    if user.is_superuser and settings.superuser_bypass:
-        return _note(steps, "superuser", True, "superusers may everything")
-    answer = None
-    if own in guards and user.pk is not None:
+    if user.is_superuser and conf.get().superuser_bypass:
+        yield "superuser", True, lambda: "superusers may everything"
+    elif own in guards and user.pk is not None:
         snapshot = registrar.get_snapshot(user, scope.Scope(own, _find_team(obj)))
         if obj is None and guard is None:
             registrar.keep_quick(user, snapshot, scope.current.get())
-        answer = _decide_by_rows(user, selectors.strip_guard(ability, guard=own), obj, snapshot, steps)
-    if answer is None:
-        for hook in _Hooks.after:
-            if (answer := hook(user, ability, obj)) is not None:
-                return _note(steps, "after", answer, f"the hook {_name(hook)} decides")
-    return answer
+        yield from _ask_rows(user, selectors.strip_guard(ability, guard=own), obj, snapshot)
+    for hook in _Hooks.after:
+        yield "after", hook(user, ability, obj), partial(_tell_hook, hook)
 
 
-def _decide_by_rows(
-    user: "Holder", name: str, obj: object, snapshot: Snapshot, steps: list[Step] | None
-) -> bool | None:
+def _ask_rows(user: "Holder", name: str, obj: object, snapshot: Snapshot) -> Iterator[_Answer]:
     if name in snapshot.denied:
-        return _note(
-            steps, "forbidden", False, f"`{snapshot.denied.find(name)}` is forbidden" if steps is not None else ""
-        )
-    super_roles = conf.get().super_admin_roles
-    if super_roles and any(
-        role.name in super_roles and role.guard == conf.get().default_guard for role in snapshot.roles
-    ):
-        return _note(steps, "super admin role", True, "a role in SUPER_ADMIN_ROLES may everything")
+        yield "forbidden", False, lambda: f"`{snapshot.denied.find(name)}` is forbidden"
+    if snapshot.is_super_admin:
+        yield "super admin role", True, lambda: "a role in SUPER_ADMIN_ROLES may everything"
     if name in snapshot.own or name in snapshot.via_roles:
-        return _note(steps, "held", True, _tell_source(name, snapshot) if steps is not None else "")
-    _note(steps, "held", None, "neither given directly nor through a role")
-    if obj is None:
-        return None
-    if (answer := _ask_policy(user, name, obj)) is not None:
-        return _note(steps, "policy", answer, f"the policy of {_describe_model(obj)} decides")
-    if isinstance(obj, Model) and grants.holds(user, snapshot, name, obj):
-        return _note(steps, "object", True, f"given for {_describe(obj)} alone")
-    return _note(steps, "object", None, f"not given for {_describe(obj)} alone")
+        yield "held", True, lambda: _tell_source(name, snapshot)
+    yield "held", None, lambda: "neither given directly nor through a role"
+    if obj is not None:
+        yield "policy", _ask_policy(user, name, obj), lambda: f"what the policy of {_describe_model(obj)} says"
+    if isinstance(obj, Model):
+        is_given = grants.holds(user, snapshot, name, obj) or None
+        yield "object", is_given, lambda: f"{'' if is_given else 'not '}given for {_describe(obj)} alone"
 
 
 def _ask_policy(user: "Holder", name: str, obj: object) -> bool | None:
     model = obj if isclass(obj) else type(obj)
-    found = get_policy(model) if issubclass(model, Model) else None
+    if not issubclass(model, Model):
+        return None
+    found = get_policy(model)
     if found is None:
         return None
     if (hook := getattr(found, "before", None)) and (answer := hook(user, name)) is not None:
@@ -341,14 +356,8 @@ def _find_team(obj: object) -> str | None:
     return scope.get_team() if obj is None else grants.find_team(obj)
 
 
-def _note(steps: list[Step] | None, rule: str, answer: bool | None, reason: str) -> bool | None:  # noqa: FBT001 - an answer, not a flag
-    if steps is not None:
-        steps.append(Step(rule, answer, reason))
-    return answer
-
-
-def _name(hook: Hashable) -> str:
-    return str(getattr(hook, "__qualname__", hook))
+def _tell_hook(hook: Hook) -> str:
+    return f"what the hook {getattr(hook, '__qualname__', hook)} says"
 
 
 def _describe(obj: object) -> str:

@@ -74,9 +74,9 @@ def load(user: "Holder", snapshot: Snapshot, objects: Collection[Model]) -> None
         snapshot.objects[_get_key(obj)] = frozenset(found.get(str(obj.pk), ()))
 
 
-def list_permitted[Row: Model](
-    objects: QuerySet[Row], *, user: "Holder", name: str, snapshots: dict[str | None, Snapshot], policy: Q | None
-) -> QuerySet[Row]:
+def list_permitted[Rows: QuerySet[Any]](  # Any: of any model
+    objects: Rows, *, user: "Holder", name: str, snapshots: dict[str | None, Snapshot], policy: Q | None
+) -> Rows:
     """Return those objects with which a user may, in one query.
 
     ``snapshots`` says what the user holds outside of teams (None), or in the current team where the model knows none,
@@ -104,12 +104,7 @@ def list_permitted[Row: Model](
 
 
 def _is_held(snapshot: Snapshot, name: str) -> bool:
-    super_roles = conf.get().super_admin_roles
-    if super_roles and any(
-        role.name in super_roles and role.guard == conf.get().default_guard for role in snapshot.roles
-    ):
-        return True
-    return snapshot.holds(name)
+    return snapshot.is_super_admin or snapshot.holds(name)
 
 
 def _find_objects(

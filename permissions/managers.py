@@ -7,6 +7,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 from permissions import conf, gate, grants, registrar, scope, selectors
+from permissions.snapshots import Snapshot
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
@@ -80,13 +81,13 @@ def permitted[Rows: QuerySet[Any]](
     own = selectors.find_guard(guard=guard, guards=guards)
     if own not in guards:
         return objects.none()
-    snapshots: dict[str | None, Any] = {}  # Any: snapshots
+    snapshots: dict[str | None, Snapshot] = {}
     if grants.find_team_field(objects.model) is None:
         snapshots[None] = registrar.get_snapshot(user, scope.Scope(own, scope.get_team()))
     else:
         facts = registrar.load_user(user)
-        teams = {one.team_id for one in (*facts.assigned, *facts.granted)} - {""}
-        for team in (None, *sorted(teams)):
+        teams = {one.team_id for one in facts.assigned} | {one.team_id for one in facts.granted}
+        for team in (None, *sorted(teams - {""})):
             snapshots[team] = registrar.get_snapshot(user, scope.Scope(own, team))
     return grants.list_permitted(
         objects,

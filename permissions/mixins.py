@@ -10,16 +10,13 @@ holds. ``granted_by`` is the user who acts: nobody hands out what they don't hol
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from datetime import datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth.models import (  # what Django's own mixin calls; it has no public name
-    _auser_has_module_perms,
-    _auser_has_perm,
-    _user_has_module_perms,
-    _user_has_perm,
-)
+from django.db import transaction
 from django.db.models import Manager, Model, QuerySet
 
 from permissions import conf, scope
@@ -28,7 +25,6 @@ from permissions.scope import CURRENT_TEAM, TeamArgument, current
 from permissions.snapshots import Snapshot, UserFacts, state
 
 if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
     from django.contrib.auth.models import Permission as DjangoPermission
 
     from permissions.gate import Decision
@@ -399,7 +395,7 @@ class HasRoles(HoldsPermissions, _Holder):
         team: TeamArgument = CURRENT_TEAM,
         granted_by: "_Holder | None" = None,
     ) -> Self:
-        """Give exactly these roles, in exactly the team. All is checked before anything changes. Raises as assigning."""
+        """Give exactly these roles, in exactly the team. Nothing changes unless all is good. Raises as assigning."""
         found, team_id = self._find_roles(roles, guard, team), scope.get_team_id(team)
         return self._write(
             lambda: services.sync_user_roles(user=self, roles=found, team_id=team_id, granted_by=granted_by)
@@ -609,23 +605,23 @@ class HasRoles(HoldsPermissions, _Holder):
             *permissions, guard=guard, team=team, granted_by=granted_by
         )
 
-    # --- Django's own question
+    # --- Django's own questions
 
-    def has_perm(self, perm: str, obj: "Model | AnonymousUser | None" = None) -> bool:
-        """Say whether a backend allows it; that of the house answers as ``can`` does."""
-        return _user_has_perm(self, perm, obj)
+    def has_perm(self, perm: str, obj: Model | None = None) -> bool:
+        """Say whether a backend allows it; that of the house answers as ``can`` does, and alone for superusers."""
+        return gate.can(self, perm, obj) if self.is_superuser else super().has_perm(perm, obj)
 
-    async def ahas_perm(self, perm: str, obj: "Model | AnonymousUser | None" = None) -> bool:
+    async def ahas_perm(self, perm: str, obj: Model | None = None) -> bool:
         """See ``has_perm``."""
-        return await _auser_has_perm(self, perm, obj)
+        return await gate.acan(self, perm, obj) if self.is_superuser else await super().ahas_perm(perm, obj)
 
     def has_module_perms(self, app_label: str) -> bool:
         """Say whether a backend allows anything in an app."""
-        return _user_has_module_perms(self, app_label)
+        return gate.can_in_app(self, app_label) if self.is_superuser else super().has_module_perms(app_label)
 
     async def ahas_module_perms(self, app_label: str) -> bool:
         """See ``has_module_perms``."""
-        return await _auser_has_module_perms(self, app_label)
+        return await sync_to_async(self.has_module_perms)(app_label)
 
     # --- What an instance remembers
 
@@ -645,10 +641,16 @@ class HasRoles(HoldsPermissions, _Holder):
         left_out = ("_permission_snapshot", "_permission_snapshots", "_permission_facts", "permission_stamps_epoch")
         return {name: value for name, value in values.items() if name not in left_out}
 
+    def save(self, *args: Any, **kwargs: Any) -> None:  # Any: of Django's method
+        """Store the fields, and with the first save, or not at all, what was given before."""
+        with transaction.atomic() if "_queued_writes" in self.__dict__ else nullcontext():
+            super().save(*args, **kwargs)
+
     def apply_queued(self) -> None:
         """Do what was asked for before the user was stored. Called once, after the first save."""
-        for write in self.__dict__.pop("_queued_writes", ()):
+        for write in self.__dict__.get("_queued_writes", ()):
             write()
+        self.__dict__.pop("_queued_writes", None)
 
     def _write(self, write: Callable[[], object]) -> Self:
         """Write now, or, where the user isn't stored yet, after its first save."""
@@ -681,7 +683,7 @@ class RoleVerbs(HoldsPermissions):
     @classmethod
     def create(
         cls,
-        name: str,
+        name: str | Enum,
         *,
         guard: str | None = None,
         team: TeamArgument = CURRENT_TEAM,
@@ -697,7 +699,7 @@ class RoleVerbs(HoldsPermissions):
         return services.create_role(name=selectors.get_name(name), guard=guard, team=team, created_by=created_by)
 
     @classmethod
-    def find_by_name(cls, name: str, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM) -> "Role":
+    def find_by_name(cls, name: str | Enum, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM) -> "Role":
         """Return the role of that name: the team's own, or else the one that all teams can use.
 
         Raises:
@@ -715,7 +717,7 @@ class RoleVerbs(HoldsPermissions):
         return selectors.get_role_in(name=key, guard=guard, team=team)
 
     @classmethod
-    def find_or_create(cls, name: str, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM) -> "Role":
+    def find_or_create(cls, name: str | Enum, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM) -> "Role":
         """Return the role of that name, made where there is none. Raises as ``create`` does."""
         return services.find_or_create_role(name=selectors.get_name(name), guard=guard, team=team)
 
@@ -822,7 +824,7 @@ class RoleVerbs(HoldsPermissions):
     @classmethod
     async def acreate(
         cls,
-        name: str,
+        name: str | Enum,
         *,
         guard: str | None = None,
         team: TeamArgument = CURRENT_TEAM,
@@ -832,7 +834,9 @@ class RoleVerbs(HoldsPermissions):
         return await sync_to_async(cls.create)(name, guard=guard, team=team, created_by=created_by)
 
     @classmethod
-    async def afind_by_name(cls, name: str, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM) -> "Role":
+    async def afind_by_name(
+        cls, name: str | Enum, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM
+    ) -> "Role":
         """See ``find_by_name``."""
         return await sync_to_async(cls.find_by_name)(name, guard=guard, team=team)
 
@@ -842,7 +846,9 @@ class RoleVerbs(HoldsPermissions):
         return await sync_to_async(cls.find_by_id)(key, guard=guard, team=team)
 
     @classmethod
-    async def afind_or_create(cls, name: str, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM) -> "Role":
+    async def afind_or_create(
+        cls, name: str | Enum, *, guard: str | None = None, team: TeamArgument = CURRENT_TEAM
+    ) -> "Role":
         """See ``find_or_create``."""
         return await sync_to_async(cls.find_or_create)(name, guard=guard, team=team)
 
@@ -890,7 +896,7 @@ class PermissionVerbs:
     """The verbs of ``models.Permission``: those of roles, seen from the other side."""
 
     @classmethod
-    def create(cls, name: str, *, guard: str | None = None, created_by: "_Holder | None" = None) -> "Permission":
+    def create(cls, name: str | Enum, *, guard: str | None = None, created_by: "_Holder | None" = None) -> "Permission":
         """Make a permission that no model declares.
 
         Raises:
@@ -901,7 +907,7 @@ class PermissionVerbs:
         return services.create_permission(name=selectors.get_name(name), guard=guard, created_by=created_by)
 
     @classmethod
-    def find_by_name(cls, name: str, *, guard: str | None = None) -> "Permission":
+    def find_by_name(cls, name: str | Enum, *, guard: str | None = None) -> "Permission":
         """Return the permission of that name.
 
         Raises:
@@ -919,7 +925,7 @@ class PermissionVerbs:
         return selectors.get_permission(key, guard=guard)
 
     @classmethod
-    def find_or_create(cls, name: str, *, guard: str | None = None) -> "Permission":
+    def find_or_create(cls, name: str | Enum, *, guard: str | None = None) -> "Permission":
         """Return the permission of that name, made where there is none. Raises as ``create`` does."""
         return services.find_or_create_permission(name=selectors.get_name(name), guard=guard)
 
@@ -961,12 +967,14 @@ class PermissionVerbs:
     # --- The same for async code
 
     @classmethod
-    async def acreate(cls, name: str, *, guard: str | None = None, created_by: "_Holder | None" = None) -> "Permission":
+    async def acreate(
+        cls, name: str | Enum, *, guard: str | None = None, created_by: "_Holder | None" = None
+    ) -> "Permission":
         """See ``create``."""
         return await sync_to_async(cls.create)(name, guard=guard, created_by=created_by)
 
     @classmethod
-    async def afind_by_name(cls, name: str, *, guard: str | None = None) -> "Permission":
+    async def afind_by_name(cls, name: str | Enum, *, guard: str | None = None) -> "Permission":
         """See ``find_by_name``."""
         return await sync_to_async(cls.find_by_name)(name, guard=guard)
 
@@ -976,7 +984,7 @@ class PermissionVerbs:
         return await sync_to_async(cls.find_by_id)(key, guard=guard)
 
     @classmethod
-    async def afind_or_create(cls, name: str, *, guard: str | None = None) -> "Permission":
+    async def afind_or_create(cls, name: str | Enum, *, guard: str | None = None) -> "Permission":
         """See ``find_or_create``."""
         return await sync_to_async(cls.find_or_create)(name, guard=guard)
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from secrets import randbits
 from sys import intern
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
@@ -121,7 +121,7 @@ def get_role_key(role_id: int) -> str:
 # --- Reading ---------------------------------------------------------------------------------------------------------
 
 
-def with_stamps[User: Model](users: QuerySet[User], *, user_id: object) -> QuerySet[User]:
+def with_stamps[Users: QuerySet[Any]](users: Users, *, user_id: object) -> Users:  # Any: of the user model
     """Let the query that loads one user bring the stamps along, so that its rights cost no query of their own."""
     return users.annotate(
         # The epoch travels with the stamps: a write in this process after the query makes them void.
@@ -205,7 +205,7 @@ def get_own_names(role_id: int) -> Names:
     return EMPTY if found is None else Names(found.names)
 
 
-def is_fresh(user: "Holder", scope: Scope) -> bool:
+def is_fresh(user: object, scope: Scope) -> bool:
     """Say whether ``get_snapshot`` would cost no query."""
     kept: dict[Scope, Snapshot] | None = getattr(user, "_permission_snapshots", None)
     snapshot = kept.get(scope) if kept else None
@@ -359,13 +359,13 @@ def _check_roles(stamp: int | None) -> None:
     if stamp == _Checked.stamp:
         return
     _forget_known()
-    stamps: dict[str, int | None] = {get_role_key(pk): None for pk in _roles.keys()}
+    stamps: dict[str, int | None] = {get_role_key(pk): None for pk in _roles}
     if stamps:
         stamps |= dict(Version.objects.filter(key__in=list(stamps)).values_list("key", "stamp"))
     with _Checked.lock:
         # What another thread has put in since is of unknown age.
-        kept = {pk: facts for pk in _roles.keys() if (facts := _roles.get(pk)) and get_role_key(pk) in stamps}
-        _roles.forget([pk for pk in _roles.keys() if pk not in kept or stamps[get_role_key(pk)] != kept[pk].stamp])
+        kept = {pk: facts for pk in _roles if (facts := _roles.get(pk)) and get_role_key(pk) in stamps}
+        _roles.forget([pk for pk in _roles if pk not in kept or stamps[get_role_key(pk)] != kept[pk].stamp])
         _Checked.stamp = stamp
 
 

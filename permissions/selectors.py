@@ -134,8 +134,8 @@ def find_permissions(
     wanted = list(dict.fromkeys(flatten(values)))
     rows, ids, names = _sort_arguments(wanted, DjangoPermission)
     for row in rows:
-        if _as_permission(row).guard not in (guards or (guard,)):
-            raise GuardDoesNotMatch.expected(_as_permission(row).guard, guards or (guard,))
+        if as_permission(row).guard not in (guards or (guard,)):
+            raise GuardDoesNotMatch.expected(as_permission(row).guard, guards or (guard,))
     stored = Permission.objects.all()
     if held_in is not None:
         stored = stored.annotate(is_held=Exists(held_in.filter(permission=OuterRef("pk"))))
@@ -148,7 +148,7 @@ def find_permissions(
         raise PermissionDoesNotExist.with_id(missing[0], guard=guard, field=field)
     if missing_names := [name for name in names if name not in by_name]:
         raise PermissionDoesNotExist.named(*missing_names, guard=guard, field=field)
-    result = [_as_permission(row) for row in rows] + list(by_id.values())
+    result = [as_permission(row) for row in rows] + list(by_id.values())
     result += [permission for permissions in by_name.values() for permission in permissions]
     return list({permission.pk: permission for permission in result}.values())
 
@@ -160,28 +160,29 @@ def find_permission_name(value: object, *, guard: str, guards: tuple[str, ...]) 
 
     Raises:
         PermissionDoesNotExist: There is none of that id, or the value can't mean a permission.
-        GuardDoesNotMatch: The row belongs to another guard.
+        GuardDoesNotMatch: The row belongs to another guard, and patterns are off.
         WildcardPermissionInvalidArgument: Patterns are on, and the value is a list.
     """
-    if isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, str):
-        return guard, strip_guard(value, guard=guard)
-    if isinstance(value, DjangoPermission):
-        permission = _as_permission(value)
-        if permission.guard not in guards:
-            raise GuardDoesNotMatch.expected(permission.guard, guards)
-        return permission.guard, permission.identifier
-    if isinstance(value, int) and not isinstance(value, bool):
-        found = registrar.find_known_name(value) or _remember(Permission.objects.filter(pk=value).first())
-        if found is None or found[0] not in guards:
+    value = value.value if isinstance(value, Enum) else value
+    match value:
+        case str():
+            return guard, strip_guard(value, guard=guard)
+        case DjangoPermission():
+            found = as_permission(value).guard, as_permission(value).identifier
+            if found[0] not in guards and not conf.get().wildcards:
+                raise GuardDoesNotMatch.expected(found[0], guards)
+            return found
+        case int() if not isinstance(value, bool):
+            known = registrar.find_known_name(value) or _remember(Permission.objects.filter(pk=value).first())
+            if known is None or known[0] not in guards:
+                raise PermissionDoesNotExist.with_id(value, guard=guard)
+            return known
+        case list() | tuple() | set() | frozenset() if conf.get().wildcards:
+            raise WildcardPermissionInvalidArgument
+        case UUID():
             raise PermissionDoesNotExist.with_id(value, guard=guard)
-        return found
-    if conf.get().wildcards and isinstance(value, (list, tuple, set, frozenset)):
-        raise WildcardPermissionInvalidArgument
-    if isinstance(value, UUID):
-        raise PermissionDoesNotExist.with_id(value, guard=guard)
-    raise PermissionDoesNotExist.named(value if value is not None else "", guard=guard)
+        case _:
+            raise PermissionDoesNotExist.named(value if value is not None else "", guard=guard)
 
 
 def strip_guard(name: str, *, guard: str) -> str:
@@ -260,7 +261,7 @@ def list_all_permissions(*, user: "Holder") -> list[Permission]:
 
 def get_permission_names(*, role: Role) -> list[str]:
     """Return the names of a role's own permissions, sorted; no query for a role from ``list_roles``."""
-    return sorted({_as_permission(permission).identifier for permission in role.group.permissions.all()})
+    return sorted({as_permission(permission).identifier for permission in role.group.permissions.all()})
 
 
 def list_permissions(*, guard: str | None = None) -> QuerySet[Permission]:
@@ -504,7 +505,7 @@ def find_users(*values: object) -> list["Holder"]:
     model = get_user_model()
     flat = flatten(values)
     rows: dict[object, Holder] = {value.pk: value for value in flat if isinstance(value, model)}
-    ids: set[object] = set()
+    ids: set[Any] = set()  # Any: keys of users
     for value in flat:
         if isinstance(value, model):
             continue
@@ -521,7 +522,7 @@ def find_users(*values: object) -> list["Holder"]:
     return list((rows | found).values())
 
 
-def with_stamps[User: Model](users: QuerySet[User], *, user_id: object) -> QuerySet[User]:
+def with_stamps[Users: QuerySet[Any]](users: Users, *, user_id: object) -> Users:  # Any: of the user model
     """Let the query that loads one user prove what this process remembers, so that its rights cost no query."""
     return registrar.with_stamps(users, user_id=user_id)
 
@@ -600,7 +601,7 @@ def _remember(permission: Permission | None) -> tuple[str, str] | None:
     return permission.guard, permission.identifier
 
 
-def _as_permission(permission: DjangoPermission) -> Permission:
+def as_permission(permission: DjangoPermission) -> Permission:
     """Return Django's row as ours, which knows its guard and name."""
     if not isinstance(permission, Permission):
         ours = Permission()

@@ -4,7 +4,7 @@
 where each nanosecond counts.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -95,6 +95,12 @@ class Names:
             self._labels = frozenset(head if head in apps.app_configs else "" for head in heads)
         return self._labels
 
+    def has_label(self, label: str, *, without: "Names") -> bool:
+        """Say whether there is a name of that app ("" stands for none), other than those that are left out."""
+        if label not in self.labels or not without.exact:
+            return label in self.labels
+        return any(name not in without and label in Names(frozenset({name})).labels for name in self.exact)
+
     def __contains__(self, name: str) -> bool:
         """Say whether the name is one of these or, where patterns are on, matches one."""
         if not conf.get().wildcards:
@@ -166,6 +172,12 @@ class Snapshot:
         #: What the user holds of single objects, by their model and key; filled by ``registrar``.
         self.objects: dict[Hashable, frozenset[str]] = {}
 
+    @property
+    def is_super_admin(self) -> bool:
+        """Whether one of the roles may everything."""
+        names, guard = conf.get().super_admin_roles, conf.get().default_guard
+        return bool(names) and any(role.name in names and role.guard == guard for role in self.roles)
+
     def holds(self, name: str) -> bool:
         """Say whether the name is held and not denied."""
         return (name in self.via_roles or name in self.own) and name not in self.denied
@@ -202,10 +214,10 @@ class Memory[Key: Hashable, Value]:
         with self._lock:
             self._values = {}
 
-    def keys(self) -> list[Key]:
-        """Return what is remembered now."""
+    def __iter__(self) -> Iterator[Key]:
+        """Go through what is remembered now."""
         with self._lock:
-            return list(self._values)
+            return iter(list(self._values))
 
 
 def _make_matcher(names: frozenset[str]) -> WildcardContract:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, override
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as DjangoPermission
-from django.contrib.auth.models import PermissionManager as DjangoPermissionManager
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models import Q
 
@@ -37,18 +37,24 @@ if TYPE_CHECKING:
 MAX_TEAM_ID_LENGTH = 64
 
 
-class PermissionManager(DjangoPermissionManager):
-    """Django's manager, which brings the content type along: a permission's guard and name are written there."""
+class PermissionManager(models.Manager["Permission"]):
+    """Brings the content type along: a permission's guard and name are written there."""
 
     @override
-    def get_queryset(self) -> models.QuerySet[DjangoPermission]:
+    def get_queryset(self) -> models.QuerySet["Permission"]:
+        """Return all permissions."""
         return super().get_queryset().select_related("content_type")
+
+    def get_by_natural_key(self, codename: str, app_label: str, model: str) -> "Permission":
+        """Return the permission that Django stores under these."""
+        content_type = ContentType.objects.db_manager(self.db).get_by_natural_key(app_label, model)
+        return self.get(codename=codename, content_type=content_type)
 
 
 class Permission(PermissionVerbs, DjangoPermission):
     """Django's permission, with the verbs of the house."""
 
-    objects: ClassVar[PermissionManager] = PermissionManager()
+    objects: ClassVar[PermissionManager] = PermissionManager()  # type: ignore[assignment]  # rows are of this class
 
     class Meta:
         proxy = True

@@ -90,7 +90,7 @@ def sync_permission_definitions(*, names: Iterable[str], guard: str | None = Non
     return len(missing)
 
 
-def check_permission_name(name: str) -> None:
+def check_permission_name(name: object) -> None:
     """Make sure that a free permission may be called so.
 
     Raises:
