@@ -64,6 +64,15 @@ class WildcardPermission:
                 self._memo[query] = answer
         return answer
 
+    @classmethod
+    def overlaps(cls, first: str, second: str) -> bool:
+        """Say whether two grants allow something in common. Where one ends, the other is below it."""
+        parts = (
+            [set(part.split(cls.subpart_delimiter)) for part in one.split(cls.part_delimiter)]
+            for one in (first, second)
+        )
+        return all(cls.wildcard in ours | theirs or ours & theirs for ours, theirs in zip(*parts, strict=False))
+
     def _refuse_malformed(self, names: Collection[str]) -> None:
         # One search through all names costs a fifth of splitting each, and nearly always finds nothing.
         delimiter = self.part_delimiter
