@@ -24,7 +24,7 @@ from django.db.models import Model
 
 from permissions import conf, grants, registrar, scope, selectors
 from permissions.exceptions import Unauthorized
-from permissions.snapshots import Snapshot
+from permissions.snapshots import Snapshot, state
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
@@ -117,6 +117,7 @@ def before(hook: Hook) -> Hook:
 def after(hook: Hook) -> Hook:
     """Register a hook that is asked where nothing else has decided."""
     _Hooks.after.append(hook)
+    registrar.set_has_hooks(has_hooks=True)
     return hook
 
 
@@ -137,7 +138,7 @@ def forget(*hooks: object) -> None:
     for model, one in list(_Hooks.policies.items()):
         if not hooks or type(one) in hooks:
             del _Hooks.policies[model]
-    registrar.set_has_hooks(has_hooks=bool(_Hooks.before))
+    registrar.set_has_hooks(has_hooks=bool(_Hooks.before or _Hooks.after))
 
 
 def can(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool:
@@ -147,8 +148,7 @@ def can(user: Subject, ability: str, obj: object = None, *, guard: str | None = 
         GuardDoesNotExist: There is no such guard.
         TypeError: The ability isn't a name.
     """
-    answer = _decide(user, ability, obj, guard, None)
-    return answer is True
+    return decide(user, ability, obj, guard=guard) is True
 
 
 def explain(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> Decision:
@@ -184,6 +184,8 @@ async def acan(user: Subject, ability: str, obj: object = None, *, guard: str | 
 
 async def adecide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
     """See ``decide``. What needs no query is answered at once, without a thread."""
+    if obj is None and guard is None and (snapshot := _find_plain(user, ability)):
+        return True if ability in snapshot.via_roles.exact or ability in snapshot.own.exact else None
     if obj is None and not _Hooks.before and not _Hooks.after:
         own = selectors.find_guard(guard=guard, guards=selectors.get_guard_names(user))
         if registrar.is_fresh(user, scope.Scope(own, scope.get_team())):
@@ -258,7 +260,26 @@ def get_policy(model: type[Model]) -> object | None:
 
 def decide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
     """Return the answer as ``can`` finds it; None where nothing allowed and nothing refused. For ``backends``."""
+    if obj is None and guard is None and (snapshot := _find_plain(user, ability)):
+        return True if ability in snapshot.via_roles.exact or ability in snapshot.own.exact else None
     return _decide(user, ability, obj, guard, None)
+
+
+def _find_plain(user: Any, ability: object) -> Snapshot | None:  # Any: whoever asks
+    """Return the snapshot that alone decides about a name: all rules but "held" have nothing to say."""
+    snapshot: Snapshot | None = getattr(user, "_permission_snapshot", None)
+    if (
+        snapshot is not None
+        and snapshot.is_plain
+        and snapshot.epoch == state.epoch
+        and snapshot.asked_in is scope.current.get()
+        and isinstance(ability, str)
+        and not ability.startswith(snapshot.prefix)
+        and user.is_active
+        and not user.is_superuser
+    ):
+        return snapshot
+    return None
 
 
 def _decide(

@@ -13,6 +13,7 @@ from datetime import datetime
 from secrets import randbits
 from sys import intern
 from threading import Lock
+from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.auth import get_user_model
@@ -67,7 +68,7 @@ class _Checked:
     """Under which stamp the remembered roles were last found good."""
 
     stamp: int | None = None
-    #: Whether the gate has hooks that come before what is held.
+    #: Whether the gate has hooks.
     has_hooks: bool = False
     #: Held while remembered roles and the stamp must fit each other.
     lock: Final = Lock()
@@ -138,9 +139,8 @@ def get_snapshot(user: "Holder", scope: Scope) -> Snapshot:
         kept = {}
         user._permission_snapshots = kept  # type: ignore[attr-defined]  # noqa: SLF001 - of the mixin
     snapshot = kept.get(scope)
-    now = timezone.now()
-    if snapshot is None or snapshot.epoch != state.epoch or (snapshot.until and snapshot.until <= now.timestamp()):
-        epoch = state.epoch
+    if snapshot is None or snapshot.epoch != state.epoch or (snapshot.until and snapshot.until <= time()):
+        epoch, now = state.epoch, timezone.now()
         snapshot = kept[scope] = _make_snapshot(load_user(user), scope=scope, now=now, epoch=epoch)
     return snapshot
 
@@ -219,7 +219,7 @@ def keep_quick(user: "Holder", snapshot: Snapshot, scope: Scope) -> None:
 
 
 def set_has_hooks(*, has_hooks: bool) -> None:
-    """Take note that the gate has hooks that come before what is held, or has none any more."""
+    """Take note that the gate has hooks, or has none any more."""
     _Checked.has_hooks = has_hooks
     start_epoch()
 
@@ -255,7 +255,9 @@ def _make_snapshot(facts: UserFacts, *, scope: Scope, now: datetime, epoch: int)
         lineage=frozenset(lineage),
         until=min(ends, default=None),
     )
-    if not snapshot.denied.exact and snapshot.until is None and not conf.get().wildcards and not _Checked.has_hooks:
+    has_other_rules = _Checked.has_hooks or conf.get().wildcards or snapshot.is_super_admin
+    snapshot.is_plain = not (snapshot.denied.exact or snapshot.until or has_other_rules)
+    if snapshot.is_plain:
         own, via_roles = snapshot.own.exact, snapshot.via_roles.exact
         # Short of copying what thousands of users share, what is held directly is asked for on the longer way.
         snapshot.quick = via_roles if len(via_roles) > len(own) else own

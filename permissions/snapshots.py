@@ -131,9 +131,11 @@ class Snapshot:
         "asked_in",
         "denied",
         "epoch",
+        "is_plain",
         "lineage",
         "objects",
         "own",
+        "prefix",
         "quick",
         "roles",
         "scope",
@@ -167,6 +169,10 @@ class Snapshot:
         #: Keys of all roles whose permissions the user has here, ancestors included; they are keys of groups too.
         self.lineage = lineage
         self.until = until
+        #: With this Django begins the names of permissions that no model declares.
+        self.prefix = f"{scope.guard}."
+        #: Whether only what is held decides: nothing is denied or ends, and the gate has no hooks.
+        self.is_plain = False
         #: Names that need no further thought when asked for; empty where something could overrule them.
         self.quick: frozenset[str] = frozenset()
         #: What the user holds of single objects, by their model and key; filled by ``registrar``.
