@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Model, QuerySet
 
 from permissions import conf, scope
 from permissions.exceptions import GuardDoesNotMatch, PermissionDoesNotExist
@@ -26,6 +26,7 @@ from permissions.snapshots import Snapshot, UserFacts, state
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import Permission as DjangoPermission
+    from django.db.models.fields.related_descriptors import ManyRelatedManager
 
     from permissions.gate import Decision
     from permissions.models.roles import Holder as _Holder
@@ -345,6 +346,14 @@ class HasRoles(HoldsPermissions, _Holder):
         """Return the names of the roles that the user has now, sorted."""
         return selectors.get_role_names(user=self)
 
+    def get_teams(self) -> QuerySet[Any]:  # Any: the model of teams is a setting
+        """Return the teams in which the user has a role now.
+
+        Raises:
+            TeamsNotEnabled: There are no teams.
+        """
+        return selectors.list_teams(user=self)
+
     def assign_role(
         self,
         *roles: object,
@@ -492,7 +501,7 @@ class HasRoles(HoldsPermissions, _Holder):
         return selectors.list_all_permissions(user=self)
 
     @property
-    def permissions(self) -> "Manager[DjangoPermission]":
+    def permissions(self) -> "ManyRelatedManager[DjangoPermission, Any]":  # Any: the table between
         """What was given directly and everywhere: Django's ``user_permissions``."""
         return self.user_permissions
 
@@ -547,6 +556,10 @@ class HasRoles(HoldsPermissions, _Holder):
     async def aget_role_names(self) -> list[str]:
         """See ``get_role_names``."""
         return await sync_to_async(self.get_role_names)()
+
+    async def aget_teams(self) -> QuerySet[Any]:  # Any: as above
+        """See ``get_teams``; the rows are read with ``async for``."""
+        return await sync_to_async(self.get_teams)()
 
     async def aassign_role(
         self,
@@ -935,7 +948,7 @@ class PermissionVerbs:
         return selectors.list_roles_of_permission(permission=self._row())
 
     @property
-    def users(self) -> "Manager[Any]":  # Any: the user model is known only at run time
+    def users(self) -> "ManyRelatedManager[Any, Any]":  # Any: the user model is known only at run time
         """The users who were given the permission directly and everywhere."""
         return self._row().user_set
 

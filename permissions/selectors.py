@@ -127,22 +127,25 @@ def find_permissions(
 
     Raises:
         PermissionDoesNotExist: One or more are unknown; it tells them all.
-        GuardDoesNotMatch: A row belongs to another guard.
+        GuardDoesNotMatch: A row belongs to another guard, or ``guard`` is none of ``guards``.
         TypeError: A value can't mean a permission.
     """
     guard = guard or conf.get().default_guard
+    guards = guards or (guard,)
+    if guard not in guards:
+        raise GuardDoesNotMatch.expected(guard, guards)
     wanted = list(dict.fromkeys(flatten(values)))
     rows, ids, names = _sort_arguments(wanted, DjangoPermission)
     for row in rows:
-        if as_permission(row).guard not in (guards or (guard,)):
-            raise GuardDoesNotMatch.expected(as_permission(row).guard, guards or (guard,))
+        if as_permission(row).guard not in guards:
+            raise GuardDoesNotMatch.expected(as_permission(row).guard, guards)
     stored = Permission.objects.all()
     if held_in is not None:
         stored = stored.annotate(is_held=Exists(held_in.filter(permission=OuterRef("pk"))))
     found: list[Permission] = []
     for chunk in _chunk(ids):
         found += stored.filter(pk__in=chunk)
-    by_id = {permission.pk: permission for permission in found if permission.guard in (guards or (guard,))}
+    by_id = {permission.pk: permission for permission in found if permission.guard in guards}
     by_name = _find_by_names(names, guard, stored)
     if missing := [one for one in ids if one not in by_id]:
         raise PermissionDoesNotExist.with_id(missing[0], guard=guard, field=field)
@@ -307,12 +310,14 @@ def find_roles(
 
     Raises:
         RoleDoesNotExist: One or more are unknown; it tells them all.
-        GuardDoesNotMatch: A row belongs to another guard.
+        GuardDoesNotMatch: A row belongs to another guard, or ``guard`` is none of ``guards``.
         TeamDoesNotMatch: A row belongs to another team.
         TypeError: A value can't mean a role.
     """
     guard = guard or conf.get().default_guard
     guards = guards or (guard,)
+    if guard not in guards:
+        raise GuardDoesNotMatch.expected(guard, guards)
     team_id = scope.get_team_id(team)
     rows, ids, names = _sort_arguments(list(dict.fromkeys(flatten(values))), Role)
     for row in rows:
@@ -320,14 +325,11 @@ def find_roles(
             raise GuardDoesNotMatch.expected(row.guard, guards)
         if row.team_id not in {"", team_id}:
             raise TeamDoesNotMatch
-    by_id: dict[int, Role] = {}
-    by_name: dict[str, Role] = {}
-    fitting = [name for name in names if is_name(name)]
-    if ids or fitting:
-        usable = Role.objects.select_related("group").filter(team_id__in={"", team_id})
-        meant = usable.filter(Q(pk__in=ids, guard__in=guards) | Q(name__in=fitting, guard=guard))
-        for role in meant.order_by("team_id"):  # the team's own last, so that it stays
-            by_id[role.pk] = by_name[role.name] = role
+    condition = Q(pk__in=ids, guard__in=guards) | Q(name__in=filter(is_name, names), guard=guard)
+    usable = Role.objects.select_related("group").filter(condition, team_id__in={"", team_id})
+    found = list(usable.order_by("team_id")) if ids or names else []  # a team's own last, so that it stays
+    by_id = {role.pk: role for role in found}
+    by_name = {role.name: role for role in found if role.guard == guard}
     if missing := [one for one in ids if one not in by_id]:
         raise RoleDoesNotExist.with_id(missing[0], guard=guard, field=field)
     if unknown := [name for name in names if name not in by_name]:
@@ -381,6 +383,18 @@ def list_roles() -> QuerySet[Role]:
 def get_role_names(*, user: "Holder") -> list[str]:
     """Return the names of the roles that a user has now, sorted."""
     return sorted({role.name for role in get_snapshot(user).roles if role.name})
+
+
+def list_teams(*, user: "Holder") -> QuerySet[Any]:  # Any: the model of teams is a setting
+    """Return the teams in which a user has a role now.
+
+    Raises:
+        TeamsNotEnabled: There are no teams.
+    """
+    teams, now = scope.get_team_model(), timezone.now()
+    assigned = registrar.load_user(user).assigned
+    keys = {one.team_id for one in assigned if one.team_id and (one.expires_at is None or one.expires_at > now)}
+    return teams._default_manager.filter(pk__in=keys)  # noqa: SLF001 - Django's documented name of it
 
 
 def match_roles(*, roles: Collection["RoleFacts"], value: object, guard: str | None) -> bool:
