@@ -52,16 +52,17 @@ def rename_group(instance: Role, **_: object) -> None:
 
 @receiver(pre_delete, sender=Role)
 def note_heirs(instance: Role, **_: object) -> None:
-    """Note who inherits from the role, while that is still known."""
+    """Note who inherits from the role, and let every process look again at who has it, while that is still known."""
     instance.__dict__["_heirs"] = set(RoleLink.objects.filter(ancestor=instance).values_list("role_id", flat=True))
+    registrar.touch(users=set(RoleAssignment.objects.filter(role=instance).values_list("user_id", flat=True)))
 
 
 @receiver(post_delete, sender=Role)
 def delete_group(instance: Role, **_: object) -> None:
     """Delete a role's group along: left alone it would go on granting its permissions."""
     Group.objects.filter(pk=instance.pk).delete()
-    services.relink(role_ids=instance.__dict__.pop("_heirs", set()))
-    registrar.touch(roles=[instance.pk])
+    if heirs := instance.__dict__.pop("_heirs", set()):
+        services.relink(role_ids=heirs)
 
 
 @receiver(post_delete, sender=Group)
@@ -183,9 +184,14 @@ def make_room_for_fixture(*, instance: RoleAssignment, raw: bool, **_: object) -
 
 @receiver([post_save, post_delete], sender=RoleAssignment)
 @receiver([post_save, post_delete], sender=UserGrant)
-def touch_user(*, instance: RoleAssignment | UserGrant, **_: object) -> None:
-    """Let every process look at a user again whose row was saved or deleted by itself, as fixtures do."""
-    registrar.touch(users=[instance.user_id])
+def touch_user(*, instance: RoleAssignment | UserGrant, origin: object = None, **_: object) -> None:
+    """Let every process look at a user again whose row was saved or deleted by itself, as fixtures do.
+
+    Rows that go with a role, a permission or a user need nothing: who held those has been seen to at once.
+    """
+    began = origin.model if isinstance(origin, models.QuerySet) else type(origin)
+    if not services.is_own_change() and (origin is None or began in {RoleAssignment, UserGrant}):
+        registrar.touch(users=[instance.user_id])
 
 
 @receiver(post_save, sender=DjangoPermission)

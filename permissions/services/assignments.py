@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 from permissions.services.announcements import announce_roles
 from permissions.services.escalation import refuse_role_escalation
-from permissions.services.rows import check_references, insert, lock_user, tell_django
+from permissions.services.rows import check_references, delete, insert, lock_user, tell_django
 
 
 def assign_role(
@@ -252,7 +252,7 @@ def _remove(user: "Holder", roles: Collection[Role], *, team_id: str, taken_by: 
         had |= _leave_groups(user, by_id.keys())
     if not had:
         return
-    rows.delete()
+    delete(rows)
     registrar.touch(users=[user.pk])
     lost = [by_id[pk] for pk in by_id if pk in had]
     announce_roles(is_attached=False, user_id=user.pk, roles=lost, team_id=team_id, actor=taken_by)

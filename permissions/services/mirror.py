@@ -14,7 +14,7 @@ from permissions.selectors import (
     is_name,
 )
 from permissions.services.announcements import announce_roles
-from permissions.services.rows import insert
+from permissions.services.rows import delete, insert
 
 
 def adopt_group(*, group: Group) -> None:
@@ -59,7 +59,7 @@ def forget_memberships(
     ended &= Q() if user_ids is None else Q(user__in=user_ids)
     ended &= Q() if group_ids is None else Q(role__in=group_ids)
     rows = [row for row in RoleAssignment.objects.filter(ended).select_related("role") if row.role.is_mirrored]
-    RoleAssignment.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    delete(RoleAssignment.objects.filter(pk__in=[row.pk for row in rows]))
     by_user: dict[object, list[Role]] = {user_id: [] for user_id in user_ids or ()}
     for row in rows:
         by_user.setdefault(row.user_id, []).append(row.role)
@@ -107,8 +107,8 @@ def forget_team(*, team_id: str) -> None:
     """Delete a team's roles, and what was given in it: the team is gone."""
     users = set(RoleAssignment.objects.filter(team_id=team_id).values_list("user_id", flat=True))
     users |= set(UserGrant.objects.filter(team_id=team_id).values_list("user_id", flat=True))
-    RoleAssignment.objects.filter(team_id=team_id).delete()
-    UserGrant.objects.filter(team_id=team_id).delete()
+    delete(RoleAssignment.objects.filter(team_id=team_id))
+    delete(UserGrant.objects.filter(team_id=team_id))
     for role in Role.objects.filter(team_id=team_id):
         role.delete()
     registrar.touch(users=users)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.db.models.signals import m2m_changed
 
 from permissions.exceptions import (
@@ -24,12 +24,12 @@ type Action = Literal["pre_add", "post_add", "pre_remove", "post_remove", "pre_c
 
 #: How many rows one statement may write.
 CHUNK = 10_000
-#: Whether Django's signal about a relation was sent by these services, which have done already what receivers would.
+#: Whether Django's signal about a row or a relation comes from these services, which do all that receivers would.
 _is_own: ContextVar[bool] = ContextVar("permissions_is_own", default=False)
 
 
 def is_own_change() -> bool:
-    """Say whether the signal about a relation that is being handled was sent by these services."""
+    """Say whether the signal that is being handled comes from these services."""
     return _is_own.get()
 
 
@@ -38,6 +38,15 @@ def insert[Row: Model](rows: Iterable[Row]) -> None:
     listed = list(rows)
     if listed:
         type(listed[0])._default_manager.bulk_create(listed, ignore_conflicts=True, batch_size=CHUNK)  # noqa: SLF001 - Django's documented name of it
+
+
+def delete(rows: QuerySet[Any]) -> None:  # Any: rows of any model
+    """Delete rows; what receivers would do for each of them the caller does for all."""
+    token = _is_own.set(True)
+    try:
+        rows.delete()
+    finally:
+        _is_own.reset(token)
 
 
 def tell_django(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 from permissions.services.announcements import announce_denial, announce_permissions, name_permissions
 from permissions.services.escalation import refuse_escalation
-from permissions.services.rows import insert, lock_user, tell_django
+from permissions.services.rows import delete, insert, lock_user, tell_django
 
 
 @transaction.atomic
@@ -66,7 +66,7 @@ def revoke_user_permissions(
         return
     if not team_id:
         tell_django(through, user, "pre_remove", DjangoPermission, ids)
-    rows.delete()
+    delete(rows)
     if not team_id:
         tell_django(through, user, "post_remove", DjangoPermission, ids)
     registrar.touch(users=[user.pk])
@@ -127,7 +127,7 @@ def unforbid_permissions(
     if not lifted:
         return
     refuse_escalation(actor=granted_by, permissions=lifted, team_id=team_id, by_guard=True)
-    rows.delete()
+    delete(rows)
     registrar.touch(users=[user.pk])
     announce_denial(is_forbidden=False, user=user, names=name_permissions(lifted), team_id=team_id, actor=granted_by)
 
