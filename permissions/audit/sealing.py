@@ -1,16 +1,16 @@
 """Joining events to the chain."""
 
+from collections.abc import Iterable
+
 import structlog
 from django.db import connection, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max
 
 from permissions.audit.signing import BROKEN, chain_event, is_genuine, is_genuine_head, sign_head
 from permissions.models.audit import AuditEvent, AuditHead
 
 #: How many events one transaction seals.
 BATCH_SIZE = 500
-#: How many rows one statement writes: its length grows with their square.
-_ROWS_PER_STATEMENT = 100
 #: Number of PostgreSQL's advisory lock that elects the sealer.
 _LOCK = int.from_bytes(b"gh-audit")
 _log = structlog.get_logger("gatehouse.audit")
@@ -45,13 +45,23 @@ def _seal_batch() -> int:
             event.position, event.previous_hash = head.position + 1, head.hash
             event.hash = chain_event(event)
             head.position, head.hash = event.position, event.hash
-        # The plain queryset: that of the model refuses.
-        QuerySet[AuditEvent](AuditEvent).bulk_update(events, ["position", "previous_hash", "hash"], _ROWS_PER_STATEMENT)
+        _write(events)
         head.signature = sign_head(head)
         head.save()
     # Whoever keeps the logs elsewhere keeps the chain's end out of reach of who can write the database.
     _log.info("audit_events_sealed", count=len(events), position=head.position, hash=head.hash)
     return len(events)
+
+
+def _write(events: Iterable[AuditEvent]) -> None:
+    """Write places and hashes. The model refuses to, and Django's way for many rows takes 20 times as long."""
+    quote = connection.ops.quote_name
+    table, columns = AuditEvent._meta.db_table, ("position", "previous_hash", "hash")  # noqa: SLF001 - Django's name of it
+    changes = ", ".join(f"{quote(column)} = %s" for column in columns)
+    statement = f"UPDATE {quote(table)} SET {changes} WHERE {quote('id')} = %s"  # noqa: S608 - names of ours
+    with connection.cursor() as cursor:
+        rows = [(event.position, event.previous_hash, event.hash, event.pk) for event in events]
+        cursor.executemany(statement, rows)
 
 
 def _is_elected() -> bool:
