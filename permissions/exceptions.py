@@ -59,6 +59,12 @@ class InvalidPermissionName(DomainError, ValueError):
             "Choose a name that starts otherwise."
         )
 
+    @classmethod
+    def of_guard(cls, name: str) -> Self:
+        """Return the error about a name that starts with a guard."""
+        guard, _, rest = name.partition(".")
+        return cls(f"`{name}` is how Django spells `{rest}` of the guard `{guard}`. Leave the guard out.")
+
 
 class RoleDoesNotExist(DomainError, ValueError):
     """There is no such role."""

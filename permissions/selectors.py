@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as DjangoPermission
 from django.core.exceptions import ValidationError
-from django.db.models import Exists, Model, OuterRef, Prefetch, Q, QuerySet
+from django.db.models import BigIntegerField, Exists, Model, OuterRef, Prefetch, Q, QuerySet
 from django.utils import timezone
 
 from permissions import conf, registrar, scope
@@ -48,6 +48,12 @@ def is_name_of_app(name: str) -> bool:
     """Say whether a name looks like a permission that an installed app declares, and isn't a pattern."""
     label, dot, _ = name.partition(".")
     return bool(dot) and label in apps.app_configs and not {"*", ","} & set(name)
+
+
+def is_name_of_guard(name: str) -> bool:
+    """Say whether a name looks like Django's spelling of a free permission, in which the guard stands in front."""
+    label, dot, _ = name.partition(".")
+    return bool(dot) and label in conf.get().guards
 
 
 def split_names(names: str) -> list[str]:
@@ -144,7 +150,7 @@ def find_permissions(
         stored = stored.annotate(is_held=Exists(held_in.filter(permission=OuterRef("pk"))))
     found: list[Permission] = []
     for chunk in _chunk(ids):
-        found += stored.filter(pk__in=chunk)
+        found += stored.filter(pk__in=_drop_too_large(chunk))
     by_id = {permission.pk: permission for permission in found if permission.guard in guards}
     by_name = _find_by_names(names, guard, stored)
     if missing := [one for one in ids if one not in by_id]:
@@ -325,7 +331,7 @@ def find_roles(
             raise GuardDoesNotMatch.expected(row.guard, guards)
         if row.team_id not in {"", team_id}:
             raise TeamDoesNotMatch
-    condition = Q(pk__in=ids, guard__in=guards) | Q(name__in=filter(is_name, names), guard=guard)
+    condition = Q(pk__in=_drop_too_large(ids), guard__in=guards) | Q(name__in=filter(is_name, names), guard=guard)
     usable = Role.objects.select_related("group").filter(condition, team_id__in={"", team_id})
     found = list(usable.order_by("team_id")) if ids or names else []  # a team's own last, so that it stays
     by_id = {role.pk: role for role in found}
@@ -582,6 +588,11 @@ def _sort_arguments[Row: Model](values: Iterable[object], model: type[Row]) -> t
             message = f"Names, ids and rows of {model.__name__} are understood, not {type(value).__name__}."
             raise TypeError(message)
     return rows, ids, names
+
+
+def _drop_too_large(ids: Iterable[int]) -> list[int]:
+    """Return the ids that a column can hold; asking SQLite about others is an error."""
+    return [one for one in ids if abs(one) <= BigIntegerField.MAX_BIGINT]
 
 
 def _find_by_names(names: Iterable[str], guard: str, stored: QuerySet[Permission]) -> dict[str, list[Permission]]:

@@ -18,6 +18,7 @@ from permissions.selectors import (
     get_permission,
     is_name,
     is_name_of_app,
+    is_name_of_guard,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def create_permission(*, name: str, guard: str | None = None, created_by: "Holde
     """Make a free permission: one that no model declares.
 
     Raises:
-        InvalidPermissionName: See ``selectors.is_name`` and ``selectors.is_name_of_app``.
+        InvalidPermissionName: See ``selectors.is_name``, ``is_name_of_app`` and ``is_name_of_guard``.
         PermissionAlreadyExists: The guard has one of that name.
         GuardDoesNotExist: There is no such guard.
     """
@@ -100,3 +101,5 @@ def check_permission_name(name: object) -> None:
         raise InvalidPermissionName
     if is_name_of_app(name):
         raise InvalidPermissionName.of_app(name)
+    if is_name_of_guard(name):
+        raise InvalidPermissionName.of_guard(name)

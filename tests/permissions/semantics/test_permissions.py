@@ -1,6 +1,7 @@
 """Giving, taking and asking permissions, directly and through roles; outside of teams and in one."""
 
 import enum
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.models import Permission as DjangoPermission
@@ -8,7 +9,12 @@ from django.db import models, transaction
 from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts.models import User
-from permissions.exceptions import Escalation, GuardDoesNotMatch, PermissionDoesNotExist
+from permissions.exceptions import (
+    Escalation,
+    GuardDoesNotMatch,
+    InvalidPermissionName,
+    PermissionDoesNotExist,
+)
 from permissions.models import Permission, Role
 from permissions.scope import get_team, use_guard
 from permissions.signals import permission_attached, permission_detached
@@ -137,6 +143,44 @@ def test_names_differ_by_case_and_spaces(holder: Holder) -> None:
 def test_giving_nothing_is_allowed(holder: Holder, nothing: str | list[str | None] | None) -> None:
     holder.give_permission_to("edit-news", nothing)
     assert stored(holder).get_permission_names() == ["edit-news"]
+
+
+@pytest.mark.parametrize("wrong", [True, 1.5, b"edit-articles", object()])
+@pytest.mark.parametrize("verb", ["give_permission_to", "revoke_permission_to", "sync_permissions"])
+def test_what_can_mean_no_permission_changes_nothing(holder: Holder, verb: str, wrong: object) -> None:
+    holder.give_permission_to("edit-news")
+    with pytest.raises(TypeError):
+        getattr(holder, verb)(["edit-articles", wrong])
+    assert stored(holder).get_permission_names() == ["edit-news"]
+
+
+@pytest.mark.parametrize("key", [0, -1, 2**62, 10**30, UUID("9be37b52-e1fa-4e86-b65f-cbfcbedde838")])
+@pytest.mark.parametrize("verb", ["give_permission_to", "sync_permissions"])
+def test_an_id_that_is_nobodys_changes_nothing(holder: Holder, verb: str, key: int | UUID) -> None:
+    holder.give_permission_to("edit-news")
+    with pytest.raises(PermissionDoesNotExist):
+        getattr(holder, verb)("edit-articles", key)
+    assert stored(holder).get_permission_names() == ["edit-news"]
+
+
+@pytest.mark.parametrize("name", ["x" * 101, "x" * 10_000, "nope\x00", "\ud800", " ", "a|b", ".", "web.", "accounts."])
+@pytest.mark.parametrize("verb", ["give_permission_to", "sync_permissions", "has_permission_to"])
+def test_a_name_that_no_permission_can_have_is_unknown(holder: Holder, verb: str, name: str) -> None:
+    with pytest.raises(PermissionDoesNotExist):
+        getattr(holder, verb)(name)
+
+
+@pytest.mark.parametrize("name", ["web.posts", "api.posts", "web.*"])
+def test_no_permission_is_called_as_django_calls_that_of_a_guard(world: World, name: str) -> None:
+    with pytest.raises(InvalidPermissionName):
+        Permission.create(name)
+
+
+@pytest.mark.parametrize("verb", ["give_permission_to", "revoke_permission_to", "has_permission_to", "can"])
+def test_a_permission_is_known_under_the_name_that_django_gives_it(user: User, verb: str) -> None:
+    user.give_permission_to("edit-articles")
+    getattr(user, verb)("web.edit-articles")
+    assert user.can("web.edit-articles") is (verb != "revoke_permission_to")
 
 
 # Taking
