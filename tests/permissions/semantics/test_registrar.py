@@ -87,6 +87,14 @@ def test_the_rows_of_all_that_is_held_are_read_at_once(
         assert len(editor.get_all_permission_objects()) == 3
 
 
+def test_a_permission_is_given_to_a_role_in_three_queries(
+    role: Role, world: World, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    # The permission, the stamp and the audit log; and two statements for the transaction around them.
+    with django_assert_num_queries(3 + 2):
+        role.give_permission_to(world.edit_blog)
+
+
 def test_guards_are_remembered_apart(editor: User) -> None:
     assert editor.has_permission_to("edit-articles", guard="web")
     with pytest.raises(PermissionDoesNotExist):
