@@ -1,95 +1,159 @@
-"""What a view of the REST API needs of its caller, and how the schema tells it."""
+"""What a view of the REST API needs of its caller, and how the schema tells it.
 
+``permission_classes = [HasPermission("accounts.view_user")]``. One of the names is enough (``"a|b"``, or one by one);
+several entries are all needed, and ``&``, ``|`` and ``~`` join them with each other and with DRF's own classes.
+
+Who brings no credentials gets 401. Who is known and lacks what it takes gets 403, which tells the names only where
+``PERMISSIONS`` says so; the schema tells them in any case.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from typing import Any, ClassVar, Self, override
 
 from drf_spectacular.openapi import AutoSchema
-from rest_framework.permissions import AND, OperandHolder, SingleOperandHolder
+from rest_framework.generics import GenericAPIView
+from rest_framework.permissions import AND, OR, OperandHolder, SingleOperandHolder
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from permissions import conf, gate, scope, selectors
+from permissions.exceptions import Unauthorized
 from permissions.mixins import HasRoles
-from permissions.selectors import split_names
+
+type _Names = tuple[str, ...]
 
 
-class Requirement(SingleOperandHolder):
+class Requirement(SingleOperandHolder, ABC):
     """An entry of ``permission_classes`` that is an instance: DRF calls it and gets itself.
 
     The base is the one callable beside classes that DRF knows in that place; ``&``, ``|`` and ``~`` come with it.
-    A caller without credentials gets 401 from DRF, a known one 403 with ``message``.
     """
 
     #: Member of the OpenAPI operation that lists what is required.
     extension: ClassVar[str]
 
-    def __init__(self, names: str = "", **names_by_method: str) -> None:
-        """Require one of the names (``"a|b"``), or another one for each method: ``GET="a", POST="b"``.
+    def __init__(self, *names: object, guard: str | None = None, **names_by_method: object) -> None:
+        """Require one of the names, or other ones for each method: ``GET="a", POST="b|c"``.
 
         HEAD is as GET. A handler of a method that isn't named is closed to everybody.
+
+        Raises:
+            TypeError: A value is no name.
+            GuardDoesNotExist: There is no such guard.
         """
-        self.names = names
-        self.names_by_method = names_by_method
+        self.guard = guard if guard is None else scope.check_guard(guard)
+        self.names = selectors.get_names(names)
+        self.names_by_method = {method: selectors.get_names([value]) for method, value in names_by_method.items()}
         self.message = "Nobody has access by this method."
 
     @override
     def __call__(self, *args: object, **kwargs: object) -> Self:
         """Return a copy of itself, whose message belongs to one request."""
-        return type(self)(self.names, **self.names_by_method)
+        return copy(self)
 
-    def required_by(self, method: str) -> str:
-        """Return what a method requires, empty where it isn't named."""
-        return self.names or self.names_by_method.get("GET" if method == "HEAD" else method, "")
+    def required_by(self, method: str) -> _Names:
+        """Return what a method requires, nothing where it isn't named."""
+        return self.names or self.names_by_method.get("GET" if method == "HEAD" else method, ())
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         """Say whether the caller has one of the names."""
-        method = request.method or ""
-        required = self.required_by(method)
-        if not required:
-            # Without a handler the answer is 405, which is nobody's secret.
-            return not hasattr(view, method.lower())
-        self.message = self.explain(required)
-        return isinstance(request.user, HasRoles) and self.is_met(request.user, required)
+        return self._decide(request, view, None)
 
     def has_object_permission(self, request: Request, view: APIView, obj: object) -> bool:
-        """Leave single objects to the view."""
-        return True
+        """Say whether the caller has one of the names, with this object where objects matter."""
+        return self._decide(request, view, obj)
 
-    def is_met(self, user: HasRoles, required: str) -> bool:
-        """Say whether the user has one of the names."""
-        raise NotImplementedError
+    @abstractmethod
+    def is_met(self, user: HasRoles, names: _Names, obj: object) -> bool:
+        """Say whether the user has one of the names, with an object where one is given."""
 
-    def explain(self, required: str) -> str:
-        """Return what a refused caller is told."""
-        raise NotImplementedError
+    @abstractmethod
+    def refuse(self, names: _Names) -> Unauthorized:
+        """Return the refusal for who has none of the names."""
 
-
-class HasPermission(Requirement):
-    """``permission_classes = [HasPermission("accounts.view_user")]``."""
-
-    extension = "x-required-permissions"
-
-    @override
-    def is_met(self, user: HasRoles, required: str) -> bool:
-        return any(user.can(name) for name in split_names(required))
-
-    @override
-    def explain(self, required: str) -> str:
-        names = ", ".join(split_names(required))
-        return f"User does not have the right permissions. Necessary permissions are {names}."
+    def _decide(self, request: Request, view: APIView, obj: object) -> bool:
+        method = request.method or ""
+        names = self.required_by(method)
+        if not names:
+            # Without a handler the answer is 405, which is nobody's secret.
+            return not hasattr(view, method.lower())
+        self.message = self.refuse(names).message
+        return isinstance(request.user, HasRoles) and self.is_met(request.user, names, obj)
 
 
 class HasRole(Requirement):
-    """``permission_classes = [HasRole("admin|editor")]``. Being a superuser is not a role."""
+    """``permission_classes = [HasRole("admin|editor")]``. Being a superuser is not a role.
+
+    With ``guard`` only roles of that guard count.
+    """
 
     extension = "x-required-roles"
 
     @override
-    def is_met(self, user: HasRoles, required: str) -> bool:
-        return user.has_role(required)
+    def is_met(self, user: HasRoles, names: _Names, obj: object) -> bool:
+        return user.has_any_role(*names, guard=self.guard)
 
     @override
-    def explain(self, required: str) -> str:
-        return f"User does not have the right roles. Necessary roles are {', '.join(split_names(required))}."
+    def refuse(self, names: _Names) -> Unauthorized:
+        return gate.refuse(roles=names)
+
+
+class HasPermission(Requirement):
+    """``permission_classes = [HasPermission("accounts.view_user")]``: who may, as ``can`` decides, comes in.
+
+    A handler that gets a single object (``get_object``, ``check_object_permissions``) asks again with the object:
+    what is given everywhere is given for it too, unless it belongs to a team in which the caller may not. Who may
+    with this object alone doesn't come so far; see ``HasObjectPermission``.
+
+    Without ``guard`` a free permission is asked for in the guard of the request, and one that a model declares in the
+    default guard, which is the only one that has it.
+    """
+
+    extension = "x-required-permissions"
+
+    @override
+    def is_met(self, user: HasRoles, names: _Names, obj: object) -> bool:
+        return any(user.can(name, obj, guard=self._find_guard(name)) for name in names)
+
+    @override
+    def refuse(self, names: _Names) -> Unauthorized:
+        return gate.refuse(permissions=names)
+
+    def _find_guard(self, name: str) -> str | None:
+        return conf.get().default_guard if self.guard is None and selectors.is_name_of_app(name) else self.guard
+
+
+class HasObjectPermission(HasPermission):
+    """``permission_classes = [HasObjectPermission("blog.change_post")]``: who may with the object comes in.
+
+    That is also who was given the permission for this object alone, or whom the policy of its model lets. It is for
+    generic views: an address of a single object (one with ``lookup_url_kwarg`` or ``lookup_field`` in it) lets every
+    user as far as ``get_object``, which settles it. A handler there that gets its object otherwise must call
+    ``check_object_permissions``. Everywhere else, such as for lists, it is as ``HasPermission``.
+    """
+
+    @override
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Leave addresses of single objects to ``has_object_permission``."""
+        is_decided = super().has_permission(request, view)
+        is_later = _is_about_object(view) and bool(self.required_by(request.method or ""))
+        return is_decided or (is_later and isinstance(request.user, HasRoles))
+
+
+class HasRoleOrPermission(HasPermission):
+    """``permission_classes = [HasRoleOrPermission("admin|edit articles")]``: a name may be a role or a permission."""
+
+    extension = "x-required-roles-or-permissions"
+
+    @override
+    def is_met(self, user: HasRoles, names: _Names, obj: object) -> bool:
+        return super().is_met(user, names, obj) or user.has_any_role(*names, guard=self.guard)
+
+    @override
+    def refuse(self, names: _Names) -> Unauthorized:
+        return gate.refuse(either=names)
 
 
 class RequirementSchema(AutoSchema):
@@ -100,21 +164,39 @@ class RequirementSchema(AutoSchema):
         """Return the operation with its requirements."""
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)  # Any: as above
         if operation is not None:
-            for requirement in _find_requirements(self.view.permission_classes):
-                if required := requirement.required_by(self.method):
-                    operation.setdefault(requirement.extension, []).append(required)
+            for extension, names in _find_requirements(self.view.permission_classes, self.method):
+                if names:
+                    operation.setdefault(extension, []).append("|".join(names))
         return operation
 
 
-def _find_requirements(rules: object) -> Iterator[Requirement]:
-    """Yield the requirements among permission classes, also those joined by ``&``; alternatives are left out."""
+def _find_requirements(rules: object, method: str) -> Iterator[tuple[str, _Names]]:
+    """Yield member and names of what permission classes require, also of those joined by ``&`` and ``|``.
+
+    Left out is what can't be told as a list: ``~``, and alternatives to anything but one plain requirement.
+    """
     match rules:
         case Requirement():
-            yield rules
+            yield rules.extension, rules.required_by(method)
         case list() | tuple():
             for rule in rules:
-                yield from _find_requirements(rule)
-        case OperandHolder() if getattr(rules, "operator_class", None) is AND:
-            yield from _find_requirements([rules.op1_class, rules.op2_class])
+                yield from _find_requirements(rule, method)
+        case OperandHolder():
+            operator: object = rules.operator_class
+            found = [list(_find_requirements(one, method)) for one in (rules.op1_class, rules.op2_class)]
+            if operator is AND:
+                yield from found[0] + found[1]
+            elif operator is OR and [len(one) for one in found] == [1, 1]:
+                yield _join(*found[0], *found[1])
         case _:
             pass
+
+
+def _join(first: tuple[str, _Names], second: tuple[str, _Names]) -> tuple[str, _Names]:
+    """Return two alternatives as one requirement."""
+    extension = first[0] if first[0] == second[0] else HasRoleOrPermission.extension
+    return extension, tuple(dict.fromkeys(first[1] + second[1]))
+
+
+def _is_about_object(view: APIView) -> bool:
+    return isinstance(view, GenericAPIView) and (view.lookup_url_kwarg or view.lookup_field) in view.kwargs

@@ -229,22 +229,32 @@ async def aprefetch(user: "Holder", objects: Iterable[Model]) -> None:
     await sync_to_async(prefetch)(user, objects)
 
 
-def refuse(*, roles: Iterable[str] = (), permissions: Iterable[str] = ()) -> Unauthorized:
-    """Return the refusal for who lacks roles, permissions, or one of both; it names them where the settings say so."""
-    roles, permissions = tuple(roles), tuple(permissions)
+def refuse(
+    *,
+    roles: Iterable[str] | None = None,
+    permissions: Iterable[str] | None = None,
+    either: Iterable[str] | None = None,
+) -> Unauthorized:
+    """Return the refusal for who lacks roles, or permissions, or what may be a role or a permission: name one of them.
+
+    It keeps the names, and tells them where the settings say so; those of ``either`` it keeps as permissions.
+    """
     shows_roles = conf.get().display_role_in_exception
     shows_permissions = conf.get().display_permission_in_exception
-    if roles and permissions:
-        names = " Necessary roles or permissions are {}." if shows_roles and shows_permissions else ""
-        message = "User does not have any of the necessary access rights." + names
-        return Unauthorized(message.format(", ".join(roles + permissions)), required_permissions=roles + permissions)
-    if permissions:
-        names = " Necessary permissions are {}." if shows_permissions else ""
-        message = "User does not have the right permissions." + names
-        return Unauthorized(message.format(", ".join(permissions)), required_permissions=permissions)
-    names = " Necessary roles are {}." if shows_roles and roles else ""
-    message = "User does not have the right roles." + names
-    return Unauthorized(message.format(", ".join(roles)), required_roles=roles)
+    if either is not None:
+        message, word = "User does not have any of the necessary access rights.", "roles or permissions"
+        names, is_shown = tuple(either), shows_roles and shows_permissions
+    elif permissions is not None:
+        message, word = "User does not have the right permissions.", "permissions"
+        names, is_shown = tuple(permissions), shows_permissions
+    else:
+        message, word = "User does not have the right roles.", "roles"
+        names, is_shown = tuple(roles or ()), shows_roles
+    if names and is_shown:
+        message = f"{message} Necessary {word} are {', '.join(names)}."
+    if either is None and permissions is None:
+        return Unauthorized(message, required_roles=names)
+    return Unauthorized(message, required_permissions=names)
 
 
 def get_policy(model: type[Model]) -> object | None:

@@ -108,7 +108,13 @@ def _having_roles(roles: tuple[object, ...], guard: str | None) -> Q:
     guards = conf.get().guards
     own = selectors.find_guard(guard=guard, guards=guards)
     found = selectors.find_roles(*roles, guard=own, guards=guards if guard is None else (own,))
-    return selectors.users_with_roles([role.pk for role in found], team_id=scope.get_team() or "")
+    team_id = scope.get_team() or ""
+    keys = {role.pk for role in found}
+    if team_id:
+        # As for has_role, a name means the team's role and the one that all teams can use.
+        names = [one for one in selectors.flatten(roles) if isinstance(one, str)]
+        keys |= set(selectors.list_role_ids(names=names, guard=own, team_id=team_id))
+    return selectors.users_with_roles(keys, team_id=team_id)
 
 
 def _holding(permissions: tuple[object, ...], guard: str | None) -> Q:

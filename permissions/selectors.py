@@ -18,6 +18,7 @@ from permissions.exceptions import (
     GuardDoesNotMatch,
     PermissionDoesNotExist,
     RoleDoesNotExist,
+    TeamDoesNotExist,
     TeamDoesNotMatch,
     UserDoesNotExist,
     WildcardPermissionInvalidArgument,
@@ -84,6 +85,15 @@ def get_name(value: object) -> str:
         message = f"A name is text, not {type(name).__name__}."
         raise TypeError(message)
     return name
+
+
+def get_names(values: Iterable[object]) -> tuple[str, ...]:
+    """Return the names in texts such as ``a|b``, in enums and in lists of them, each once.
+
+    Raises:
+        TypeError: A value is no name.
+    """
+    return tuple(dict.fromkeys(get_name(one) for one in split_all(values)))
 
 
 def flatten(values: Iterable[object]) -> list[object]:
@@ -263,9 +273,14 @@ def list_all_permissions(*, user: "Holder") -> list[Permission]:
     guards = get_guard_names(user)
     denied = {guard: get_snapshot(user, guard).denied for guard in guards}
     return sorted(
-        (one for one in held.values() if one.guard in guards and one.identifier not in denied[one.guard]),
+        (one for one in held.values() if one.guard in guards and not _is_denied(one.identifier, denied[one.guard])),
         key=lambda one: (one.identifier, one.guard),
     )
+
+
+def _is_denied(name: str, denied: Names) -> bool:
+    """Say whether a permission is taken away: itself, which a pattern with a comma doesn't match, or by a pattern."""
+    return name in denied.exact or name in denied
 
 
 def get_permission_names(*, role: Role) -> list[str]:
@@ -386,6 +401,11 @@ def list_roles() -> QuerySet[Role]:
     return Role.objects.select_related("group").prefetch_related(Prefetch("group__permissions", permissions))
 
 
+def list_role_ids(*, names: Collection[str], guard: str, team_id: str) -> QuerySet[Role, int]:
+    """Return the keys of all roles of these names that can be used in a team: its own, and those of all teams."""
+    return Role.objects.filter(name__in=names, guard=guard, team_id__in={"", team_id}).values_list("pk", flat=True)
+
+
 def get_role_names(*, user: "Holder") -> list[str]:
     """Return the names of the roles that a user has now, sorted."""
     return sorted({role.name for role in get_snapshot(user).roles if role.name})
@@ -401,6 +421,21 @@ def list_teams(*, user: "Holder") -> QuerySet[Any]:  # Any: the model of teams i
     assigned = registrar.load_user(user).assigned
     keys = {one.team_id for one in assigned if one.team_id and (one.expires_at is None or one.expires_at > now)}
     return teams._default_manager.filter(pk__in=keys)  # noqa: SLF001 - Django's documented name of it
+
+
+def get_team(*, key: object) -> Model:
+    """Return the team of that key.
+
+    Raises:
+        TeamsNotEnabled: There are no teams.
+        TeamDoesNotExist: There is none of that key, or no team could have it.
+    """
+    text = scope.get_team_key(key)
+    rows = scope.get_team_model()._default_manager  # noqa: SLF001 - Django's documented name of it
+    team = rows.filter(pk=text).first() if text.isprintable() else None
+    if team is None:
+        raise TeamDoesNotExist
+    return team
 
 
 def match_roles(*, roles: Collection["RoleFacts"], value: object, guard: str | None) -> bool:
@@ -540,6 +575,23 @@ def find_users(*values: object) -> list["Holder"]:
     if len(found) < len(ids):
         raise UserDoesNotExist
     return list((rows | found).values())
+
+
+def get_user_by_text(*, text: str) -> "Holder":
+    """Return the user of that id or, where the id is nobody's, of that login (here the e-mail address).
+
+    Raises:
+        UserDoesNotExist: There is none.
+    """
+    model = get_user_model()
+    try:
+        return next(iter(find_users(text)))
+    except (UserDoesNotExist, StopIteration):
+        users = model._default_manager  # noqa: SLF001 - Django's documented name of it
+        user = users.filter(**{model.USERNAME_FIELD: text}).first()
+        if user is None:
+            raise UserDoesNotExist(f"There is no user with the e-mail address or id `{text}`.") from None
+        return user
 
 
 def with_stamps[Users: QuerySet[Any]](users: Users, *, user_id: object) -> Users:  # Any: of the user model

@@ -55,7 +55,6 @@ class AppendOnlyQuerySet(AuditEventQuerySet):
         """
         _refuse()
 
-
     @override
     def bulk_create(self, objs: "Iterable[AuditEvent]", *args: object, **kwargs: object) -> NoReturn:
         """Refuse: it could overwrite rows.

@@ -256,7 +256,7 @@ def test_the_list_of_users_costs_the_same_for_any_number(
     create_role(name="reader")
     for number in range(count):
         User.objects.create_user(f"user{number}@example.com").assign_role("reader")
-    with django_assert_num_queries(6):  # the token's user, two of permissions, the count, the page, the roles
+    with django_assert_num_queries(5):  # the token's user, that of permissions, the count, the page, the roles
         body = signed_in.get("/api/v1/users").json()
     assert (body["count"], body["results"][-1]["roles"]) == (count + 1, ["reader"])
 

@@ -52,7 +52,7 @@ def test_a_list_of_many_roles_takes_as_many_queries_as_one(
     for number in range(60):
         create_role(name=f"role {number:02}", permissions=["accounts.view_user", "permissions.view_role"])
     api_client.force_authenticate(make_user("permissions.view_role"))
-    with django_assert_num_queries(5):  # the caller's permissions: two; count, roles, their permissions
+    with django_assert_num_queries(4):  # the caller's permissions; count, roles, their permissions
         page = api_client.get("/api/v1/roles").json()
     assert len(page["results"]) == 50
 
@@ -79,7 +79,7 @@ def test_an_unknown_permission_is_refused_by_name(maker: User, api_client: APICl
     error = {
         "field": "permissions",
         "code": "permission_does_not_exist",
-        "message": "There is no permission named `accounts.fly`.",
+        "message": "There is no permission named `accounts.fly` for guard `web`.",
     }
     assert (response.status_code, response.json()["errors"]) == (400, [error])
 

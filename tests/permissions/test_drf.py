@@ -2,6 +2,7 @@
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
+from django.test import override_settings
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -69,7 +70,13 @@ def test_a_client_that_acts_for_itself_gets_403(view: type[APIView]) -> None:
     assert call(view, ClientPrincipal("x")).status_code == 403
 
 
-def test_a_refusal_names_what_is_necessary(user: User) -> None:
+def test_a_refusal_keeps_what_is_necessary_to_itself(user: User) -> None:
+    assert call(PermissionView, user).data["detail"] == "User does not have the right permissions."
+    assert call(RoleView, user).data["detail"] == "User does not have the right roles."
+
+
+@override_settings(PERMISSIONS={"DISPLAY_PERMISSION_IN_EXCEPTION": True, "DISPLAY_ROLE_IN_EXCEPTION": True})
+def test_a_refusal_names_what_is_necessary_where_the_settings_say_so(user: User) -> None:
     assert call(PermissionView, user).data["detail"] == (
         "User does not have the right permissions. Necessary permissions are accounts.view_user, permissions.view_role."
     )
