@@ -124,13 +124,22 @@ class RoleAssignmentForm(AssignmentModelForm):
         _check(lambda: services.refuse_escalation(actor=self.actor, permissions=permissions))
         return role
 
+    @override
+    def clean(self) -> dict[str, object] | None:
+        """Say that the user has the role already, rather than give it again in silence."""
+        cleaned = super().clean()
+        user, role = self.cleaned_data.get("user"), self.cleaned_data.get("role")
+        if role and RoleAssignment.objects.filter(user=user, role=role, team_id=role.team_id).exists():
+            raise ValidationError("That assignment already exists.")
+        return cleaned
+
 
 @admin.register(RoleAssignment)
 class RoleAssignmentAdmin(AssignmentModelAdmin):
     """Who has which role, since when and by whom. Given and taken, never edited."""
 
     form = RoleAssignmentForm
-    list_display = ["user", "role", "granted_by", "created_at"]
+    list_display = ["user", "role", "team_id", "expires_at", "granted_by", "created_at"]
     list_filter = ["role"]
     list_select_related = ["user", "role", "granted_by"]
     search_fields = ["user__email"]
@@ -167,13 +176,14 @@ class RoleAssignmentAdmin(AssignmentModelAdmin):
     @override
     def save_model(self, request: HttpRequest, obj: RoleAssignment, form: AssignmentModelForm, change: bool) -> None:
         """Give the role."""
-        services.assign_role(user=obj.user, role=obj.role.name, granted_by=_get_actor(request))
-        obj.pk = RoleAssignment.objects.get(user=obj.user, role=obj.role).pk
+        team_id = obj.role.team_id
+        services.assign_roles(user=obj.user, roles=[obj.role], team_id=team_id, granted_by=_get_actor(request))
+        obj.pk = RoleAssignment.objects.get(user=obj.user, role=obj.role, team_id=team_id).pk
 
     @override
     def delete_model(self, request: HttpRequest, obj: RoleAssignment) -> None:
         """Take the role."""
-        services.remove_role(user=obj.user, role=obj.role.name)
+        services.remove_roles(user=obj.user, roles=[obj.role], team_id=obj.team_id, taken_by=_get_actor(request))
 
     @override
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[RoleAssignment]) -> None:
