@@ -24,9 +24,9 @@ test: ## Run the whole suite: embedded stores, real servers, browser
 	@sh scripts/setup dev
 	$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
 	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
-test-fast: ## Run the part of the suite that needs neither browser nor servers nor processes
+test-fast: ## Run the part of the suite that needs neither browser nor servers nor processes nor patience
 	@sh scripts/setup dev
-	$(python) -m pytest -n 2 -m "not browser and not process and not http" $(ARGS)
+	$(python) -m pytest -n 2 -m "not browser and not process and not http and not exhaustive" $(ARGS)
 test-servers: ## Run the suite against real PostgreSQL and Valkey
 	@sh scripts/setup dev
 	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
