@@ -1,4 +1,4 @@
-"""Run benchmarks by name; without a name all of them, on a database of their own."""
+"""Run benchmarks by name; without a name all of them, on a database of their own. Fails where a goal is missed."""
 
 import argparse
 import json
@@ -6,7 +6,8 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from functools import partial
 
 from benchmarks.harness import Figure, machine
 
@@ -16,17 +17,22 @@ def main() -> int:
     arguments = _arguments()
     folder = tempfile.mkdtemp(prefix="gatehouse-bench-")
     os.environ |= {"DJANGO_SETTINGS_MODULE": "project.settings.dev", "VAR_DIR": folder, "LOG_LEVEL": "ERROR"}
+    # Not the stores of the developer, whatever .env or the shell say.
+    os.environ["ENV_FILE"] = os.devnull
+    for name in ("DATABASE_URL", "REDIS_URL", "DEBUG"):
+        os.environ.pop(name, None)
     try:
         _prepare_database()
-        return _report(arguments.names, as_json=arguments.json)
+        return _report(arguments)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], "tokens", "jobs"], help="What to measure; default: all.")
+    parser.add_argument("names", nargs="*", choices=[[], "tokens", "jobs", "permissions"], help="What to measure.")
     parser.add_argument("--json", action="store_true", help="Print one JSON document per benchmark.")
+    parser.add_argument("--users", type=int, default=1_000_000, help="permissions: users in the listing on PostgreSQL.")
     return parser.parse_args()
 
 
@@ -38,15 +44,19 @@ def _prepare_database() -> None:
     call_command("migrate", verbosity=0)
 
 
-def _report(names: Collection[str], *, as_json: bool) -> int:
-    from benchmarks import jobs, tokens  # noqa: PLC0415 - after Django is set up
+def _report(arguments: argparse.Namespace) -> int:
+    from benchmarks import jobs, permissions, tokens  # noqa: PLC0415 - after Django is set up
 
-    benchmarks: dict[str, Callable[[], list[Figure]]] = {"tokens": tokens.measure, "jobs": jobs.measure}
+    benchmarks: dict[str, Callable[[], list[Figure]]] = {
+        "tokens": tokens.measure,
+        "jobs": jobs.measure,
+        "permissions": partial(permissions.measure, user_count=arguments.users),
+    }
     is_all_met = True
-    for name in names or benchmarks:
+    for name in arguments.names or benchmarks:
         figures = benchmarks[name]()
         is_all_met = is_all_met and all(figure.is_met is not False for figure in figures)
-        print(_as_json(name, figures) if as_json else _as_text(name, figures))  # noqa: T201 - the program's output
+        print(_as_json(name, figures) if arguments.json else _as_text(name, figures))  # noqa: T201 - the program's output
     return 0 if is_all_met else 1
 
 
@@ -59,7 +69,22 @@ def _as_json(name: str, figures: list[Figure]) -> str:
 
 
 def _as_text(name: str, figures: list[Figure]) -> str:
-    return "\n".join([name, *(f"  {f.name:<40} {f.value:>12,.1f} {f.unit}" for f in figures)])
+    lines = [name]
+    for figure in figures:
+        lines.append(f"  {figure.name:<64} {_number(figure.value):>12} {figure.unit:<6}{_verdict(figure)}".rstrip())
+        lines += [f"      {peer:<60} {_number(value):>12}" for peer, value in figure.peers.items()]
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.3g}"
+
+
+def _verdict(figure: Figure) -> str:
+    if figure.goal is None:
+        return ""
+    limit = f"goal {'at most' if figure.is_less_better else 'at least'} {_number(figure.goal)}"
+    return f"  {limit}: {'met' if figure.is_met else 'MISSED'}"
 
 
 if __name__ == "__main__":
