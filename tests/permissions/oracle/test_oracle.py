@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import islice, product
-from random import Random
 from uuid import UUID
 
 import pytest
@@ -16,8 +15,6 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.test import override_settings
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from accounts.models import User
 from permissions import registrar
@@ -58,14 +55,6 @@ def test_ten_thousand_random_worlds_are_decided_as_the_oracle_does(batch: int) -
 def test_a_world_that_was_decided_wrongly_is_decided_as_the_oracle_does(tag: str) -> None:
     climate = _draw_climate(int(tag.partition(".")[0]))
     _check(climate, [_draw_world(tag, climate)])
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(random=st.randoms(use_true_random=False))
-def test_a_world_shrunk_to_its_core_is_decided_as_the_oracle_does(random: Random) -> None:
-    draw = Draw(random)
-    climate = Climate.draw(draw)
-    _check(climate, [World.draw(draw, climate, "shrunk")])
 
 
 @pytest.mark.exhaustive
