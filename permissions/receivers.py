@@ -196,9 +196,11 @@ def touch_user(*, instance: RoleAssignment | UserGrant, origin: object = None, *
 
 @receiver(post_save, sender=DjangoPermission)
 @receiver(post_save, sender=Permission)
-def touch_holders_of_renamed(*, instance: DjangoPermission, created: bool, **_: object) -> None:
+def note_permission(*, instance: DjangoPermission, created: bool, **_: object) -> None:
     """Let every process look again at who holds a permission that has another name now."""
-    if not created:
+    if created:
+        registrar.note_made()
+    else:
         _touch_holders(instance)
 
 

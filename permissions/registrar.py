@@ -8,7 +8,7 @@ otherwise.
 What one role change leaves valid, stays: roles are remembered one by one, and users by themselves.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from secrets import randbits
 from sys import intern
@@ -90,7 +90,25 @@ def touch(*, users: Iterable[object] = (), roles: Iterable[int] = (), structure:
         versions = [Version(key=key, stamp=randbits(62)) for key in sorted(keys)]
         Version.objects.bulk_create(versions, update_conflicts=True, unique_fields=["key"], update_fields=["stamp"])
     start_epoch()
-    transaction.on_commit(start_epoch)
+    transaction.on_commit(_AtTheEnd(start_epoch))
+
+
+class _AtTheEnd:
+    """Does something when the transaction ends: called at a commit, and dropped by Django at a rollback.
+
+    Without the latter this process would go on believing what it read inside the transaction and never came to be.
+    Django has no hook for rollbacks, nor for those to a savepoint, but drops what waits for the commit at once.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        """Take what is to be done; doing it twice must be harmless."""
+        self.act = act
+
+    def __call__(self) -> None:
+        self.act()
+
+    def __del__(self) -> None:
+        self.act()
 
 
 def start_epoch() -> None:
@@ -185,6 +203,11 @@ def remember_known(*, permission_id: int, guard: str, name: str) -> None:
     """Remember that a permission exists, until any role changes."""
     _ids.put((guard, name), permission_id, limit=_NO_LIMIT)
     _names.put(permission_id, (guard, name), limit=_NO_LIMIT)
+
+
+def note_made() -> None:
+    """Take note that a permission was made, which this process may remember until its transaction ends."""
+    transaction.on_commit(_AtTheEnd(_forget_known))
 
 
 def find_lineage(role_ids: Iterable[int]) -> frozenset[int]:

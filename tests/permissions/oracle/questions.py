@@ -123,7 +123,7 @@ class _Asker:
 
     def about_permissions(self, names: Sequence[str]) -> Iterator[Question]:
         oracle, (user, guard, team) = self._oracle, self._scope
-        for asked in self._draw.some(names, 100 if len(names) < 10 else 45):
+        for asked in self._draw.some(names, 20):
             name = asked
             key = oracle.find(name, guard)
             if key is not None and self._draw.chance(20):

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
+from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
@@ -295,3 +296,23 @@ def test_the_current_team_can_be_changed(world: World, configure: Configure) -> 
     with use_team(None):
         set_team(key)
         assert get_team() == key
+
+
+def test_what_was_rolled_back_is_forgotten_by_the_instance_that_saw_it(user: User) -> None:
+    Permission.create("edit articles")
+    assert not user.can("edit articles")
+    with transaction.atomic():
+        user.give_permission_to("edit articles")
+        assert user.can("edit articles")
+        transaction.set_rollback(True)
+    assert not user.can("edit articles")
+    assert not user.has_direct_permission("edit articles")
+
+
+def test_a_permission_whose_making_was_rolled_back_is_unknown(user: User) -> None:
+    with transaction.atomic():
+        Permission.create("edit articles")
+        assert not user.has_permission_to("edit articles")
+        transaction.set_rollback(True)
+    with pytest.raises(PermissionDoesNotExist):
+        fresh(user).has_permission_to("edit articles")
