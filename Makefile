@@ -1,6 +1,6 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run dev dev-debug test test-fast test-servers test-browser demo format format-check lint imports type-check \
+.PHONY: help run dev dev-debug test test-fast test-servers worlds test-browser demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-clear bench
 
@@ -30,6 +30,10 @@ test-fast: ## Run the part of the suite that needs neither browser nor servers n
 test-servers: ## Run the suite against real PostgreSQL and Valkey
 	@sh scripts/setup dev
 	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
+worlds: ## Compare 10,000 random worlds of rights with the oracle, on SQLite and on PostgreSQL
+	@sh scripts/setup dev
+	WORLD_BATCHES=100 $(python) -m pytest -n 2 tests/permissions/oracle/test_oracle.py $(ARGS)
+	WORLD_BATCHES=100 $(python) -m pytest -n 2 --stores=servers tests/permissions/oracle/test_oracle.py $(ARGS)
 test-browser: ## Run the browser tests
 	@sh scripts/setup dev
 	$(python) -m pytest -m browser $(ARGS)

@@ -165,10 +165,14 @@ class _Asker:
             direct |= oracle.direct_permissions(*scope)
             of_roles |= oracle.role_permissions(*scope)
             held |= oracle.permissions(*scope)
-        yield Question("get_direct_permissions", (), {}, _sorted(direct))
-        yield Question("get_permissions_via_roles", (), {}, _sorted(of_roles))
-        yield Question("get_all_permission_objects", (), {}, _sorted(held))
-        yield Question("get_permission_names", (), {}, _sorted({oracle.facts.permissions[key].name for key in direct}))
+        names = {oracle.facts.permissions[key].name for key in direct}
+        lists = [
+            Question("get_direct_permissions", (), {}, _sorted(direct)),
+            Question("get_permissions_via_roles", (), {}, _sorted(of_roles)),
+            Question("get_all_permission_objects", (), {}, _sorted(held)),
+            Question("get_permission_names", (), {}, _sorted(names)),
+        ]
+        yield from self._draw.some(lists, 25)
 
     def about_roles(self, stored: StoredWorld) -> Iterator[Question]:
         oracle, (user, guard, team) = self._oracle, self._scope
@@ -185,7 +189,8 @@ class _Asker:
     def about_articles(self, articles: list[Article]) -> Iterator[Question]:
         oracle, (user, guard, team) = self._oracle, self._scope
         for article in articles:
-            for name in (*ARTICLE_NAMES, self._draw.one(("edit articles", "accounts.view_user", "no such permission"))):
+            names = *ARTICLE_NAMES, self._draw.one(("edit articles", "accounts.view_user", "no such permission"))
+            for name in self._draw.some(names, 40):
                 can = oracle.can(user, name, guard, team, article.pk)
                 yield self._ask("can", can, name, article)
                 if self._is_default and "." in name:

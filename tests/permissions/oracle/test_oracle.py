@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import islice, product
+from os import environ
 from uuid import UUID
 
 import pytest
@@ -25,7 +26,8 @@ from tests.permissions.oracle.oracle import Oracle, read_facts
 from tests.permissions.oracle.questions import MAX_DIFFERENCES, Round, aask, ask, make_rounds
 from tests.permissions.oracle.worlds import ARTICLE_NAMES, ROLE_NAMES, Climate, Draw, StoredWorld, World, prepare, store
 
-_BATCHES = 100
+#: As many as a change needs in passing; `make worlds` takes ten times as many.
+_BATCHES = int(environ.get("WORLD_BATCHES", "10"))
 _WORLDS_IN_BATCH = 100
 _LIVES = 20
 _CHANGES = 25
@@ -47,7 +49,7 @@ def _draw_world(tag: str, climate: Climate) -> World:
 
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("batch", range(_BATCHES))
-def test_ten_thousand_random_worlds_are_decided_as_the_oracle_does(batch: int) -> None:
+def test_random_worlds_are_decided_as_the_oracle_does(batch: int) -> None:
     climate = _draw_climate(batch)
     worlds = [_draw_world(f"{batch}.{number}", climate) for number in range(_WORLDS_IN_BATCH)]
     _check(climate, worlds)
@@ -142,14 +144,17 @@ def _ask_all(rounds: list[Round], users: dict[UUID, User]) -> Iterator[str]:
 
 
 async def _aask_all(rounds: list[Round], users: dict[UUID, User]) -> list[str]:
+    """Return the differences of a part of the questions, each of which takes a thread to answer."""
     differences: list[str] = []
+    draw = Draw.by_seed(f"async of {rounds[0].stored.world.tag}") if rounds else None
     for round_ in rounds:
         user = users[round_.user]
+        questions = draw.some(round_.questions, 30) if draw else []
         with round_.scope():
-            answers = [await aask(user, question) for question in round_.questions]
+            answers = [await aask(user, question) for question in questions]
         differences += (
             f"async, {round_.describe(question, answer)}"
-            for question, answer in zip(round_.questions, answers, strict=True)
+            for question, answer in zip(questions, answers, strict=True)
             if answer != question.expected
         )
     return differences
