@@ -9,6 +9,7 @@ from django.db.models import Exists, F, Q, QuerySet
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, Registration, Revocation, User
 from accounts.tokens import AccessClaims, is_revoked
+from permissions.exceptions import PermissionDoesNotExist
 from permissions.selectors import with_stamps
 from project.crypto import keyed_digests
 
@@ -75,6 +76,28 @@ def list_given_permissions(*, user: User) -> list[Permission]:
     return list(given.select_related("content_type").order_by("pk").distinct())
 
 
-def list_users() -> QuerySet[User]:
-    """Return all users, oldest first, with their roles' groups at hand: two queries for any number of users."""
-    return User.objects.prefetch_related("groups").order_by("created_at", "id")
+def list_users(
+    *,
+    permission: str | None = None,
+    role: str | None = None,
+    team_id: str | None = None,
+    guard: str | None = None,
+) -> QuerySet[User]:
+    """Return all users, oldest first, with their roles' groups at hand: two queries for any number of users.
+
+    ``permission`` and ``role`` leave those who hold them now, ``team_id`` those who have a role in that team.
+
+    Raises:
+        PermissionDoesNotExist: There is no such permission.
+        RoleDoesNotExist: There is no such role.
+    """
+    users = User.objects.get_queryset().prefetch_related("groups").order_by("created_at", "id")
+    if team_id is not None:
+        users = users.team(team_id)
+    if permission is not None:
+        try:
+            users = users.permission(permission, guard=guard)
+        except PermissionDoesNotExist as error:
+            error.fields = {"permission": [error.message]}
+            raise
+    return users if role is None else users.role(role, guard=guard)

@@ -13,7 +13,7 @@ class PermissionsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Connect the receivers."""
-        from permissions import receivers  # noqa: PLC0415 - the user model is known only now
+        """Connect the receivers and register the system checks."""
+        from permissions import checks, receivers  # noqa: F401, PLC0415 - the user model is known only now
 
         receivers.connect_teams()

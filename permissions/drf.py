@@ -10,19 +10,28 @@ Who brings no credentials gets 401. Who is known and lacks what it takes gets 40
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from copy import copy
-from typing import Any, ClassVar, Self, override
+from typing import Any, ClassVar, Final, Self, override
 
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.generics import GenericAPIView
 from rest_framework.permissions import AND, OR, OperandHolder, SingleOperandHolder
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from permissions import conf, gate, scope, selectors
-from permissions.exceptions import Unauthorized
+from permissions.exceptions import Unauthorized, UserDoesNotExist
 from permissions.mixins import HasRoles
 
 type _Names = tuple[str, ...]
+
+#: The parameters that ``InTeam`` and ``get_guard`` read.
+TEAM: Final = OpenApiParameter(
+    "team", str, description="Key of the team that it is about, rather than that of the request; empty for all teams."
+)
+GUARD: Final = OpenApiParameter("guard", str, description="The guard (namespace) that it is about, if not the default.")
 
 
 class Requirement(SingleOperandHolder, ABC):
@@ -154,6 +163,80 @@ class HasRoleOrPermission(HasPermission):
     @override
     def refuse(self, names: _Names) -> Unauthorized:
         return gate.refuse(either=names)
+
+
+class InTeam(APIView):
+    """A view that is about a team: the one that the request holds, or that of the parameter ``team``.
+
+    What a view requires is asked in that team too, so whoever may in one team alone may there alone.
+    """
+
+    @override
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # Any: DRF's own
+        """Answer, and leave the scope as it was."""
+        with scope.kept():
+            return super().dispatch(request, *args, **kwargs)
+
+    @override
+    def perform_authentication(self, request: Request) -> None:
+        """Find out who asks, and then about which team.
+
+        Raises:
+            TeamDoesNotExist: There is no such team.
+            TeamsNotEnabled: There are no teams.
+        """
+        super().perform_authentication(request)
+        if not request.user.is_authenticated:
+            return  # whoever is unknown learns nothing about teams
+        if (key := self.find_team(request)) is not None:
+            scope.set_team(selectors.get_team(key=key) if key else None)
+
+    def find_team(self, request: Request) -> str | None:
+        """Return the key of the team, "" for all teams; None leaves the team of the request."""
+        return request.query_params.get(TEAM.name)
+
+
+class OutsideTeams(APIView):
+    """A view that is about the whole installation: who may in one team alone may not here."""
+
+    @override
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # Any: DRF's own
+        """Answer outside of teams."""
+        with scope.use_team(None):
+            return super().dispatch(request, *args, **kwargs)
+
+
+def get_guard(request: Request) -> str | None:
+    """Return the guard that the parameter ``guard`` names, None where it is missing.
+
+    Raises:
+        GuardDoesNotExist: There is no such guard.
+    """
+    name = request.query_params.get(GUARD.name)
+    return None if name is None else scope.check_guard(name)
+
+
+def get_actor(request: Request) -> HasRoles:
+    """Return the user who asks, in the name of whom rights are handed out.
+
+    Raises:
+        PermissionDenied: No user asks, but a client for itself.
+    """
+    if not isinstance(request.user, HasRoles):
+        raise PermissionDenied
+    return request.user
+
+
+def get_user(user_id: str) -> HasRoles:
+    """Return the user that an address names.
+
+    Raises:
+        UserDoesNotExist: There is none.
+    """
+    user = selectors.get_user(user_id=user_id)
+    if not isinstance(user, HasRoles):
+        raise UserDoesNotExist
+    return user
 
 
 class RequirementSchema(AutoSchema):

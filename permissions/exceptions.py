@@ -40,6 +40,13 @@ class PermissionAlreadyExists(DomainError, ValueError):
         return cls(message, fields={"name": [message]})
 
 
+class PermissionIsDeclared(DomainError, ValueError):
+    """A model declares the permission, so it can't be deleted; take it from who holds it instead."""
+
+    code = "permission_is_declared"
+    status = HTTPStatus.CONFLICT
+
+
 class InvalidPermissionName(DomainError, ValueError):
     """A permission's name has 1 to 100 printable characters, none of them `|`, and no space at either end."""
 

@@ -51,7 +51,7 @@ class Policy(Protocol):
 class Step:
     """One step of a decision."""
 
-    #: What was asked: ``before``, ``superuser``, ``denied``, ``super admin role``, ``held``, ``policy``, ``object``…
+    #: What was asked: ``before``, ``superuser``, ``forbidden``, ``super admin role``, ``held``, ``policy``, ``object``…
     rule: str
     #: What it answered; None where it left the question open.
     answer: bool | None

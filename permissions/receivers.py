@@ -101,7 +101,7 @@ def mirror_membership(
         case "pre_clear" | "post_remove":
             services.forget_memberships(user_ids=user_ids, group_ids=group_ids)
         case _:
-            registrar.start_epoch()
+            registrar.touch()
 
 
 @receiver(m2m_changed, sender=Group.permissions.through)
@@ -228,7 +228,7 @@ def forget_user(*, instance: models.Model, **_: object) -> None:
 @receiver([post_save, post_delete], sender=GroupObjectPermission)
 def note_object_permission(**_: object) -> None:
     """Let every instance of this process ask again what was given for single objects."""
-    registrar.start_epoch()
+    registrar.touch()
 
 
 def connect_teams() -> None:

@@ -80,7 +80,8 @@ class _Checked:
 def touch(*, users: Iterable[object] = (), roles: Iterable[int] = (), structure: bool = False) -> None:
     """Draw new stamps for users and roles, in one query, inside the caller's transaction.
 
-    ``structure`` says that roles came, went or were linked even where none is named. Who touches roles waits for
+    ``structure`` says that roles came, went or were linked even where none is named. Where nothing is named, as after
+    a grant for a single object, the instances of this process alone look again. Who touches roles waits for
     others who do, until their transactions end; who touches users waits for those of the same users.
     """
     keys = {get_user_key(user) for user in users} | {get_role_key(role) for role in roles}

@@ -73,6 +73,16 @@ def set_team(team: TeamArgument) -> Token[Scope]:
 
 
 @contextmanager
+def kept() -> Iterator[None]:
+    """Let what is set inside the block end with it."""
+    token = current.set(current.get())
+    try:
+        yield
+    finally:
+        current.reset(token)
+
+
+@contextmanager
 def use_guard(guard: str | None) -> Iterator[None]:
     """Let a guard hold inside the block."""
     token = set_guard(guard)

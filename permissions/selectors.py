@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
 from django.apps import apps
@@ -138,7 +138,7 @@ def find_permissions(
 ) -> list[Permission]:
     """Return the permissions that names, ids, rows, enums, or lists of them mean, each once, in one query.
 
-    Names and ids belong to ``guard``, the default guard where it is None; rows may belong to any of ``guards``. Each
+    Names belong to ``guard``, the default guard where it is None; ids and rows may belong to any of ``guards``. Each
     says in ``is_held`` whether ``held_in`` has a row about it.
 
     Raises:
@@ -288,10 +288,53 @@ def get_permission_names(*, role: Role) -> list[str]:
     return sorted({as_permission(permission).identifier for permission in role.group.permissions.all()})
 
 
-def list_permissions(*, guard: str | None = None) -> QuerySet[Permission]:
-    """Return all permissions, by name, or those of a guard."""
+def list_permissions(*, guard: str | None = None, text: str = "") -> QuerySet[Permission]:
+    """Return all permissions, by name, or those of a guard, or those with a text in name or title."""
     permissions = Permission.objects.order_by("content_type__app_label", "codename", "pk")
+    if text:
+        label, dot, rest = text.partition(".")
+        condition = Q(codename__icontains=text) | Q(name__icontains=text) | Q(content_type__app_label__icontains=text)
+        if dot:
+            condition |= Q(content_type__app_label__iendswith=label, codename__istartswith=rest)
+        permissions = permissions.filter(condition)
     return permissions if guard is None else permissions.filter(guard_filter(guard))
+
+
+def get_permission_by_key(*, key: str) -> Permission:
+    """Return the permission of an id, of any guard.
+
+    Raises:
+        PermissionDoesNotExist: There is none, or the id is no number.
+    """
+    number = int(key) if key.isascii() and key.isdecimal() else -1
+    permission = Permission.objects.filter(pk__in=_drop_too_large([number])).first()
+    if permission is None:
+        raise PermissionDoesNotExist.with_id(key, guard=conf.get().default_guard)
+    return permission
+
+
+class Grant(TypedDict):
+    """What a user was given or forbidden directly."""
+
+    permission: str
+    guard: str
+    #: Key of the team; None where in all.
+    team: str | None
+    is_denied: bool
+
+
+def list_grants(*, user: "Holder", team_id: str | None) -> list[Grant]:
+    """Return what a user was given or forbidden directly: in a team and in all, or wherever where it is None."""
+    rows = UserGrant.objects.filter(user=user.pk).select_related("permission__content_type")
+    if team_id is not None:
+        rows = rows.filter(team_id__in={"", team_id})
+    found = [(permission, "", False) for permission in Permission.objects.filter(user=user.pk)]
+    found += [(as_permission(row.permission), row.team_id, row.is_denied) for row in rows]
+    grants: list[Grant] = [
+        {"permission": one.identifier, "guard": one.guard, "team": team or None, "is_denied": is_denied}
+        for one, team, is_denied in found
+    ]
+    return sorted(grants, key=lambda one: (one["permission"], one["guard"], one["team"] or "", one["is_denied"]))
 
 
 def guard_filter(guard: str, prefix: str = "") -> Q:
@@ -395,10 +438,47 @@ def list_roles_of_permission(*, permission: Permission) -> QuerySet[Role]:
     return Role.objects.select_related("group").filter(group__permissions=permission.pk)
 
 
-def list_roles() -> QuerySet[Role]:
-    """Return all roles by name, with their permissions at hand: two queries for any number of roles."""
+def list_roles(*, team_id: str | None = None, guard: str | None = None) -> QuerySet[Role]:
+    """Return all roles by name, or those that a team can use, with their permissions and parents at hand.
+
+    That takes three queries for any number of roles.
+    """
     permissions = DjangoPermission.objects.select_related("content_type")
-    return Role.objects.select_related("group").prefetch_related(Prefetch("group__permissions", permissions))
+    parents = RoleLink.objects.filter(is_parent=True).select_related("ancestor")
+    roles = Role.objects.select_related("group").prefetch_related(
+        Prefetch("group__permissions", permissions), Prefetch("ancestor_links", parents, to_attr="parent_links")
+    )
+    if team_id is not None:
+        roles = roles.filter(team_id__in={"", team_id})
+    return roles if guard is None else roles.filter(guard=guard)
+
+
+def get_role_by_key(*, key: str, team_id: str | None, is_own: bool) -> Role:
+    """Return the role of an id as ``list_roles`` does; ``is_own`` leaves out what belongs to other teams or to all.
+
+    Raises:
+        RoleDoesNotExist: There is none, or the id is no number.
+    """
+    number = int(key) if key.isascii() and key.isdecimal() else -1
+    roles = list_roles(team_id=team_id).filter(pk__in=_drop_too_large([number]))
+    role = (roles.filter(team_id=team_id or "") if is_own else roles).first()
+    if role is None:
+        raise RoleDoesNotExist.with_id(key, guard=conf.get().default_guard)
+    return role
+
+
+def get_parent_names(*, role: Role) -> list[str]:
+    """Return the names of a role's parents, sorted; no query for a role from ``list_roles``."""
+    links: list[RoleLink] | None = getattr(role, "parent_links", None)
+    return sorted(parent.name for parent in (list_parents(role=role) if links is None else [x.ancestor for x in links]))
+
+
+def list_assignments(*, user: "Holder", team_id: str | None) -> QuerySet[RoleAssignment]:
+    """Return what roles a user was given: in a team and in all, or wherever it was where ``team_id`` is None."""
+    rows = RoleAssignment.objects.filter(user=user.pk).select_related("role")
+    if team_id is not None:
+        rows = rows.filter(team_id__in={"", team_id})
+    return rows.order_by("role__name", "role__guard", "team_id")
 
 
 def list_role_ids(*, names: Collection[str], guard: str, team_id: str) -> QuerySet[Role, int]:
@@ -421,6 +501,27 @@ def list_teams(*, user: "Holder") -> QuerySet[Any]:  # Any: the model of teams i
     assigned = registrar.load_user(user).assigned
     keys = {one.team_id for one in assigned if one.team_id and (one.expires_at is None or one.expires_at > now)}
     return teams._default_manager.filter(pk__in=keys)  # noqa: SLF001 - Django's documented name of it
+
+
+def list_team_roles(*, user: "Holder") -> list[tuple[str, str, list[str]]]:
+    """Return key and name of each team in which a user has a role now, and the names of the roles that count there.
+
+    Raises:
+        TeamsNotEnabled: There are no teams.
+    """
+    found = []
+    for team in list_teams(user=user):
+        key = scope.get_team_key(team)
+        with scope.use_team(team):
+            found.append((key, str(team), get_role_names(user=user)))
+    return sorted(found, key=lambda one: (one[1], one[0]))
+
+
+def list_members(*, team_id: str) -> QuerySet[RoleAssignment]:
+    """Return the roles that users have in exactly a team now, by user."""
+    running = effective_assignments(team_id=team_id)
+    rows = RoleAssignment.objects.filter(running, team_id=team_id).select_related("role", "user")
+    return rows.order_by(f"user__{get_user_model().USERNAME_FIELD}", "role__name", "pk")
 
 
 def get_team(*, key: object) -> Model:
@@ -613,6 +714,41 @@ def get_user(*, user_id: str) -> "Holder":
     if user is None:
         raise UserDoesNotExist
     return user
+
+
+# --- Objects ---------------------------------------------------------------------------------------------------------
+
+
+def is_model(label: str) -> bool:
+    """Say whether a text such as ``accounts.user`` names a model."""
+    try:
+        apps.get_model(label)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def find_objects(names: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Model]:
+    """Return the rows that pairs of model and key name, with one query for each model; missing ones are left out.
+
+    Raises:
+        LookupError: A label names no model.
+    """
+    by_model: dict[type[Model], dict[object, list[tuple[str, str]]]] = {}
+    for name in names:
+        model = apps.get_model(name[0])
+        try:
+            key = model._meta.pk.to_python(name[1])  # noqa: SLF001 - Django's documented way to a model's fields
+        except (ValidationError, ValueError, TypeError):
+            continue
+        if isinstance(key, int) and abs(key) > BigIntegerField.MAX_BIGINT:
+            continue
+        by_model.setdefault(model, {}).setdefault(key, []).append(name)
+    found: dict[tuple[str, str], Model] = {}
+    for model, by_key in by_model.items():
+        for row in model._default_manager.filter(pk__in=list(by_key)):  # noqa: SLF001 - Django's documented name of it
+            found |= dict.fromkeys(by_key[row.pk], row)
+    return found
 
 
 # --- Arguments -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MAX_PASSWORD_CHARACTERS = 256
 _MAX_TOKEN_CHARACTERS = 512
+_MAX_ROLE_LENGTH = 100
+_MAX_PERMISSION_LENGTH = 201  # app label, dot, codename
 
 
 class LowercaseEmailField(serializers.EmailField):
@@ -83,6 +85,18 @@ class UserSummary(serializers.ModelSerializer[User]):
     def get_roles(self, user: User) -> list[str]:
         """Return the names of the user's roles, sorted; a role and the group behind it share their name."""
         return sorted(group.name for group in user.groups.all())
+
+
+class UserFilter(serializers.Serializer[None]):
+    """What narrows the list of users."""
+
+    permission = StringField(
+        required=False,
+        max_length=_MAX_PERMISSION_LENGTH,
+        help_text="They hold it, directly or through a role, and it isn't forbidden. Superusers count by what they "
+        "were given.",
+    )
+    role = StringField(required=False, max_length=_MAX_ROLE_LENGTH, help_text="They have the role of that name.")
 
 
 class Profile(serializers.ModelSerializer[User]):

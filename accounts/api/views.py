@@ -5,7 +5,7 @@ from typing import ClassVar, override
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -19,7 +19,8 @@ from accounts.drf import IsUser
 from accounts.models import User
 from accounts.throttles import AuthThrottle
 from accounts.tokens import AccessClaims
-from permissions.drf import HasPermission
+from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_guard
+from permissions.scope import get_team
 from project.current_request import get_client_ip
 
 
@@ -161,9 +162,8 @@ class MeView(AuthView):
         return Response(serializers.Me(user).data if is_first_party else serializers.Profile(user).data)
 
 
-@extend_schema_view(get=extend_schema(operation_id="list_users", summary="List the users", tags=["users"]))
-class UserListView(ListAPIView[User]):
-    """All users."""
+class UserListView(InTeam, ListAPIView[User]):
+    """All users, or those who have a role in a team."""
 
     permission_classes = [HasPermission("accounts.view_user")]
     required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"users:read"})}
@@ -171,8 +171,21 @@ class UserListView(ListAPIView[User]):
 
     @override
     def get_queryset(self) -> QuerySet[User]:
-        """Return all users with their roles."""
-        return selectors.list_users()
+        """Return the users that the query asks for, with their roles."""
+        asked = serializers.UserFilter(data=self.request.query_params)
+        asked.is_valid(raise_exception=True)
+        return selectors.list_users(**asked.validated_data, team_id=get_team(), guard=get_guard(self.request))
+
+    @override
+    @extend_schema(
+        operation_id="list_users",
+        summary="List the users",
+        parameters=[serializers.UserFilter, GUARD, TEAM],
+        tags=["users"],
+    )
+    def get(self, request: Request, *args: object, **kwargs: object) -> Response:
+        """List the users, oldest first: in a team those who have a role there, otherwise all."""
+        return super().get(request, *args, **kwargs)
 
 
 def _read(serializer: Serializer[None]) -> dict[str, str]:

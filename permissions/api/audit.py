@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from permissions import audit
-from permissions.drf import HasPermission
+from permissions.drf import HasPermission, OutsideTeams
 from permissions.models import AuditEvent
 from project.api import StringField
 
@@ -69,7 +69,7 @@ class AuditFilter(serializers.Serializer[None]):
     )
 
 
-class AuditView(ListAPIView[AuditEvent]):
+class AuditView(OutsideTeams, ListAPIView[AuditEvent]):
     """The audit log."""
 
     permission_classes = [HasPermission("permissions.view_auditevent")]

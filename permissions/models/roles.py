@@ -77,6 +77,11 @@ class Permission(PermissionVerbs, DjangoPermission):
         """What code calls the permission: ``accounts.view_user``, or a free name such as ``edit articles``."""
         return conf.get().identify(self.content_type.app_label, self.codename)[1]
 
+    @property
+    def is_free(self) -> bool:
+        """Whether no model declares the permission."""
+        return self.content_type.app_label in conf.get().guards
+
 
 class RoleManager(models.Manager["Role"]):
     """Look-ups by name."""
@@ -117,6 +122,7 @@ class Role(RoleVerbs, models.Model):
         constraints = [models.UniqueConstraint(fields=["team_id", "name", "guard"], name="permissions_role_once")]
         permissions = [
             ("assign_role", "Can give roles to users and take them away"),
+            ("assign_permission", "Can give permissions to users, take them away and forbid them"),
             ("escalate", "Can give away rights that they don't hold themselves"),
         ]
 

@@ -12,6 +12,7 @@ from permissions.exceptions import (
     InvalidPermissionName,
     PermissionAlreadyExists,
     PermissionDoesNotExist,
+    PermissionIsDeclared,
 )
 from permissions.models.roles import Permission
 from permissions.selectors import (
@@ -62,7 +63,13 @@ def find_or_create_permission(*, name: str, guard: str | None = None) -> Permiss
 
 @transaction.atomic
 def delete_permission(*, permission: Permission, deleted_by: "Holder | None" = None) -> None:
-    """Delete a permission, and take it from everybody."""
+    """Delete a free permission, and take it from everybody.
+
+    Raises:
+        PermissionIsDeclared: A model declares it, so the next ``migrate`` would make it again, held by nobody.
+    """
+    if not permission.is_free:
+        raise PermissionIsDeclared
     name, guard = permission.identifier, permission.guard
     audit.record("permission.deleted", actor=deleted_by, subject=permission, name=name, guard=guard)
     permission.delete()

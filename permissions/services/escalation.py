@@ -70,10 +70,11 @@ def refuse_role_escalation(*, actor: "Holder | None", role: Role, team_id: str) 
 
 
 def _is_unbound(actor: "Holder", *, team_id: str) -> bool:
-    """Say whether an actor may hand out everything: superusers, and who may escalate."""
+    """Say whether an actor may hand out everything: superusers where they may everything, and who may escalate."""
     if not actor.is_active:
         return False
-    return actor.is_superuser or get_snapshot(actor, conf.get().default_guard, team_id).holds(_ESCALATE)
+    is_above = actor.is_superuser and conf.get().superuser_bypass
+    return is_above or get_snapshot(actor, conf.get().default_guard, team_id).holds(_ESCALATE)
 
 
 def _refuse_names(actor: "Holder | None", names: Collection[str], *, guard: str, team_id: str) -> None:

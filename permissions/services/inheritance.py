@@ -49,6 +49,20 @@ def inherit(*, role: Role, parents: Iterable[Role], granted_by: "Holder | None" 
 
 
 @transaction.atomic
+def sync_parents(*, role: Role, parents: Iterable[Role], changed_by: "Holder | None" = None) -> None:
+    """Let a role inherit from exactly these. Raises as ``inherit`` does."""
+    wanted = {parent.pk: parent for parent in parents}
+    registrar.touch(structure=True)  # first, so that whoever else links roles waits
+    had = {
+        link.ancestor_id: link.ancestor
+        for link in RoleLink.objects.filter(role=role, is_parent=True).select_related("ancestor")
+    }
+    if lost := [parent for pk, parent in had.items() if pk not in wanted]:
+        disinherit(role=role, parents=lost, taken_by=changed_by)
+    inherit(role=role, parents=[parent for pk, parent in wanted.items() if pk not in had], granted_by=changed_by)
+
+
+@transaction.atomic
 def disinherit(*, role: Role, parents: Iterable[Role], taken_by: "Holder | None" = None) -> None:
     """Let a role no longer have the permissions of others, unless a further parent passes them on."""
     parents = list(parents)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from permissions.models.roles import Holder
 
 from permissions.services.escalation import may_rename, refuse_escalation
-from permissions.services.inheritance import inherit
+from permissions.services.inheritance import inherit, sync_parents
 from permissions.services.mirror import name_group
 from permissions.services.role_permissions import give_role_permissions, sync_role_permissions
 from permissions.services.rows import lock_role
@@ -74,26 +74,35 @@ def create_role(
 
 
 @transaction.atomic
-def update_role(*, role: Role, name: str, permissions: Iterable[object], changed_by: "Holder | None" = None) -> Role:
-    """Rename a role and give it exactly these permissions. All is checked before anything is written.
+def update_role(
+    *,
+    role: Role,
+    name: str | None = None,
+    permissions: Iterable[object] | None = None,
+    parents: Iterable[Role] | None = None,
+    changed_by: "Holder | None" = None,
+) -> Role:
+    """Rename a role, give it exactly these permissions and parents; what is None stays. All or nothing.
 
     Raises:
         InvalidRoleName: See ``selectors.is_name``.
         RoleDoesNotExist: The role was deleted meanwhile.
         RoleAlreadyExists: Another role or group has that name.
         PermissionDoesNotExist: One of the permissions is unknown.
+        InheritanceCycle: One of the parents is the role, or inherits from it.
         Escalation: ``changed_by`` doesn't hold all of the permissions that are new, or may not rename (``may_rename``).
     """
-    if not is_name(name):
+    if name is not None and not is_name(name):
         raise InvalidRoleName
-    given = find_permissions(*permissions, guard=role.guard)
+    given = None if permissions is None else find_permissions(*permissions, guard=role.guard)
     stored = lock_role(role)
-    if name != stored.name and not may_rename(actor=changed_by):
+    if name not in {None, stored.name} and not may_rename(actor=changed_by):
         raise Escalation("Only a superuser can rename a role.", detail=f"role {stored.name}")
-    old = set(stored.group.permissions.values_list("pk", flat=True))
-    new = [one for one in given if one.pk not in old]
-    refuse_escalation(actor=changed_by, permissions=new, team_id=stored.team_id, guard=stored.guard)
-    if name != stored.name:
+    if given is not None:
+        old = set(stored.group.permissions.values_list("pk", flat=True))
+        new = [one for one in given if one.pk not in old]
+        refuse_escalation(actor=changed_by, permissions=new, team_id=stored.team_id, guard=stored.guard)
+    if name is not None and name != stored.name:
         try:
             with transaction.atomic():
                 audit.record("role.renamed", actor=changed_by, subject=role, name=name, was=stored.name)
@@ -102,7 +111,10 @@ def update_role(*, role: Role, name: str, permissions: Iterable[object], changed
                 stored.group.refresh_from_db(fields=["name"])
         except IntegrityError as error:
             raise RoleAlreadyExists.named(name, guard=stored.guard) from error
-    sync_role_permissions(role=stored, permissions=given, granted_by=changed_by)
+    if given is not None:
+        sync_role_permissions(role=stored, permissions=given, granted_by=changed_by)
+    if parents is not None:
+        sync_parents(role=stored, parents=parents, changed_by=changed_by)
     return stored
 
 

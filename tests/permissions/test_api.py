@@ -52,7 +52,7 @@ def test_a_list_of_many_roles_takes_as_many_queries_as_one(
     for number in range(60):
         create_role(name=f"role {number:02}", permissions=["accounts.view_user", "permissions.view_role"])
     api_client.force_authenticate(make_user("permissions.view_role"))
-    with django_assert_num_queries(4):  # the caller's permissions; count, roles, their permissions
+    with django_assert_num_queries(5):  # the caller's permissions; count, roles, their permissions, their parents
         page = api_client.get("/api/v1/roles").json()
     assert len(page["results"]) == 50
 
@@ -125,7 +125,11 @@ def test_a_role_is_given(giver: User, user: User, api_client: APIClient) -> None
     create_role(name="editor", permissions=["accounts.view_user"])
     response = api_client.post(f"/api/v1/users/{user.pk}/roles", {"role": "editor"})
     assert response.status_code == 200
-    assert response.json() == {"user": str(user.pk), "roles": ["editor"]}
+    answer = response.json()
+    (assignment,) = answer["assignments"]
+    assert (answer["user"], answer["roles"]) == (str(user.pk), ["editor"])
+    assert (assignment["role"], assignment["team"], assignment["expires_at"]) == ("editor", None, None)
+    assert assignment["granted_by"] == str(giver.pk)
     assert user.role_assignments.get().granted_by == giver
 
 
@@ -180,6 +184,21 @@ def test_taking_an_unknown_role_is_404(giver: User, user: User, api_client: APIC
         ("post", "/api/v1/roles"),
         ("post", f"/api/v1/users/{NOBODY}/roles"),
         ("delete", f"/api/v1/users/{NOBODY}/roles/x"),
+        ("get", f"/api/v1/users/{NOBODY}/roles"),
+        ("put", f"/api/v1/users/{NOBODY}/roles"),
+        ("get", "/api/v1/roles/1"),
+        ("patch", "/api/v1/roles/1"),
+        ("delete", "/api/v1/roles/1"),
+        ("get", "/api/v1/permissions"),
+        ("post", "/api/v1/permissions"),
+        ("delete", "/api/v1/permissions/1"),
+        ("get", "/api/v1/permissions/explain"),
+        ("get", f"/api/v1/users/{NOBODY}/permissions"),
+        ("post", f"/api/v1/users/{NOBODY}/permissions"),
+        ("put", f"/api/v1/users/{NOBODY}/permissions"),
+        ("delete", f"/api/v1/users/{NOBODY}/permissions/x"),
+        ("post", f"/api/v1/users/{NOBODY}/denials"),
+        ("delete", f"/api/v1/users/{NOBODY}/denials/x"),
     ],
 )
 def test_every_address_wants_credentials_and_the_right_permission(
@@ -230,11 +249,29 @@ def test_the_schema_says_which_permission_each_operation_requires() -> None:
         operation["operationId"]: operation.get("x-required-permissions")
         for path in paths.values()
         for operation in path.values()
-        if "roles" in operation.get("tags", [])
+        if {"roles", "permissions", "teams"} & set(operation.get("tags", []))
     }
     assert required == {
         "list_roles": ["permissions.view_role"],
         "create_role": ["permissions.add_role"],
         "assign_role": ["permissions.assign_role"],
         "remove_role": ["permissions.assign_role"],
+        "get_role": ["permissions.view_role"],
+        "update_role": ["permissions.change_role"],
+        "delete_role": ["permissions.delete_role"],
+        "get_user_roles": ["permissions.view_role|permissions.assign_role"],
+        "sync_user_roles": ["permissions.assign_role"],
+        "list_permissions": ["permissions.view_role"],
+        "create_permission": ["auth.add_permission"],
+        "delete_permission": ["auth.delete_permission"],
+        "get_user_permissions": ["permissions.view_role|permissions.assign_permission"],
+        "give_user_permissions": ["permissions.assign_permission"],
+        "sync_user_permissions": ["permissions.assign_permission"],
+        "revoke_user_permission": ["permissions.assign_permission"],
+        "forbid_user_permissions": ["permissions.assign_permission"],
+        "unforbid_user_permission": ["permissions.assign_permission"],
+        "check_permissions": None,
+        "explain_permission": ["permissions.view_role"],
+        "list_teams": None,
+        "list_team_members": ["permissions.view_role|permissions.assign_role"],
     }

@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from permissions import scope, services
-from permissions.selectors import get_user_by_text
+from permissions.exceptions import GuardDoesNotMatch
+from permissions.selectors import get_guard_names, get_user_by_text
 from project.exceptions import DomainError
 
 
@@ -32,6 +33,8 @@ class Command(BaseCommand):
                 found = get_user_by_text(text=user)
                 team = None if team_id is None else scope.get_team_key(team_id)
                 row = services.find_or_create_role(name=role, guard=guard, team=team)
+                if row.guard not in (guards := get_guard_names(found)):
+                    raise GuardDoesNotMatch.expected(row.guard, guards)
                 services.assign_roles(user=found, roles=[row], team_id=team or "")
         except DomainError as error:
             raise CommandError(error.message) from error

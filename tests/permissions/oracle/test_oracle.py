@@ -165,9 +165,7 @@ def _find_rows(stored: list[StoredWorld], oracle: Oracle, draw: Draw) -> Iterato
     place = stored[0].place
     for guard, team in product(oracle.rules.guards, ["", *place.teams] if oracle.rules.has_teams else [""]):
         with use_guard(guard), use_team(team or None):
-            yield from (
-                f"in guard {guard!r}, team {team!r}: {line}" for line in _find_users(oracle, draw, guard, team)
-            )
+            yield from (f"in guard {guard!r}, team {team!r}: {line}" for line in _find_users(oracle, draw, guard, team))
     if oracle.rules.has_teams:
         for team in place.teams:
             right = {user for user in oracle.facts.users if oracle.has_role_in(user, team)}

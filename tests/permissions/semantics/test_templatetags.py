@@ -92,9 +92,7 @@ def test_exact_roles_leave_no_other(user: User) -> None:
 @pytest.mark.parametrize("arguments", ['"edit-news|edit-articles"', '"edit-news" "edit-articles"', "names", "enum"])
 def test_one_of_several_permissions_is_enough(arguments: str, user: User) -> None:
     user.give_permission_to("edit-articles")
-    assert show(
-        "permission", arguments, user=user, names=["edit-news", "edit-articles"], enum=PermissionName.EDIT
-    )
+    assert show("permission", arguments, user=user, names=["edit-news", "edit-articles"], enum=PermissionName.EDIT)
 
 
 @pytest.mark.parametrize("arguments", ["missing", '""'])
