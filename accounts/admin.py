@@ -14,6 +14,7 @@ from accounts import selectors, services
 from accounts.models import Session, User
 from permissions import audit
 from permissions.exceptions import Escalation
+from permissions.inlines import RolesInline
 from permissions.services import refuse_escalation
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class UserAdmin(DjangoUserAdmin):
     search_fields = ["email", "name"]
     ordering = ["email"]
     filter_horizontal = ()
+    inlines = [RolesInline]
     readonly_fields = ["email_verified_at", "last_login", "created_at"]
     fieldsets = (
         (None, {"fields": ("email", "password", "name")}),

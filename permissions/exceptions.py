@@ -47,6 +47,12 @@ class PermissionIsDeclared(DomainError, ValueError):
     status = HTTPStatus.CONFLICT
 
 
+class PermissionDoesNotMatch(DomainError, ValueError):
+    """The permission isn't one of the object's model."""
+
+    code = "permission_does_not_match"
+
+
 class InvalidPermissionName(DomainError, ValueError):
     """A permission's name has 1 to 100 printable characters, none of them `|`, and no space at either end."""
 

@@ -226,9 +226,21 @@ def forget_user(*, instance: models.Model, **_: object) -> None:
 
 @receiver([post_save, post_delete], sender=UserObjectPermission)
 @receiver([post_save, post_delete], sender=GroupObjectPermission)
-def note_object_permission(**_: object) -> None:
-    """Let every instance of this process ask again what was given for single objects."""
+def note_object_permission(
+    *,
+    instance: UserObjectPermission | GroupObjectPermission,
+    created: bool | None = None,
+    origin: object = None,
+    **_: object,
+) -> None:
+    """Let this process ask again what was given for single objects; record and announce what was given or taken.
+
+    Rows that go with their user, role or permission are taken from nobody who is still there.
+    """
     registrar.touch()
+    began = origin.model if isinstance(origin, models.QuerySet) else type(origin)
+    if created or (created is None and (origin is None or issubclass(began, type(instance)))):
+        services.announce_object_permission(is_attached=bool(created), grant=instance)
 
 
 def connect_teams() -> None:

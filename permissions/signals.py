@@ -13,7 +13,7 @@ role_attached = Signal()
 #: A user lost roles. Arguments: ``user_id``, ``roles``, ``guard``, ``team_id``, ``granted_by_id`` (who took them).
 role_detached = Signal()
 #: A user or role got permissions. Arguments: ``holder`` ("user" or "role"), ``holder_id``, ``permissions`` (their
-#: names, a tuple), ``team_id``, ``granted_by_id``.
+#: names, a tuple), ``team_id``, ``granted_by_id``, and where it is for one row alone ``object`` (``app.model:key``).
 permission_attached = Signal()
 #: A user or role lost permissions. Arguments as above; ``granted_by_id`` is who took them.
 permission_detached = Signal()

@@ -1,5 +1,5 @@
 """Pages of the app in the admin."""
 
-from permissions.admin import audit, roles
+from permissions.admin import audit, objects, roles
 
-__all__ = ["audit", "roles"]
+__all__ = ["audit", "objects", "roles"]

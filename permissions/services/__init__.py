@@ -7,7 +7,7 @@ Each change is announced by a signal on commit and recorded in the audit log ins
 signals are sent too, so that who listens to ``user.groups`` or ``group.permissions`` hears of the verbs as well.
 """
 
-from permissions.services.announcements import announce_permissions, announce_roles
+from permissions.services.announcements import announce_object_permission, announce_permissions, announce_roles
 from permissions.services.assignments import (
     assign_role,
     assign_roles,
@@ -35,7 +35,9 @@ from permissions.services.mirror import (
     repair_roles,
     reset_cache,
 )
+from permissions.services.object_permissions import check_object_permission, give_object_permission
 from permissions.services.role_permissions import (
+    change_role_permissions,
     give_permission_to_roles,
     give_role_permissions,
     revoke_permission_from_roles,
@@ -62,11 +64,14 @@ from permissions.services.user_permissions import (
 
 __all__ = [
     "adopt_group",
+    "announce_object_permission",
     "announce_permissions",
     "announce_roles",
     "assign_role",
     "assign_roles",
     "assign_to_users",
+    "change_role_permissions",
+    "check_object_permission",
     "create_permission",
     "create_role",
     "delete_permission",
@@ -77,6 +82,7 @@ __all__ = [
     "forbid_permissions",
     "forget_memberships",
     "forget_team",
+    "give_object_permission",
     "give_permission_to_roles",
     "give_role_permissions",
     "give_user_permissions",

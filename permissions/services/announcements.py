@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission as DjangoPermission
 from django.db import transaction
 from django.dispatch import Signal
+from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from permissions import audit, conf
 from permissions.models.roles import Permission, Role
@@ -83,6 +84,26 @@ def announce_permissions(
         holder_id=role_id if is_role else user_id,
         permissions=names,
         team_id=team_id,
+    )
+
+
+def announce_object_permission(*, is_attached: bool, grant: UserObjectPermission | GroupObjectPermission) -> None:
+    """Record and announce that a user or a role got or lost a permission for one object alone."""
+    holder, holder_model, holder_id = (
+        ("role", Role, grant.group_id)
+        if isinstance(grant, GroupObjectPermission)
+        else ("user", get_user_model(), grant.user_id)
+    )
+    label = f"{grant.content_type.app_label}.{grant.content_type.model}"
+    _announce(
+        permission_attached if is_attached else permission_detached,
+        audit.Reference.to(holder_model, holder_id),
+        None,
+        holder=holder,
+        holder_id=holder_id,
+        permissions=name_permissions([grant.permission]),
+        team_id="",
+        object=f"{label}:{grant.object_pk}",
     )
 
 

@@ -1,6 +1,6 @@
 """What a role permits."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import Group
@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission as DjangoPermission
 from django.db import transaction
 
 from permissions import registrar
+from permissions.exceptions import GuardDoesNotMatch
 from permissions.models.roles import Permission, Role
 
 if TYPE_CHECKING:
@@ -80,6 +81,32 @@ def sync_role_permissions(
     give_role_permissions(
         role=stored, permissions=[one for one in permissions if one.pk not in old], granted_by=granted_by
     )
+
+
+@transaction.atomic
+def change_role_permissions(
+    *,
+    given: Mapping[Role, Collection[Permission]],
+    taken: Mapping[Role, Collection[Permission]],
+    changed_by: "Holder | None" = None,
+) -> None:
+    """Give roles permissions and take others from them, all or nothing; everything else stays. Who else does so waits.
+
+    Raises:
+        RoleDoesNotExist: One of the roles was deleted meanwhile.
+        GuardDoesNotMatch: A permission belongs to another guard than its role.
+        Escalation: ``changed_by`` doesn't hold all of the permissions that are new.
+    """
+    roles = [lock_role(role) for role in sorted({*given, *taken}, key=lambda role: role.pk)]
+    for role in roles:
+        had = set(role.group.permissions.values_list("pk", flat=True))
+        new = [one for one in given.get(role, ()) if one.pk not in had]
+        if strangers := [one.guard for one in new if one.guard != role.guard]:
+            raise GuardDoesNotMatch.expected(strangers[0], [role.guard])
+        give_role_permissions(role=role, permissions=new, granted_by=changed_by)
+    # Last, because the actor may hold what is given through a role that is about to lose it.
+    for role in roles:
+        revoke_role_permissions(role=role, permissions=taken.get(role, ()), taken_by=changed_by)
 
 
 @transaction.atomic
