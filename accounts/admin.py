@@ -65,7 +65,6 @@ class UserAdmin(DjangoUserAdmin):
     search_fields = ["email", "name"]
     ordering = ["email"]
     filter_horizontal = ()
-    inlines = [RolesInline]
     readonly_fields = ["email_verified_at", "last_login", "created_at"]
     fieldsets = (
         (None, {"fields": ("email", "password", "name")}),
@@ -75,6 +74,11 @@ class UserAdmin(DjangoUserAdmin):
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")}),
     )
+
+    @override
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> tuple[type[RolesInline], ...]:
+        """Show the roles of a user who is stored."""
+        return (RolesInline,) if obj else ()
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> list[str]:

@@ -807,11 +807,11 @@ class RoleVerbs(HoldsPermissions):
 
     def get_permissions_via_roles(self) -> "list[Permission]":
         """See ``HoldsPermissions.get_permissions_via_roles``."""
-        return selectors.list_role_permissions(role_ids=registrar.find_lineage([self.pk]) - {self.pk})
+        return selectors.list_role_permissions(role_ids=registrar.find_current_lineage(self._row()) - {self.pk})
 
     def get_all_permission_objects(self) -> "list[Permission]":
         """See ``HoldsPermissions.get_all_permission_objects``."""
-        return selectors.list_role_permissions(role_ids=registrar.find_lineage([self.pk]))
+        return selectors.list_role_permissions(role_ids=registrar.find_current_lineage(self._row()))
 
     def get_all_permissions(self) -> "list[Permission]":
         """See ``get_all_permission_objects``; Django has no other meaning for this name on roles."""

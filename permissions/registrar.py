@@ -250,11 +250,33 @@ def set_has_hooks(*, has_hooks: bool) -> None:
 
 def get_current_role_names(role: Role) -> Names:
     """Return the names of what a role permits; the first time for each instance the stamp of all roles is read."""
+    _check_instance(role)
+    return get_role_names(role.pk)
+
+
+def find_current_lineage(role: Role) -> frozenset[int]:
+    """Return a role and all its ancestors; stamps are read as by ``get_current_role_names``."""
+    _check_instance(role)
+    return find_lineage([role.pk])
+
+
+def list_current_names(role_ids: Collection[int]) -> dict[int, Names]:
+    """Return the names of what roles permit, their ancestors included; the stamp of all roles is read once."""
+    check_all_roles()
+    load_roles(role_ids)
+    return {pk: get_role_names(pk) for pk in role_ids}
+
+
+def check_all_roles() -> None:
+    """Drop the remembered roles that have changed; for who asks about roles without asking about a user."""
+    _check_roles(next(iter(Version.objects.filter(key=ROLES).values_list("stamp", flat=True)), None))
+
+
+def _check_instance(role: Role) -> None:
     if role.__dict__.get("_permission_epoch") != state.epoch:
         epoch = state.epoch
-        _check_roles(next(iter(Version.objects.filter(key=ROLES).values_list("stamp", flat=True)), None))
+        check_all_roles()
         role.__dict__["_permission_epoch"] = epoch
-    return get_role_names(role.pk)
 
 
 # --- Snapshots -------------------------------------------------------------------------------------------------------

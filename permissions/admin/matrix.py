@@ -1,6 +1,6 @@
 """The page that shows which role permits what, and changes it by ticking."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from django.contrib import admin, messages
@@ -15,6 +15,7 @@ from permissions import conf, registrar, services
 from permissions.inlines import get_actor
 from permissions.models import Permission, Role
 from permissions.selectors import list_permissions
+from permissions.snapshots import Names
 from project.exceptions import DomainError
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ def show_matrix(model_admin: "RoleModelAdmin", request: HttpRequest) -> HttpResp
             model_admin.message_user(request, said, messages.SUCCESS)
             return HttpResponseRedirect(request.get_full_path())
     held = _find_held(columns)
-    registrar.load_roles([role.pk for role in columns])
+    reached = registrar.list_current_names([role.pk for role in columns])
     context = {
         **model_admin.admin_site.each_context(request),
         "title": "Roles and permissions",
         "opts": Role._meta,  # noqa: SLF001 - as Django's own templates want it
         "roles": columns,
         "permissions": rows,
-        "lines": [(one, _list_cells(one, columns, held, ticked)) for one in rows],
+        "lines": [(one, _list_cells(one, columns, held, reached, ticked)) for one in rows],
         "was": " ".join(f"{role}:{permission}" for role, permission in sorted(_cut(held, columns, rows))),
         "can_change": model_admin.has_change_permission(request),
         "guard": guard,
@@ -107,7 +108,11 @@ def _cut(held: set[Cell], roles: Page[Role], permissions: Page[Permission]) -> s
 
 
 def _list_cells(
-    permission: Permission, roles: Page[Role], held: set[Cell], ticked: set[Cell] | None
+    permission: Permission,
+    roles: Page[Role],
+    held: set[Cell],
+    reached: Mapping[int, Names],
+    ticked: set[Cell] | None,
 ) -> list[dict[str, object]]:
     """Return what a line shows for each role."""
     cells: list[dict[str, object]] = []
@@ -119,7 +124,7 @@ def _list_cells(
                 "key": f"{role.pk}:{permission.pk}",
                 "role": role,
                 "is_ticked": is_held if ticked is None else cell in ticked,
-                "is_inherited": not is_held and permission.identifier in registrar.get_role_names(role.pk),
+                "is_inherited": not is_held and permission.identifier in reached[role.pk].exact,
             }
         )
     return cells

@@ -26,7 +26,6 @@ from permissions.inlines import get_actor
 from permissions.mixins import HasRoles
 from permissions.models import Role, RoleAssignment
 from permissions.models.roles import MAX_TEAM_ID_LENGTH, RoleLink
-from permissions.registrar import find_lineage
 from permissions.selectors import as_permission, get_parent_names, is_name
 from project.exceptions import DomainError
 
@@ -137,7 +136,10 @@ class RoleForm(RoleModelForm):
                     raise GuardDoesNotMatch.expected(parent.guard, [guard])
                 if parent.team_id not in {"", team_id}:
                     raise TeamDoesNotMatch
-                if parent.pk == self.instance.pk or self.instance.pk in find_lineage([parent.pk]):
+                if (
+                    parent.pk == self.instance.pk
+                    or RoleLink.objects.filter(role=parent, ancestor=self.instance.pk).exists()
+                ):
                     raise InheritanceCycle
                 if parent.pk not in had:
                     services.refuse_role_escalation(actor=self.actor, role=parent, team_id=team_id)

@@ -66,7 +66,7 @@ def refuse_role_escalation(*, actor: "Holder | None", role: Role, team_id: str) 
         held = get_snapshot(actor, settings.default_guard, team_id)
         if not (actor.is_active and held.is_super_admin) or held.denied.exact:
             raise Escalation(detail=f"user {actor.pk} may not everything, as who has the role {role.name}")
-    _refuse_names(actor, registrar.get_role_names(role.pk).exact, guard=role.guard, team_id=team_id)
+    _refuse_names(actor, registrar.get_current_role_names(role).exact, guard=role.guard, team_id=team_id)
 
 
 def _is_unbound(actor: "Holder", *, team_id: str) -> bool:

@@ -52,7 +52,8 @@ def staff() -> Client:
 
 
 def change(client: Client, user: User, **fields: str) -> PageResponse:
-    values = {"email": user.email, "name": user.name, "is_active": "on"} | fields
+    rows = {f"role_assignments-{name}_FORMS": "0" for name in ("TOTAL", "INITIAL")}
+    values = {"email": user.email, "name": user.name, "is_active": "on"} | rows | fields
     return client.post(f"{USERS}{user.pk}/change/", {key: value for key, value in values.items() if value})
 
 

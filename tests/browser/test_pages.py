@@ -10,6 +10,7 @@ from django.test import override_settings
 from playwright.sync_api import Page
 
 from permissions import audit
+from permissions.services import create_role
 from project.devmail import refuse_address
 from tests.browser.looks import Console, assert_sound
 
@@ -69,13 +70,54 @@ def test_the_mail_page_is_sound(house: str, page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "accounts/user/", "jobs/failedjob/", "oauth/application/add/", "permissions/auditevent/"]
+    "address",
+    [
+        "",
+        "accounts/user/",
+        "jobs/failedjob/",
+        "oauth/application/add/",
+        "permissions/auditevent/",
+        "permissions/role/matrix/",
+        "permissions/roleassignment/add/",
+        "guardian/userobjectpermission/add/",
+    ],
 )
 def test_the_admin_is_sound(house: str, page: Page, sign_in: SignIn, address: str) -> None:
     sign_in(is_staff=True, is_superuser=True)
     console = Console(page)
     page.goto(f"{house}/admin/{address}")
     assert page.get_by_role("link", name="API documentation").is_visible()
+    assert_sound(page, console)
+
+
+def test_roles_are_changed_by_ticking(house: str, page: Page, sign_in: SignIn) -> None:
+    sign_in(is_staff=True, is_superuser=True)
+    reader = create_role(name="reader", permissions=["accounts.view_user"])
+    editor = create_role(name="a role with a rather long name", parents=[reader])
+    console = Console(page)
+    page.goto(f"{house}/admin/permissions/role/")
+    page.get_by_role("link", name="All permissions at once").click()
+    page.get_by_role("searchbox", name="Permissions").fill("accounts.")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("checkbox", name="reader: accounts.add_user").check()
+    page.get_by_role("checkbox", name="reader: accounts.view_user", exact=True).uncheck()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Changed: 2.").wait_for()
+    assert page.get_by_role("checkbox", name=f"{editor.name}: accounts.add_user (inherited)").is_visible()
+    assert reader.get_permission_names() == ["accounts.add_user"]
+    assert_sound(page, console)
+
+
+def test_roles_are_given_on_the_page_of_a_user(house: str, page: Page, sign_in: SignIn) -> None:
+    ada = sign_in(is_staff=True, is_superuser=True)
+    create_role(name="reader")
+    console = Console(page)
+    page.goto(f"{house}/admin/accounts/user/{ada.pk}/change/")
+    page.get_by_role("link", name="Add another Role").click()
+    page.get_by_role("combobox", name="Role").click()
+    page.get_by_role("option", name="reader").click()
+    page.get_by_role("button", name="Save and continue editing").click()
+    page.get_by_role("cell", name="ada@example.com").wait_for()
     assert_sound(page, console)
 
 
