@@ -86,6 +86,13 @@ class RoleAssignmentFormSet(AssignmentModelFormSet):
     actor: ClassVar[HasRoles]
 
     @override
+    def add_fields(self, form: AssignmentModelForm, index: int | None) -> None:
+        """Name the box that takes the role, which the column alone doesn't for everybody."""
+        super().add_fields(form, index)
+        if "DELETE" in form.fields:
+            form.fields["DELETE"].widget.attrs["aria-label"] = "Take this role away"
+
+    @override
     def clean(self) -> None:
         """Refuse to give a role twice at once."""
         super().clean()

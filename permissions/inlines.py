@@ -57,7 +57,11 @@ class RolesInline(AssignmentInline):
         """Tell the forms who fills them in."""
         actor = {"actor": get_actor(request)}
         kwargs["form"] = type("RoleAssignmentForm", (self.form,), actor)
-        return type("RoleAssignmentFormSet", (super().get_formset(request, obj, **kwargs),), actor)
+        formset = super().get_formset(request, obj, **kwargs)
+        if role := formset.form.base_fields.get("role"):  # not there for who may only look
+            for way in ("add", "change", "delete", "view"):
+                setattr(role.widget, f"can_{way}_related", False)  # roles have pages of their own
+        return type("RoleAssignmentFormSet", (formset,), actor)
 
     @override
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:

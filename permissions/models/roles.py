@@ -185,7 +185,7 @@ class RoleAssignment(models.Model):
         indexes = [models.Index(fields=["role", "user"], name="permissions_assignment_role")]
 
     def __str__(self) -> str:
-        return f"{self.user_id} has {self.role_id}"
+        return f"{self.role} for {self.user}"
 
 
 class UserGrant(models.Model):
