@@ -29,8 +29,8 @@ from tests.permissions.oracle.worlds import ARTICLE_NAMES, ROLE_NAMES, Climate, 
 #: As many as a change needs in passing; `make worlds` takes ten times as many.
 _BATCHES = int(environ.get("WORLD_BATCHES", "10"))
 _WORLDS_IN_BATCH = 100
-_LIVES = 20
-_CHANGES = 25
+_LIVES = max(8, _BATCHES // 4)
+_CHANGES = 12
 #: Of so many permissions in a hundred it is compared who has them: each comparison concerns all worlds of the batch.
 _COMPARED = 10
 #: Worlds that were once answered wrongly.
