@@ -47,15 +47,16 @@ def announce_roles(
     team_id: str,
     expires_at: datetime | None = None,
     actor: "Holder | None" = None,
+    label: str = "",
 ) -> None:
-    """Record and announce that a user got or lost roles; one signal for each guard."""
+    """Record and announce that a user, called ``label``, got or lost roles; one signal for each guard."""
     names_by_guard: dict[str, list[str]] = {}
     for role in roles:
         names_by_guard.setdefault(role.guard, []).append(role.name)
     for guard, names in names_by_guard.items():
         _announce(
             role_attached if is_attached else role_detached,
-            audit.Reference.to(get_user_model(), user_id),
+            audit.Reference.to(get_user_model(), user_id, label),
             actor,
             user_id=user_id,
             roles=tuple(sorted(names)),
@@ -73,12 +74,13 @@ def announce_permissions(
     role_id: int | None = None,
     team_id: str = "",
     granted_by: "Holder | None" = None,
+    label: str = "",
 ) -> None:
-    """Record and announce that a user or, where ``role_id`` is given, a role got or lost permissions."""
+    """Record and announce that a user or, where ``role_id`` is given, a role, called ``label``, got or lost them."""
     is_role = role_id is not None
     _announce(
         permission_attached if is_attached else permission_detached,
-        audit.Reference.to(Role, role_id) if is_role else audit.Reference.to(get_user_model(), user_id),
+        audit.Reference.to(Role, role_id, label) if is_role else audit.Reference.to(get_user_model(), user_id, label),
         granted_by,
         holder="role" if is_role else "user",
         holder_id=role_id if is_role else user_id,

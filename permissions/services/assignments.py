@@ -237,7 +237,13 @@ def _assign(
         check_references()
         registrar.touch(users=[user.pk])
     announce_roles(
-        is_attached=True, user_id=user.pk, roles=changed, team_id=team_id, expires_at=expires_at, actor=granted_by
+        is_attached=True,
+        user_id=user.pk,
+        roles=changed,
+        team_id=team_id,
+        expires_at=expires_at,
+        actor=granted_by,
+        label=str(user),
     )
 
 
@@ -255,7 +261,7 @@ def _remove(user: "Holder", roles: Collection[Role], *, team_id: str, taken_by: 
     delete(rows)
     registrar.touch(users=[user.pk])
     lost = [by_id[pk] for pk in by_id if pk in had]
-    announce_roles(is_attached=False, user_id=user.pk, roles=lost, team_id=team_id, actor=taken_by)
+    announce_roles(is_attached=False, user_id=user.pk, roles=lost, team_id=team_id, actor=taken_by, label=str(user))
 
 
 def _join_groups(user: "Holder", group_ids: Collection[int]) -> None:

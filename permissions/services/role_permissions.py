@@ -40,7 +40,12 @@ def give_role_permissions(
     tell_django(through, role.group, "post_add", DjangoPermission, ids)
     registrar.touch(roles=[role.pk])
     announce_permissions(
-        is_attached=True, role_id=role.pk, names=name_permissions(new), team_id=role.team_id, granted_by=granted_by
+        is_attached=True,
+        role_id=role.pk,
+        names=name_permissions(new),
+        team_id=role.team_id,
+        granted_by=granted_by,
+        label=role.name,
     )
 
 
@@ -59,7 +64,14 @@ def revoke_role_permissions(
     tell_django(through, role.group, "post_remove", DjangoPermission, ids)
     registrar.touch(roles=[role.pk])
     names = name_permissions(one for one in permissions if one.pk in ids)
-    announce_permissions(is_attached=False, role_id=role.pk, names=names, team_id=role.team_id, granted_by=taken_by)
+    announce_permissions(
+        is_attached=False,
+        role_id=role.pk,
+        names=names,
+        team_id=role.team_id,
+        granted_by=taken_by,
+        label=role.name,
+    )
 
 
 @transaction.atomic

@@ -42,7 +42,12 @@ def give_user_permissions(
         tell_django(through, user, "post_add", DjangoPermission, ids)
     registrar.touch(users=[user.pk])
     announce_permissions(
-        is_attached=True, user_id=user.pk, names=name_permissions(new), team_id=team_id, granted_by=granted_by
+        is_attached=True,
+        user_id=user.pk,
+        names=name_permissions(new),
+        team_id=team_id,
+        granted_by=granted_by,
+        label=str(user),
     )
 
 
@@ -71,7 +76,9 @@ def revoke_user_permissions(
         tell_django(through, user, "post_remove", DjangoPermission, ids)
     registrar.touch(users=[user.pk])
     names = name_permissions(one for one in permissions if one.pk in ids)
-    announce_permissions(is_attached=False, user_id=user.pk, names=names, team_id=team_id, granted_by=taken_by)
+    announce_permissions(
+        is_attached=False, user_id=user.pk, names=names, team_id=team_id, granted_by=taken_by, label=str(user)
+    )
 
 
 @transaction.atomic

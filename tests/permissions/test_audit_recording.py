@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.db import transaction
+from django.db.models import Q
 from django.test import Client, RequestFactory
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy
@@ -19,7 +20,7 @@ from accounts.drf import ClientPrincipal
 from accounts.models import User
 from permissions import audit
 from permissions.audit.details import MAX_DETAIL_BYTES
-from permissions.models import AuditEvent
+from permissions.models import AuditEvent, Role
 from project.current_request import bind_request
 
 pytestmark = pytest.mark.django_db
@@ -353,3 +354,18 @@ def test_writers_at_the_same_time_each_write_their_event() -> None:
 
     assert race(lambda: audit.record("thing.happened", thread=threading.get_ident()), threads=8) == [None] * 8
     assert AuditEvent.objects.count() == 8
+
+
+def test_who_got_or_lost_a_role_or_a_permission_is_named(user: User) -> None:
+    role = Role.create("editor").give_permission_to("accounts.view_user").revoke_permission_to("accounts.view_user")
+    user.assign_role(role).remove_role(role)
+    user.give_permission_to("accounts.view_user").revoke_permission_to("accounts.view_user")
+    events = AuditEvent.objects.filter(Q(event__endswith=".attached") | Q(event__endswith=".detached"))
+    assert sorted(events.values_list("event", "subject_label")) == [
+        ("permission.attached", "editor"),
+        ("permission.attached", "user@example.com"),
+        ("permission.detached", "editor"),
+        ("permission.detached", "user@example.com"),
+        ("role.attached", "user@example.com"),
+        ("role.detached", "user@example.com"),
+    ]
