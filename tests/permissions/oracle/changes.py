@@ -103,7 +103,8 @@ class Changer:
             if key == user.pk and of == team and role not in roles:
                 self._forget_assignment(key, role, of)
         for role in roles:
-            if (user.pk, role, team) not in self.facts.assignments:
+            end = self.facts.assignments.get((user.pk, role, team), self._now)
+            if end is not None and end <= self._now:  # one that has ended is given anew
                 self.facts.assignments[user.pk, role, team] = None
                 if self._is_global(role) and not team:
                     self.facts.memberships.add((user.pk, role))
