@@ -73,7 +73,14 @@ class _Requirement(ABC):
                 "One of the REST API says in permission_classes what it requires; see permissions.drf."
             )
             raise TypeError(message)
-        view.dispatch = self._wrap(view.dispatch, is_async=bool(view.view_is_async))  # type: ignore[method-assign] # as Django's method_decorator does
+        ways = [self._wrap(view.dispatch, is_async=is_async) for is_async in (False, True)]
+
+        @wraps(view.dispatch)
+        def dispatch(self: View, *args: Any, **kwargs: Any) -> Any:  # Any: of the view
+            # Asked of the class that answers: handlers of a subclass say whether it is async.
+            return ways[bool(self.view_is_async)](self, *args, **kwargs)
+
+        view.dispatch = dispatch  # type: ignore[method-assign] # as Django's method_decorator does
 
     def _wrap(self, view: _Viewable, *, is_async: bool) -> _Viewable:
         if is_async:

@@ -112,8 +112,46 @@ def as_async_class(required: Required) -> AnyView:
     return Page.as_view()
 
 
+def as_subclass(required: Required) -> AnyView:
+    @required
+    class Door(View):
+        pass
+
+    class Page(Door):
+        def get(self, request: HttpRequest) -> HttpResponse:
+            return page(request)
+
+        post = get
+
+    return Page.as_view()
+
+
+def as_async_subclass(required: Required) -> AnyView:
+    @required
+    class Door(View):
+        pass
+
+    class Page(Door):
+        async def get(self, request: HttpRequest) -> HttpResponse:
+            return page(request)
+
+        post = get
+
+    return Page.as_view()
+
+
 every_view = pytest.mark.parametrize(
-    "build", [as_function, as_async_function, as_method, as_async_method, as_class, as_async_class]
+    "build",
+    [
+        as_function,
+        as_async_function,
+        as_method,
+        as_async_method,
+        as_class,
+        as_async_class,
+        as_subclass,
+        as_async_subclass,
+    ],
 )
 sync_and_async = pytest.mark.parametrize("build", [as_function, as_async_function])
 every_decorator = pytest.mark.parametrize("require", [role_required, permission_required, role_or_permission_required])
@@ -135,6 +173,7 @@ urlpatterns = [
     path("either/enum", role_or_permission_required(RoleName.TEST_ROLE)(page)),
     path("either/enums", role_or_permission_required([RoleName.TEST_ROLE, PermissionName.EDIT])(page)),
     path("async", permission_required("edit-articles")(async_page)),
+    path("below", as_async_subclass(permission_required("edit-articles"))),
     path("patterns", permission_required(["articles.edit", "articles.save"])(page)),
     path("patterns/both", role_required("testRole|admin")(permission_required("articles.edit|articles.save")(page))),
     *urls.urlpatterns,
@@ -884,3 +923,17 @@ def test_an_async_view_knows_who_signed_in(user: User) -> None:
     assert async_to_sync(ask)(user).status_code == 200
     response = async_to_sync(ask)(None)
     assert (response.status_code, response["Location"]) == (302, "/accounts/login/?next=/async")
+
+
+@pytest.mark.urls(__name__)
+def test_an_async_view_below_a_closed_class_knows_who_signed_in(user: User) -> None:
+    user.give_permission_to("edit-articles")
+
+    async def ask(who: User | None) -> HttpResponseBase:
+        client = AsyncClient()
+        if who is not None:
+            await client.aforce_login(who)
+        return await client.get("/below")
+
+    assert async_to_sync(ask)(user).status_code == 200
+    assert async_to_sync(ask)(None).status_code == 302
