@@ -10,12 +10,12 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts import selectors, services
+from accounts import services
 from accounts.models import Session, User
 from permissions import audit
 from permissions.exceptions import Escalation
 from permissions.inlines import RolesInline
-from permissions.services import refuse_escalation
+from permissions.services import refuse_touching
 
 if TYPE_CHECKING:
     DjangoUserAdmin = auth_admin.UserAdmin[User]
@@ -150,13 +150,12 @@ class SessionAdmin(ModelAdmin):
 
 def _may_touch(request: HttpRequest, user: User | None) -> bool:
     """Say whether the member of staff holds all that the user holds, or would hold if active."""
-    actor = request.user
-    if user is None or actor.is_superuser:
+    if user is None:
         return True
-    if user.is_superuser or not isinstance(actor, User):
+    if not isinstance(request.user, User):
         return False
     try:
-        refuse_escalation(actor=actor, permissions=selectors.list_given_permissions(user=user))
+        refuse_touching(actor=request.user, user=user)
     except Escalation:
         return False
     return True

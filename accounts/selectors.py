@@ -3,14 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.contrib.auth.models import Permission
-from django.db.models import Exists, F, Q, QuerySet
+from django.db.models import Exists, F, QuerySet
 
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, Registration, Revocation, User
 from accounts.tokens import AccessClaims, is_revoked
 from permissions.exceptions import PermissionDoesNotExist
-from permissions.selectors import with_stamps
+from permissions.selectors import with_roles, with_stamps
 from project.crypto import keyed_digests
 
 
@@ -70,12 +69,6 @@ def find_unverified_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=True).first()
 
 
-def list_given_permissions(*, user: User) -> list[Permission]:
-    """Return what was given to a user, directly or by groups, active or not: who activates one gives it back."""
-    given = Permission.objects.filter(Q(user=user.pk) | Q(group__user=user.pk))
-    return list(given.select_related("content_type").order_by("pk").distinct())
-
-
 def list_users(
     *,
     permission: str | None = None,
@@ -83,7 +76,7 @@ def list_users(
     team_id: str | None = None,
     guard: str | None = None,
 ) -> QuerySet[User]:
-    """Return all users, oldest first, with their roles' groups at hand: two queries for any number of users.
+    """Return all users, oldest first, with their roles at hand: three queries for any number of users.
 
     ``permission`` and ``role`` leave those who hold them now, ``team_id`` those who have a role in that team.
 
@@ -91,7 +84,7 @@ def list_users(
         PermissionDoesNotExist: There is no such permission.
         RoleDoesNotExist: There is no such role.
     """
-    users = User.objects.get_queryset().prefetch_related("groups").order_by("created_at", "id")
+    users = with_roles(User.objects.get_queryset(), team_id=team_id).order_by("created_at", "id")
     if team_id is not None:
         users = users.team(team_id)
     if permission is not None:

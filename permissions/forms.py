@@ -70,7 +70,9 @@ class RoleAssignmentForm(AssignmentModelForm):
             self.add_error("team_id", TeamDoesNotMatch().message)
             return cleaned
         try:
-            services.refuse_role_escalation(actor=self.actor, role=role, team_id=team_id)
+            services.refuse_role_escalation(
+                actor=self.actor, role=role, team_id=team_id, until=self.cleaned_data.get("expires_at")
+            )
         except DomainError as error:
             self.add_error("role", error.message)
         user = self.cleaned_data.get("user") or self.instance.user_id

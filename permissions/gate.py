@@ -16,7 +16,7 @@ An object that belongs to a team is decided in that team, whatever team holds ot
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from inspect import isclass
+from inspect import isclass, signature
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from asgiref.sync import sync_to_async
@@ -42,8 +42,8 @@ class Policy(Protocol):
 
     ``before(user, ability)`` answers first. A method is named like the ability: for ``blog.change_post`` that is
     ``change_post`` or ``change``, with the object as second argument, or with no second argument where the ability is
-    asked of the model itself. ``scope(user, ability)`` returns, for lists, a ``Q`` of the objects
-    that the policy allows.
+    asked of the model itself; one that can't be called so isn't. ``scope(user, ability)`` returns, for lists, a ``Q``
+    of the objects that the policy allows.
     """
 
 
@@ -216,12 +216,13 @@ def can_in_app(user: "Holder", app_label: str) -> bool:
 
 def prefetch(user: "Holder", objects: Iterable[Model]) -> None:
     """Read what a user holds of many objects, one query for each model, so that asking about them costs nothing."""
-    by_scope: dict[tuple[type[Model], str | None], list[Model]] = {}
+    by_model: dict[type[Model], list[tuple[Snapshot, Model]]] = {}
+    guard = selectors.get_guard_names(user)[0]
     for obj in objects:
-        by_scope.setdefault((type(obj), _find_team(obj)), []).append(obj)
-    for guard in selectors.get_guard_names(user)[:1]:
-        for (_, team), rows in by_scope.items():
-            grants.load(user, registrar.get_snapshot(user, scope.Scope(guard, team)), rows)
+        snapshot = registrar.get_snapshot(user, scope.Scope(guard, _find_team(obj)))
+        by_model.setdefault(type(obj), []).append((snapshot, obj))
+    for pairs in by_model.values():
+        grants.load(user, pairs)
 
 
 async def aprefetch(user: "Holder", objects: Iterable[Model]) -> None:
@@ -360,10 +361,20 @@ def _ask_policy(user: "Holder", name: str, obj: object) -> bool | None:
         method = (
             None if candidate.startswith("_") or candidate in {"before", "scope"} else getattr(found, candidate, None)
         )
-        if callable(method):
-            answer = method(user) if isclass(obj) else method(user, obj)
+        arguments = (user,) if isclass(obj) else (user, obj)
+        if callable(method) and _takes(method, len(arguments)):
+            answer = method(*arguments)
             return None if answer is None else bool(answer)
     return None
+
+
+def _takes(method: Callable[..., object], count: int) -> bool:
+    """Say whether a method can be called with so many arguments; one that can't answers another question."""
+    try:
+        signature(method).bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def _tell_source(name: str, snapshot: Snapshot) -> str:

@@ -1,14 +1,17 @@
 """What was given for single objects: django-guardian's tables, read for many objects at once, and lists by them."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
 from django.db.models import (
+    BigIntegerField,
     CharField,
+    Expression,
     F,
     ForeignKey,
+    IntegerField,
     Model,
     Q,
     QuerySet,
@@ -51,27 +54,37 @@ def holds(user: "Holder", snapshot: Snapshot, name: str, obj: Model) -> bool:
     key = _get_key(obj)
     held = snapshot.objects.get(key)
     if held is None:
-        load(user, snapshot, [obj])
+        load(user, [(snapshot, obj)])
         held = snapshot.objects[key]
     return name in held
 
 
-def load(user: "Holder", snapshot: Snapshot, objects: Collection[Model]) -> None:
-    """Read what was given for objects of one model, with one query, into the snapshot."""
-    if not objects:
+def load(user: "Holder", pairs: Sequence[tuple[Snapshot, Model]]) -> None:
+    """Read what was given for objects of one model, with one query, each into the snapshot in which it is decided."""
+    if not pairs:
         return
-    example = next(iter(objects))
+    example = pairs[0][1]
     model = _get_concrete(type(example))
-    found: dict[str, set[str]] = {}
-    if snapshot.scope.guard == conf.get().default_guard:  # permissions of models belong to it
-        keys = [str(obj.pk) for obj in objects]
-        of_user = _find_rows(get_user_obj_perms_model(example), model, keys).filter(user=user.pk)
-        of_roles = _find_rows(get_group_obj_perms_model(example), model, keys).filter(group__in=snapshot.lineage)
-        rows = of_user.union(of_roles, all=True) if snapshot.lineage else of_user
-        for key, codename in rows:
-            found.setdefault(str(key), set()).add(f"{model._meta.app_label}.{codename}")  # noqa: SLF001 - Django's documented name of it
-    for obj in objects:
-        snapshot.objects[_get_key(obj)] = frozenset(found.get(str(obj.pk), ()))
+    of_user: dict[str, set[str]] = {}
+    of_roles: dict[str, set[tuple[int, str]]] = {}
+    if pairs[0][0].scope.guard == conf.get().default_guard:  # permissions of models belong to it
+        keys = [str(obj.pk) for _, obj in pairs]
+        lineage = frozenset[int]().union(*(snapshot.lineage for snapshot, _ in pairs))
+        nobody = Value(None, IntegerField())
+        rows = _find_rows(get_user_obj_perms_model(example), model, keys, nobody).filter(user=user.pk)
+        if lineage:
+            groups = _find_rows(get_group_obj_perms_model(example), model, keys, F("group")).filter(group__in=lineage)
+            rows = rows.union(groups, all=True)
+        for key, codename, role_id in rows:
+            name = f"{model._meta.app_label}.{codename}"  # noqa: SLF001 - Django's documented name of it
+            if role_id is None:
+                of_user.setdefault(str(key), set()).add(name)
+            else:
+                of_roles.setdefault(str(key), set()).add((role_id, name))
+    for snapshot, obj in pairs:
+        key = str(obj.pk)
+        via_roles = {name for role_id, name in of_roles.get(key, ()) if role_id in snapshot.lineage}
+        snapshot.objects[_get_key(obj)] = frozenset(via_roles | of_user.get(key, set()))
 
 
 def list_permitted[Rows: QuerySet[Any]](  # Any: of any model
@@ -131,18 +144,21 @@ def _find_objects(
     return condition
 
 
-def _find_rows(table: type[Model], model: type[Model], keys: list[str] | None) -> QuerySet[Model, tuple[object, str]]:
-    """Return key of the object and codename from one of guardian's tables, of some objects or all."""
+def _find_rows(
+    table: type[Model], model: type[Model], keys: list[str] | None, role_id: Expression | F | None = None
+) -> "QuerySet[Model, Any]":  # Any: tuples of two, or of three
+    """Return key of the object, codename and, where it is asked for, role from one of guardian's tables."""
     options = model._meta  # noqa: SLF001 - Django's documented name of it
     rows: QuerySet[Model] = table._default_manager.order_by()  # noqa: SLF001 - as above
+    more = () if role_id is None else (Cast(role_id, BigIntegerField()),)
     if _is_generic(table):
         rows = rows.filter(content_type__app_label=options.app_label, content_type__model=options.model_name)
         if keys is not None:
             rows = rows.filter(object_pk__in=keys)
-        return rows.values_list("object_pk", "permission__codename")
+        return rows.values_list("object_pk", "permission__codename", *more)
     if keys is not None:
         rows = rows.filter(content_object__in=keys)
-    return rows.values_list(Cast("content_object_id", CharField()), "permission__codename")
+    return rows.values_list(Cast("content_object_id", CharField()), "permission__codename", *more)
 
 
 def _find_keys(

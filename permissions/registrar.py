@@ -9,7 +9,7 @@ What one role change leaves valid, stays: roles are remembered one by one, and u
 """
 
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from secrets import randbits
 from sys import intern
 from threading import Lock
@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 #: Key of the stamp that changes with every role.
 ROLES: Final = "roles"
+#: Key of the stamp that changes when everything is to be forgotten.
+RESET: Final = "reset"
 _UNIONS: Final = 10_000
 
 _users: Final[Memory[object, UserFacts]] = Memory()
@@ -62,12 +64,15 @@ _unions: Final[Memory[frozenset[tuple[int, int | None]], Names]] = Memory()
 _ids: Final[Memory[tuple[str, str], int]] = Memory()
 _names: Final[Memory[int, tuple[str, str]]] = Memory()
 _NO_LIMIT: Final = 1_000_000
+_FOR_EVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class _Checked:
     """Under which stamp the remembered roles were last found good."""
 
     stamp: int | None = None
+    #: The stamp of the last reset that was heeded; None where there was none, or none is known.
+    reset: int | None = None
     #: Whether the gate has hooks.
     has_hooks: bool = False
     #: Held while remembered roles and the stamp must fit each other.
@@ -110,6 +115,13 @@ class _AtTheEnd:
 
     def __del__(self) -> None:
         self.act()
+
+
+def reset() -> None:
+    """Let every process forget everything, inside the caller's transaction: also of whom nobody ever drew a stamp."""
+    Version.objects.update_or_create(key=RESET, defaults={"stamp": randbits(62)})
+    touch(structure=True)
+    clear()
 
 
 def start_epoch() -> None:
@@ -164,16 +176,25 @@ def get_snapshot(user: "Holder", scope: Scope) -> Snapshot:
     return snapshot
 
 
+def get_lasting_snapshot(user: "Holder", scope: Scope, *, until: datetime | None) -> Snapshot:
+    """Return what a user will still hold in a scope at a moment, or for ever where it is None."""
+    snapshot = get_snapshot(user, scope)
+    if snapshot.until is None or (until and until.timestamp() <= snapshot.until):
+        return snapshot
+    return _make_snapshot(load_user(user), scope=scope, now=until or _FOR_EVER, epoch=state.epoch)
+
+
 def load_user(user: "Holder") -> UserFacts:
     """Return all facts about a user: from memory where stamps prove them, with one query otherwise."""
     stamps = _take_stamps(user)
     epoch = state.epoch
-    remembered = _users.get(user.pk)
     checked: tuple[int, UserFacts] | None = getattr(user, "_permission_facts", None)
     if stamps is None and checked is not None and checked[0] == epoch:
         return checked[1]
-    if stamps is not None and remembered is not None and remembered.stamp == stamps[1]:
+    if stamps is not None:
         _check_roles(stamps[0])
+    remembered = _users.get(user.pk)
+    if stamps is not None and remembered is not None and remembered.stamp == stamps[1]:
         facts = remembered
     else:
         roles_stamp, facts = _query_user(user)
@@ -403,13 +424,20 @@ def _select(
 
 
 def _check_roles(stamp: int | None) -> None:
-    """Drop the remembered roles that have changed since they were last found good."""
+    """Drop the remembered roles that have changed since they were last found good, and everything after a reset."""
     if stamp == _Checked.stamp:
         return
     _forget_known()
     stamps: dict[str, int | None] = {get_role_key(pk): None for pk in _roles}
-    if stamps:
+    if stamps or _users:
+        stamps[RESET] = None
         stamps |= dict(Version.objects.filter(key__in=list(stamps)).values_list("key", "stamp"))
+        if stamps[RESET] != _Checked.reset:
+            _users.clear()
+            _unions.clear()
+            with _Checked.lock:
+                _roles.clear()
+                _Checked.reset = stamps[RESET]
     with _Checked.lock:
         # What another thread has put in since is of unknown age.
         kept = {pk: facts for pk in _roles if (facts := _roles.get(pk)) and get_role_key(pk) in stamps}

@@ -220,6 +220,10 @@ class Memory[Key: Hashable, Value]:
         with self._lock:
             self._values = {}
 
+    def __bool__(self) -> bool:
+        """Say whether anything is remembered."""
+        return bool(self._values)
+
     def __iter__(self) -> Iterator[Key]:
         """Go through what is remembered now."""
         with self._lock:

@@ -6,6 +6,7 @@ from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
 from accounts.models import User
+from permissions.selectors import get_current_role_names
 from project.api import StringField
 
 if TYPE_CHECKING:
@@ -83,8 +84,8 @@ class UserSummary(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
     def get_roles(self, user: User) -> list[str]:
-        """Return the names of the user's roles, sorted; a role and the group behind it share their name."""
-        return sorted(group.name for group in user.groups.all())
+        """Return the names of the roles that the user has now, in the team of the request and in all, sorted."""
+        return get_current_role_names(user=user)
 
 
 class UserFilter(serializers.Serializer[None]):

@@ -150,7 +150,8 @@ class UserRoleView(InTeam, APIView):
     @extend_schema(
         operation_id="remove_role",
         summary="Take a role from a user",
-        description="In exactly the team of the request. Harmless where the user doesn't have it there.",
+        description="In exactly the team of the request, whether it is the team's own or one of all teams. "
+        "Harmless where the user doesn't have it there.",
         parameters=[USER_ID, _ROLE_NAME, GUARD, TEAM],
         request=None,
         responses={204: None},
@@ -160,9 +161,10 @@ class UserRoleView(InTeam, APIView):
         """Take the role away."""
         user = get_user(user_id)
         try:
-            user.remove_role(selectors.get_role(name=name, guard=get_guard(request)), taken_by=get_actor(request))
+            roles = selectors.list_roles_named(name=name, guard=get_guard(request), team_id=scope.get_team() or "")
         except RoleDoesNotExist as error:
             raise NotFound(error.message, error.code) from error
+        user.remove_role(roles, taken_by=get_actor(request))
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -1,7 +1,9 @@
 """Who may what, over HTTP."""
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
+from django.db.models import Model
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
@@ -9,7 +11,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from permissions import gate, selectors
+from permissions import gate, grants, scope, selectors
 from permissions.api.roles import MAX_PERMISSION_NAME_LENGTH
 from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_actor, get_guard, get_user
 from permissions.mixins import HasRoles
@@ -119,6 +121,7 @@ class CheckView(InTeam):
         checks: list[dict[str, Any]] = body.validated_data["checks"]  # Any: as validated above
         names = [(one["object"]["type"], one["object"]["id"]) if one["object"] else None for one in checks]
         objects = selectors.find_objects(name for name in names if name)
+        _check_sight(request, user, objects.values())
         gate.prefetch(user, objects.values())
         return Response(
             {
@@ -158,7 +161,22 @@ class ExplainView(InTeam):
             obj = selectors.find_objects([(label, key)]).get((label, key)) if selectors.is_model(label) else None
             if obj is None:
                 raise NotFound(f"There is no `{asked['object']}`. Say it as app.model:key.", "object_does_not_exist")
+            _check_sight(request, user, [obj])
         return Response(gate.explain(user, asked["permission"], obj, guard=get_guard(request)).as_dict())
+
+
+def _check_sight(request: Request, user: HasRoles, objects: Iterable[Model]) -> None:
+    """Make sure that the caller may see the roles of others in each team in which it will be decided.
+
+    Raises:
+        Unauthorized: The caller may not.
+    """
+    actor = get_actor(request)
+    if user.pk == actor.pk:
+        return
+    for team in {grants.find_team(obj) for obj in objects} - {scope.get_team()}:
+        with scope.use_team(team):
+            gate.authorize(actor, _SEE)
 
 
 def _find_user(request: Request, key: object) -> HasRoles:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from permissions import selectors
+from permissions import scope, selectors
 from permissions.api.assignments import AssignmentOut
 from permissions.drf import HasPermission, InTeam, get_actor
 from permissions.exceptions import TeamDoesNotExist
@@ -89,7 +89,7 @@ class TeamMembersView(InTeam, ListAPIView[RoleAssignment]):
     @override
     def get_queryset(self) -> QuerySet[RoleAssignment]:
         """Return the assignments in the team that count now."""
-        return selectors.list_members(team_id=self.kwargs["team_id"])
+        return selectors.list_members(team_id=scope.get_team() or "")
 
     @override
     @extend_schema(

@@ -24,7 +24,7 @@ from permissions.services.definitions import (
     find_or_create_permission,
     sync_permission_definitions,
 )
-from permissions.services.escalation import may_rename, refuse_escalation, refuse_role_escalation
+from permissions.services.escalation import may_rename, refuse_escalation, refuse_role_escalation, refuse_touching
 from permissions.services.inheritance import disinherit, inherit, relink
 from permissions.services.mirror import (
     adopt_group,
@@ -93,6 +93,7 @@ __all__ = [
     "record_memberships",
     "refuse_escalation",
     "refuse_role_escalation",
+    "refuse_touching",
     "relink",
     "remove_from_users",
     "remove_role",

@@ -134,4 +134,5 @@ def _announce(signal: Signal, subject: audit.Reference, actor: "Holder | None", 
     audit.record(_EVENTS[signal], actor=actor, subject=subject, **details)  # type: ignore[arg-type]  # none is called client
     sender = Role if signal in {role_attached, role_detached} else Permission
     arguments["granted_by_id"] = actor.pk if actor else None
-    transaction.on_commit(partial(signal.send, sender=sender, **arguments))
+    # The change is committed by then: a listener that fails must not make it look as if it had not happened.
+    transaction.on_commit(partial(signal.send_robust, sender=sender, **arguments))

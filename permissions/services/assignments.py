@@ -69,11 +69,11 @@ def assign_roles(
         TeamDoesNotMatch: A role belongs to another team.
         RoleDoesNotExist: One of the roles is gone.
         UserDoesNotExist: The user or ``granted_by`` isn't stored, or no longer.
-        Escalation: ``granted_by`` doesn't hold all that the roles permit.
+        Escalation: ``granted_by`` doesn't hold all that the roles permit, or not so long.
     """
     if expires_at is not None and (timezone.is_naive(expires_at) or expires_at <= timezone.now()):
         raise InvalidExpiry
-    _check(roles, team_id=team_id, granted_by=granted_by)
+    _check(roles, team_id=team_id, granted_by=granted_by, until=expires_at)
     if not roles:
         return
     with _whole(roles):
@@ -196,11 +196,11 @@ def _whole(roles: Collection[Role]) -> Iterator[None]:
         raise UserDoesNotExist from error
 
 
-def _check(roles: Iterable[Role], *, team_id: str, granted_by: "Holder | None") -> None:
+def _check(roles: Iterable[Role], *, team_id: str, granted_by: "Holder | None", until: datetime | None = None) -> None:
     for role in roles:
         if role.team_id not in {"", team_id}:
             raise TeamDoesNotMatch
-        refuse_role_escalation(actor=granted_by, role=role, team_id=team_id)
+        refuse_role_escalation(actor=granted_by, role=role, team_id=team_id, until=until)
 
 
 def _find_rows(user: "Holder", team_id: str) -> "QuerySet[RoleAssignment]":

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
 from permissions import audit, conf, registrar
-from permissions.models.roles import Role, RoleAssignment, UserGrant, Version
+from permissions.models.roles import Role, RoleAssignment, UserGrant
 from permissions.selectors import (
     is_name,
 )
@@ -97,9 +97,7 @@ def repair_roles() -> tuple[int, int]:
 @transaction.atomic
 def reset_cache() -> None:
     """Let every process forget what it remembers of roles and users: after bulk inserts, or SQL by hand."""
-    Version.objects.all().delete()
-    registrar.touch(structure=True)
-    registrar.clear()
+    registrar.reset()
 
 
 @transaction.atomic

@@ -87,11 +87,12 @@ def sync_role_permissions(
     stored = lock_role(role)
     old = {one.pk: one for one in Permission.objects.filter(group=role.pk)}
     wanted = {one.pk for one in permissions}
-    revoke_role_permissions(
-        role=stored, permissions=[one for pk, one in old.items() if pk not in wanted], taken_by=granted_by
-    )
+    # First, because the actor may hold what is new through what is about to go.
     give_role_permissions(
         role=stored, permissions=[one for one in permissions if one.pk not in old], granted_by=granted_by
+    )
+    revoke_role_permissions(
+        role=stored, permissions=[one for pk, one in old.items() if pk not in wanted], taken_by=granted_by
     )
 
 

@@ -45,7 +45,8 @@ def create_role(
 
     Raises:
         InvalidRoleName: See ``selectors.is_name``.
-        RoleAlreadyExists: A role of the guard and team, or a group, has that name.
+        RoleAlreadyExists: A role of the guard and team, or a group, has that name; where ``created_by`` is no
+            superuser, also one of another team that would be taken for it.
         GuardDoesNotExist: There is no such guard.
         PermissionDoesNotExist: One of the permissions is unknown.
         GuardDoesNotMatch: A permission or parent belongs to another guard.
@@ -55,6 +56,7 @@ def create_role(
         raise InvalidRoleName
     guard = conf.get().default_guard if guard is None else scope.check_guard(guard)
     team_id = scope.get_team_id(team)
+    _refuse_ambiguous(name=name, guard=guard, team_id=team_id, actor=created_by)
     given = find_permissions(*permissions, guard=guard)
     refuse_escalation(actor=created_by, permissions=given, team_id=team_id, guard=guard)
     try:
@@ -134,6 +136,24 @@ def delete_role(*, role: Role, deleted_by: "Holder | None" = None) -> None:
     """Delete a role with its group, and take it from everybody."""
     audit.record("role.deleted", actor=deleted_by, subject=role, name=role.name, guard=role.guard, team=role.team_id)
     role.delete()
+
+
+def _refuse_ambiguous(*, name: str, guard: str, team_id: str, actor: "Holder | None") -> None:
+    """Make sure that a name means one thing where people make roles: views that ask for a role go by its name.
+
+    Otherwise who may make roles in one team would make ``admin`` there, and enter what is for the ``admin`` of all
+    teams. Superusers and commands may, as they may rename.
+
+    Raises:
+        RoleAlreadyExists: A team's role would be called like one of all teams, or the other way round.
+    """
+    if may_rename(actor=actor):
+        return
+    settings = conf.get()
+    others = Role.objects.filter(name=name, guard=guard)
+    is_taken = others.filter(team_id="").exists() if team_id else others.exclude(team_id="").exists()
+    if is_taken or (guard == settings.default_guard and name in settings.super_admin_roles):
+        raise RoleAlreadyExists.named(name, guard=guard)
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ from typing import override
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from permissions.selectors import split_names
+from permissions.selectors import get_team, split_names
 from permissions.services import find_or_create_permission, find_or_create_role, give_role_permissions
 from project.exceptions import DomainError
 
@@ -32,7 +32,13 @@ class Command(BaseCommand):
         names = [one.strip() for one in split_names(permissions) if one.strip()]
         try:
             with transaction.atomic():
-                role = find_or_create_role(name=name, guard=guard, team=team_id)
+                team = get_team(key=team_id) if team_id else None
+                role = find_or_create_role(name=name, guard=guard, team=team)
+                if team is not None and not role.team_id:
+                    message = (
+                        f"A role `{role.name}` of all teams exists already; say it without --team-id to change it."
+                    )
+                    raise CommandError(message)
                 found = [find_or_create_permission(name=one, guard=role.guard) for one in names]
                 give_role_permissions(role=role, permissions=found)
         except DomainError as error:
