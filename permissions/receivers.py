@@ -12,7 +12,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 from django.dispatch import receiver
 from guardian.models import GroupObjectPermission, UserObjectPermission
 
-from permissions import conf, registrar, scope, services
+from permissions import audit, conf, registrar, scope, services
 from permissions.exceptions import GroupIsLimited, InvalidRoleName
 from permissions.models import Permission, Role, RoleAssignment, RoleLink, UserGrant, Version
 from permissions.selectors import is_name
@@ -46,13 +46,18 @@ def adopt_group(instance: Group, **_: object) -> None:
 def rename_group(instance: Role, **_: object) -> None:
     """Rename a role's group along."""
     name = _name_group(instance)
-    Group.objects.filter(pk=instance.pk).exclude(name=name).update(name=name)
+    was = Group.objects.filter(pk=instance.pk).exclude(name=name).values_list("name", flat=True).first()
+    if was is not None:
+        Group.objects.filter(pk=instance.pk).update(name=name)
+        if not services.is_own_change():
+            audit.record("role.renamed", subject=instance, name=instance.name, was=was.partition("|")[0])
     registrar.touch(roles=[instance.pk])
 
 
 @receiver(pre_delete, sender=Role)
 def note_heirs(instance: Role, **_: object) -> None:
     """Note who inherits from the role, and let every process look again at who has it, while that is still known."""
+    services.announce_deletion(role=instance)
     instance.__dict__["_heirs"] = set(RoleLink.objects.filter(ancestor=instance).values_list("role_id", flat=True))
     registrar.touch(users=set(RoleAssignment.objects.filter(role=instance).values_list("user_id", flat=True)))
 
@@ -184,14 +189,19 @@ def make_room_for_fixture(*, instance: RoleAssignment, raw: bool, **_: object) -
 
 @receiver([post_save, post_delete], sender=RoleAssignment)
 @receiver([post_save, post_delete], sender=UserGrant)
-def touch_user(*, instance: RoleAssignment | UserGrant, origin: object = None, **_: object) -> None:
-    """Let every process look at a user again whose row was saved or deleted by itself, as fixtures do.
+def touch_user(
+    *, instance: RoleAssignment | UserGrant, created: bool | None = None, origin: object = None, **_: object
+) -> None:
+    """Let every process look at a user again whose row was saved or deleted by itself, as fixtures do; announce it.
 
     Rows that go with a role, a permission or a user need nothing: who held those has been seen to at once.
     """
     began = origin.model if isinstance(origin, models.QuerySet) else type(origin)
-    if not services.is_own_change() and (origin is None or began in {RoleAssignment, UserGrant}):
-        registrar.touch(users=[instance.user_id])
+    if services.is_own_change() or (origin is not None and began not in {RoleAssignment, UserGrant}):
+        return
+    registrar.touch(users=[instance.user_id])
+    if created or (created is None and origin is not None):
+        services.announce_row(row=instance, is_attached=bool(created))
 
 
 @receiver(post_save, sender=DjangoPermission)
@@ -208,6 +218,7 @@ def note_permission(*, instance: DjangoPermission, created: bool, **_: object) -
 @receiver(pre_delete, sender=Permission)
 def touch_holders_of_deleted(*, instance: DjangoPermission, **_: object) -> None:
     """Let every process look again at who held a permission that goes."""
+    services.announce_deleted_permission(permission=instance)
     _touch_holders(instance)
 
 

@@ -7,9 +7,20 @@ derive from ``SECRET_KEY``: who can only write the database can't mend the chain
 """
 
 from permissions.audit.reading import list_events, search_events
-from permissions.audit.recording import Reference, record
+from permissions.audit.recording import Reference, record, record_each
 from permissions.audit.sealer import Sealer
 from permissions.audit.sealing import seal
 from permissions.audit.verification import Fault, Verification, verify
 
-__all__ = ["Fault", "Reference", "Sealer", "Verification", "list_events", "record", "seal", "search_events", "verify"]
+__all__ = [
+    "Fault",
+    "Reference",
+    "Sealer",
+    "Verification",
+    "list_events",
+    "record",
+    "record_each",
+    "seal",
+    "search_events",
+    "verify",
+]

@@ -133,8 +133,10 @@ def with_roles[Users: QuerySet[Any]](users: Users, *, team_id: str | None) -> Us
     return users.prefetch_related("groups", Prefetch("role_assignments", running, to_attr="running_assignments"))
 
 
-def get_current_role_names(*, user: Any) -> list[str]:  # Any: a row from ``with_roles``
-    """Return the names of the roles that a user from ``with_roles`` has now, sorted."""
+def get_current_role_names(*, user: Any) -> list[str]:  # Any: with or without what ``with_roles`` brings along
+    """Return the names of the roles that a user has now, sorted; no query for a row from ``with_roles``."""
+    if not hasattr(user, "running_assignments"):
+        return get_role_names(user=user)
     names = {group.name for group in user.groups.all()}  # a role that Django can express is called as its group
     for row in user.running_assignments:
         if row.team_id or row.expires_at or not row.role.is_mirrored:

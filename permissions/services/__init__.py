@@ -7,7 +7,12 @@ Each change is announced by a signal on commit and recorded in the audit log ins
 signals are sent too, so that who listens to ``user.groups`` or ``group.permissions`` hears of the verbs as well.
 """
 
-from permissions.services.announcements import announce_object_permission, announce_permissions, announce_roles
+from permissions.services.announcements import (
+    announce_object_permission,
+    announce_permissions,
+    announce_roles,
+    announce_row,
+)
 from permissions.services.assignments import (
     assign_role,
     assign_roles,
@@ -19,6 +24,7 @@ from permissions.services.assignments import (
     sync_users,
 )
 from permissions.services.definitions import (
+    announce_deleted_permission,
     create_permission,
     delete_permission,
     find_or_create_permission,
@@ -46,6 +52,7 @@ from permissions.services.role_permissions import (
     sync_role_permissions,
 )
 from permissions.services.roles import (
+    announce_deletion,
     create_role,
     delete_role,
     find_or_create_role,
@@ -64,9 +71,12 @@ from permissions.services.user_permissions import (
 
 __all__ = [
     "adopt_group",
+    "announce_deleted_permission",
+    "announce_deletion",
     "announce_object_permission",
     "announce_permissions",
     "announce_roles",
+    "announce_row",
     "assign_role",
     "assign_roles",
     "assign_to_users",

@@ -1,6 +1,6 @@
 """Each change is recorded in the audit log with the change, and announced by a signal after the commit."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -12,7 +12,7 @@ from django.dispatch import Signal
 from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from permissions import audit, conf
-from permissions.models.roles import Permission, Role
+from permissions.models.roles import Permission, Role, RoleAssignment, UserGrant
 from permissions.signals import (
     permission_attached,
     permission_detached,
@@ -66,6 +66,22 @@ def announce_roles(
         )
 
 
+def announce_lost_role(*, role: Role, holders: Mapping[tuple[object, str], str], actor: "Holder | None") -> None:
+    """Record and announce that users, by key and team with what they are called, lose a role; one INSERT for all."""
+    details = {"roles": (role.name,), "guard": role.guard}
+    subjects = [
+        (audit.Reference.to(get_user_model(), user_id, label), details | ({"team_id": team_id} if team_id else {}))
+        for (user_id, team_id), label in holders.items()
+    ]
+    if not subjects:
+        return
+    audit.record_each(_EVENTS[role_detached], subjects=subjects, actor=actor)
+    granted_by_id = actor.pk if actor else None
+    for user_id, team_id in holders:
+        arguments = {"user_id": user_id, "team_id": team_id, "granted_by_id": granted_by_id, **details}
+        transaction.on_commit(partial(role_detached.send_robust, sender=Role, **arguments))
+
+
 def announce_permissions(
     *,
     is_attached: bool,
@@ -107,6 +123,25 @@ def announce_object_permission(*, is_attached: bool, grant: UserObjectPermission
         team_id="",
         object=f"{label}:{grant.object_pk}",
     )
+
+
+def announce_row(*, row: RoleAssignment | UserGrant, is_attached: bool) -> None:
+    """Record and announce a row that was written or deleted by itself; none where membership in a group settles it."""
+    if isinstance(row, RoleAssignment):
+        if row.team_id or row.expires_at or not row.role.is_mirrored:
+            announce_roles(
+                is_attached=is_attached,
+                user_id=row.user_id,
+                roles=[row.role],
+                team_id=row.team_id,
+                expires_at=row.expires_at,
+            )
+        return
+    names = name_permissions([row.permission])
+    if row.is_denied:
+        announce_denial(is_forbidden=is_attached, user=row.user, names=names, team_id=row.team_id, actor=None)
+    else:
+        announce_permissions(is_attached=is_attached, user_id=row.user_id, names=names, team_id=row.team_id)
 
 
 def announce_denial(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as DjangoPermission
 from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, transaction
@@ -14,7 +16,7 @@ from permissions.exceptions import (
     PermissionDoesNotExist,
     PermissionIsDeclared,
 )
-from permissions.models.roles import Permission
+from permissions.models.roles import Permission, UserGrant
 from permissions.selectors import (
     get_permission,
     is_name,
@@ -25,6 +27,7 @@ from permissions.selectors import (
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
 
+from permissions.services.announcements import announce_permissions
 from permissions.services.rows import CHUNK
 
 
@@ -70,9 +73,24 @@ def delete_permission(*, permission: Permission, deleted_by: "Holder | None" = N
     """
     if not permission.is_free:
         raise PermissionIsDeclared
-    name, guard = permission.identifier, permission.guard
-    audit.record("permission.deleted", actor=deleted_by, subject=permission, name=name, guard=guard)
+    permission.__dict__["_deleted_by"] = deleted_by
     permission.delete()
+
+
+def announce_deleted_permission(*, permission: DjangoPermission) -> None:
+    """Record that a permission goes, and announce who loses it; whom it was forbidden loses nothing."""
+    actor = permission.__dict__.pop("_deleted_by", None)
+    guard, name = conf.get().identify(permission.content_type.app_label, permission.codename)
+    audit.record("permission.deleted", actor=actor, subject=permission, name=name, guard=guard)
+    roles = Group.permissions.through.objects.filter(permission=permission.pk)
+    for role_id in roles.values_list("group_id", flat=True):
+        announce_permissions(is_attached=False, role_id=role_id, names=(name,), granted_by=actor)
+    direct = get_user_model().user_permissions.through.objects.filter(permission=permission.pk)
+    holders = [(user_id, "") for user_id in direct.values_list("user_id", flat=True)]
+    granted = UserGrant.objects.filter(permission=permission.pk, is_denied=False)
+    holders += granted.values_list("user_id", "team_id")
+    for user_id, team_id in holders:
+        announce_permissions(is_attached=False, user_id=user_id, names=(name,), team_id=team_id, granted_by=actor)
 
 
 @transaction.atomic

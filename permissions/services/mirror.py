@@ -13,8 +13,8 @@ from permissions.models.roles import Role, RoleAssignment, UserGrant
 from permissions.selectors import (
     is_name,
 )
-from permissions.services.announcements import announce_roles
-from permissions.services.rows import delete, insert
+from permissions.services.announcements import announce_permissions, announce_roles, name_permissions
+from permissions.services.rows import delete, insert, is_own_change
 
 
 def adopt_group(*, group: Group) -> None:
@@ -26,8 +26,11 @@ def adopt_group(*, group: Group) -> None:
     )
     if role.name != group.name:
         Role.objects.filter(pk=role.pk).update(name=group.name)
+        audit.record("role.renamed", subject=role, name=group.name, was=role.name)
     elif not is_new:
         return
+    elif not is_own_change():
+        audit.record("role.created", subject=role, name=role.name, guard=role.guard)
     registrar.touch(roles=[role.pk])
 
 
@@ -105,9 +108,15 @@ def forget_team(*, team_id: str) -> None:
     """Delete a team's roles, and what was given in it: the team is gone."""
     users = set(RoleAssignment.objects.filter(team_id=team_id).values_list("user_id", flat=True))
     users |= set(UserGrant.objects.filter(team_id=team_id).values_list("user_id", flat=True))
-    delete(RoleAssignment.objects.filter(team_id=team_id))
-    delete(UserGrant.objects.filter(team_id=team_id))
+    for row in RoleAssignment.objects.filter(team_id=team_id).exclude(role__team_id=team_id).select_related("role"):
+        announce_roles(is_attached=False, user_id=row.user_id, roles=[row.role], team_id=team_id)
+    for grant in UserGrant.objects.filter(team_id=team_id, is_denied=False).select_related("permission__content_type"):
+        announce_permissions(
+            is_attached=False, user_id=grant.user_id, names=name_permissions([grant.permission]), team_id=team_id
+        )
     for role in Role.objects.filter(team_id=team_id):
         role.delete()
+    delete(RoleAssignment.objects.filter(team_id=team_id))
+    delete(UserGrant.objects.filter(team_id=team_id))
     registrar.touch(users=users)
     audit.record("team.forgotten", team=team_id)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 
@@ -13,7 +14,7 @@ from permissions.exceptions import (
     RoleAlreadyExists,
     RoleDoesNotExist,
 )
-from permissions.models.roles import Permission, Role
+from permissions.models.roles import Permission, Role, RoleAssignment
 from permissions.selectors import (
     find_permissions,
     get_role,
@@ -24,11 +25,12 @@ from permissions.selectors import (
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
 
+from permissions.services.announcements import announce_lost_role
 from permissions.services.escalation import may_rename, refuse_escalation
 from permissions.services.inheritance import inherit, sync_parents
 from permissions.services.mirror import name_group
 from permissions.services.role_permissions import give_role_permissions, sync_role_permissions
-from permissions.services.rows import lock_role
+from permissions.services.rows import lock_role, own_change
 
 
 @transaction.atomic
@@ -60,7 +62,7 @@ def create_role(
     given = find_permissions(*permissions, guard=guard)
     refuse_escalation(actor=created_by, permissions=given, team_id=team_id, guard=guard)
     try:
-        with transaction.atomic():
+        with transaction.atomic(), own_change():
             group = Group.objects.create(name=name_group(name=name, guard=guard, team_id=team_id))
             role, _ = Role.objects.get_or_create(
                 group=group, defaults={"name": name, "guard": guard, "team_id": team_id}
@@ -109,7 +111,8 @@ def update_role(
             with transaction.atomic():
                 audit.record("role.renamed", actor=changed_by, subject=role, name=name, was=stored.name)
                 stored.name = name
-                stored.save(update_fields=["name"])
+                with own_change():
+                    stored.save(update_fields=["name"])
                 stored.group.refresh_from_db(fields=["name"])
         except IntegrityError as error:
             raise RoleAlreadyExists.named(name, guard=stored.guard) from error
@@ -133,9 +136,21 @@ def sync_permissions(*, role: str, permissions: Iterable[object], changed_by: "H
 
 @transaction.atomic
 def delete_role(*, role: Role, deleted_by: "Holder | None" = None) -> None:
-    """Delete a role with its group, and take it from everybody."""
-    audit.record("role.deleted", actor=deleted_by, subject=role, name=role.name, guard=role.guard, team=role.team_id)
+    """Delete a role with its group, and take it from everybody; who lost it is recorded, however it is deleted."""
+    role.__dict__["_deleted_by"] = deleted_by
     role.delete()
+
+
+def announce_deletion(*, role: Role) -> None:
+    """Record that a role goes, and announce who loses it."""
+    actor = role.__dict__.pop("_deleted_by", None)
+    audit.record("role.deleted", actor=actor, subject=role, name=role.name, guard=role.guard, team=role.team_id)
+    holders: dict[tuple[object, str], str] = {
+        (row.user_id, row.team_id): str(row.user)
+        for row in RoleAssignment.objects.filter(role=role.pk).select_related("user")
+    }
+    holders |= {(user.pk, ""): str(user) for user in get_user_model()._default_manager.filter(groups=role.pk)}  # noqa: SLF001 - Django's documented name of it
+    announce_lost_role(role=role, holders=holders, actor=actor)
 
 
 def _refuse_ambiguous(*, name: str, guard: str, team_id: str, actor: "Holder | None") -> None:

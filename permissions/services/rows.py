@@ -1,6 +1,7 @@
 """How rows are written: without a look before, held while they change, and told to Django's listeners."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,16 @@ def is_own_change() -> bool:
     return _is_own.get()
 
 
+@contextmanager
+def own_change() -> Iterator[None]:
+    """Let receivers know, inside the block, that the caller does what they would."""
+    token = _is_own.set(True)
+    try:
+        yield
+    finally:
+        _is_own.reset(token)
+
+
 def insert[Row: Model](rows: Iterable[Row]) -> None:
     """Insert rows, of one model, that aren't there; two callers may insert the same ones."""
     listed = list(rows)
@@ -42,11 +53,8 @@ def insert[Row: Model](rows: Iterable[Row]) -> None:
 
 def delete(rows: QuerySet[Any]) -> None:  # Any: rows of any model
     """Delete rows; what receivers would do for each of them the caller does for all."""
-    token = _is_own.set(True)
-    try:
+    with own_change():
         rows.delete()
-    finally:
-        _is_own.reset(token)
 
 
 def tell_django(
@@ -57,13 +65,10 @@ def tell_django(
     keys: set[Any],  # Any: keys of either model
 ) -> None:
     """Send the signal that Django sends when a relation is changed through its manager."""
-    token = _is_own.set(True)
-    try:
+    with own_change():
         m2m_changed.send(
             sender=through, instance=instance, action=action, reverse=False, model=model, pk_set=keys, using="default"
         )
-    finally:
-        _is_own.reset(token)
 
 
 def check_references() -> None:

@@ -1,26 +1,29 @@
 """Writing an event."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from uuid import UUID
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Permission
+from django.contrib.auth.models import AnonymousUser, Group, Permission
 from django.db import transaction
 from django.db.models import Q
 from django.test import Client, RequestFactory
 from django.utils.functional import SimpleLazyObject
+from django.utils.timezone import now as timezone_now
 from django.utils.translation import gettext_lazy
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.drf import ClientPrincipal
 from accounts.models import User
-from permissions import audit
+from permissions import audit, services
 from permissions.audit.details import MAX_DETAIL_BYTES
 from permissions.models import AuditEvent, Role
+from permissions.models import Permission as OurPermission
+from permissions.signals import role_attached
 from project.current_request import bind_request
 
 pytestmark = pytest.mark.django_db
@@ -369,3 +372,77 @@ def test_who_got_or_lost_a_role_or_a_permission_is_named(user: User) -> None:
         ("role.attached", "user@example.com"),
         ("role.detached", "user@example.com"),
     ]
+
+
+def _list(*events: str) -> list[tuple[str, str]]:
+    return sorted(AuditEvent.objects.filter(event__in=events).values_list("event", "subject_label"))
+
+
+@pytest.mark.parametrize(
+    "delete",
+    [
+        lambda role: role.delete(),
+        lambda role: role.group.delete(),
+        lambda role: Role.objects.filter(pk=role.pk).delete(),
+        lambda role: services.delete_role(role=role),
+    ],
+    ids=["role", "group", "roles", "service"],
+)
+def test_a_role_that_goes_is_recorded_with_all_who_lose_it(user: User, delete: Callable[[Role], object]) -> None:
+    role = Role.create("editor")
+    user.assign_role(role)
+    User.objects.create(email="other@example.com").assign_role(role, expires_at=timezone_now() + timedelta(hours=1))
+    delete(role)
+    assert _list("role.deleted", "role.detached") == [
+        ("role.deleted", "editor"),
+        ("role.detached", "other@example.com"),
+        ("role.detached", "user@example.com"),
+    ]
+    audit.seal()
+    assert audit.verify().fault is None
+
+
+def test_a_permission_that_goes_is_recorded_with_all_who_lose_it(user: User) -> None:
+    permission = OurPermission.create("edit articles")
+    role = Role.create("editor").give_permission_to(permission)
+    user.give_permission_to(permission)
+    Permission.objects.get(pk=permission.pk).delete()
+    lost = AuditEvent.objects.filter(event="permission.detached").values_list("subject_id", flat=True)
+    assert set(lost) == {str(role.pk), str(user.pk)}
+    assert AuditEvent.objects.filter(event="permission.deleted", data__name="edit articles").count() == 1
+
+
+def test_a_group_that_is_made_and_renamed_is_recorded_as_the_role_that_it_is() -> None:
+    group = Group.objects.create(name="editor")
+    group.name = "author"
+    group.save()
+    role = Role.objects.get()
+    role.name = "chief"
+    role.save()
+    renamed = AuditEvent.objects.filter(event="role.renamed").order_by("pk").values_list("data", flat=True)
+    assert [(data["was"], data["name"]) for data in renamed] == [("editor", "author"), ("author", "chief")]
+    assert _list("role.created") == [("role.created", "editor")]
+    Role.create("other")
+    assert AuditEvent.objects.filter(event="role.created").count() == 2
+
+
+def test_an_assignment_that_is_deleted_by_itself_is_recorded(user: User) -> None:
+    user.assign_role(Role.create("editor"), expires_at=timezone_now() + timedelta(hours=1))
+    user.role_assignments.all().delete()
+    assert _list("role.detached") == [("role.detached", "")]
+    assert not User.objects.get(pk=user.pk).has_role("editor")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_listener_that_fails_undoes_nothing(user: User, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(**_: object) -> None:
+        message = "the listener is broken"
+        raise RuntimeError(message)
+
+    role_attached.connect(fail)
+    try:
+        user.assign_role(Role.create("editor"))
+    finally:
+        role_attached.disconnect(fail)
+    assert User.objects.get(pk=user.pk).has_role("editor")
+    assert "the listener is broken" in caplog.text

@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from permissions.models import Permission, Role, RoleAssignment
+from permissions.services import reset_cache
 from tests.articles.models import Team
 from tests.permissions.oracle.asker import Asker, asker
 from tests.waiting import wait_until
@@ -225,3 +226,17 @@ def test_a_grant_is_unseen_in_another_process_until_it_is_committed(user: User, 
         assert user.can("sign")
         assert not other.can(user, "sign")
     assert other.can(user, "sign")
+
+
+def test_a_reset_lets_another_process_see_what_was_written_behind_the_back_of_django(user: User, other: Asker) -> None:
+    other.can(user, "sign", load="backend")
+    for expected in (True, False):
+        _warm(other, user, expected=not expected)
+        through = User.groups.through.objects
+        if expected:
+            through.bulk_create([User.groups.through(user_id=user.pk, group_id=_chief().pk)])
+        else:
+            through.filter(user_id=user.pk)._raw_delete(using="default")
+        reset_cache()
+        for load in ("backend", "manager"):
+            assert other.can(user, "sign", load=load) is expected

@@ -729,3 +729,22 @@ def test_the_gate_never_raises_about_unknown_names(user: User) -> None:
     with pytest.raises(PermissionDoesNotExist):
         user.has_permission_to("non-existing-permission")
     assert not gate.can(user, "non-existing-permission")
+
+
+def test_a_method_that_takes_something_else_is_not_asked(user: User) -> None:
+    @gate.policy(Article)
+    class ArticlePolicy:
+        def create(self, user: User) -> bool:
+            return True
+
+        def count(self) -> int:
+            return 5
+
+    try:
+        article = Article.objects.create(title="x")
+        assert user.can("articles.create_article", Article)
+        assert not user.can("articles.create_article", article)
+        assert not user.can("articles.count", article)
+        assert not user.can("articles.count", Article)
+    finally:
+        gate.forget(ArticlePolicy)
