@@ -18,7 +18,12 @@ def check_settings(app_configs: object, **_: object) -> list[CheckMessage]:
         )
         for guard in conf.find_guards_named_as_apps()
     ]
-    for key, path in (("TEAM_RESOLVER", settings.team_resolver), ("WILDCARD_CLASS", settings.wildcard_class)):
+    paths = {
+        "TEAM_RESOLVER": settings.team_resolver,
+        "GUARD_RESOLVER": settings.guard_resolver,
+        "WILDCARD_CLASS": settings.wildcard_class,
+    }
+    for key, path in paths.items():
         try:
             if path is not None:
                 import_string(path)

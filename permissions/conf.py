@@ -26,6 +26,8 @@ class Conf:
     team_model: str | None = None
     #: Path of a function that takes a request and returns the team (row or key) it is about, or None.
     team_resolver: str | None = None
+    #: Path of a function that takes a request and returns the guard in which it is asked; None is the default guard.
+    guard_resolver: str | None = None
     #: Whether permissions are patterns such as ``posts.*``.
     wildcards: bool = False
     #: Path of the class that matches patterns; see ``permissions.wildcard``.
@@ -90,9 +92,18 @@ def get_team_resolver() -> Callable[[HttpRequest], object] | None:
     return resolver
 
 
+@cache
+def get_guard_resolver() -> Callable[[HttpRequest], object] | None:
+    """Return the function that says in which guard a request is asked; None where there is none."""
+    path = get().guard_resolver
+    resolver: Callable[[HttpRequest], object] | None = import_string(path) if path else None
+    return resolver
+
+
 @receiver(setting_changed)
 def forget(*, setting: str, **_: object) -> None:
     """Read the settings anew after a test has changed them."""
     if setting == "PERMISSIONS":
         get.cache_clear()
         get_team_resolver.cache_clear()
+        get_guard_resolver.cache_clear()

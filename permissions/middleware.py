@@ -23,16 +23,18 @@ from project.exceptions import DomainError
 
 type GetResponse = Callable[[HttpRequest], HttpResponseBase] | Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
+type _Resolver = Callable[[HttpRequest], object]
+
 #: Header in which a program says which team it is about.
 TEAM_HEADER: Final = "X-Team"
 
 
 class ScopeMiddleware:
-    """Let the default guard, and the team that the resolver finds, hold for one request and no longer.
+    """Let the guard and the team that the resolvers find hold for one request and no longer.
 
-    They hold wherever the request is answered, in threads and tasks and while a response is streamed. A bearer token
-    changes the guard later, where it is read. A team that doesn't exist is answered with 400, and with the status of
-    its own where the resolver raises another ``DomainError``.
+    Without a resolver that is the default guard, and no team. They hold wherever the request is answered, in threads
+    and tasks and while a response is streamed. A team or guard that doesn't exist is answered with 400, and with the
+    status of its own where a resolver raises another ``DomainError``.
     """
 
     sync_capable = True
@@ -53,7 +55,9 @@ class ScopeMiddleware:
         token = scope.current.set(Scope(conf.get().default_guard, None))
         try:
             try:
-                scope.set_team(_resolve(request))
+                if guard := _resolve(conf.get_guard_resolver(), request):
+                    scope.set_guard(str(guard))
+                scope.set_team(_resolve(conf.get_team_resolver(), request))
             except DomainError as error:
                 return _refuse(request, error)
             response = self.get_response(request)
@@ -68,7 +72,9 @@ class ScopeMiddleware:
         token = scope.current.set(Scope(conf.get().default_guard, None))
         try:
             try:
-                scope.set_team(await _aresolve(request))
+                if guard := await _aresolve(conf.get_guard_resolver(), request):
+                    scope.set_guard(str(guard))
+                scope.set_team(await _aresolve(conf.get_team_resolver(), request))
             except DomainError as error:
                 return _refuse(request, error)
             answer = self.get_response(request)
@@ -81,7 +87,7 @@ class ScopeMiddleware:
 def team_from_header(request: HttpRequest) -> Model | None:
     """Return the team whose key the header ``X-Team`` holds, None where it is missing or empty.
 
-    Anybody can name any team. That opens nothing: in a team one has the roles that one was given there, or everywhere.
+    Anybody can name any team: in it one has the roles that one was given there, or everywhere, and no others.
 
     Raises:
         TeamDoesNotExist: There is no such team.
@@ -96,15 +102,13 @@ def team_from_header(request: HttpRequest) -> Model | None:
         raise
 
 
-def _resolve(request: HttpRequest) -> object:
-    resolver = conf.get_team_resolver()
+def _resolve(resolver: _Resolver | None, request: HttpRequest) -> object:
     if resolver is None:
         return None
     return async_to_sync(resolver)(request) if iscoroutinefunction(resolver) else resolver(request)
 
 
-async def _aresolve(request: HttpRequest) -> object:
-    resolver = conf.get_team_resolver()
+async def _aresolve(resolver: _Resolver | None, request: HttpRequest) -> object:
     if resolver is None:
         return None
     return await (resolver if iscoroutinefunction(resolver) else sync_to_async(resolver))(request)

@@ -55,6 +55,14 @@ def resolve_nobody(request: HttpRequest) -> None:
     """The request is about no team."""
 
 
+def resolve_guard(request: HttpRequest) -> str | None:
+    return request.GET.get("guard")
+
+
+async def aresolve_guard(request: HttpRequest) -> str | None:
+    return request.GET.get("guard")
+
+
 def resolve_row(request: HttpRequest) -> Team:
     return Team.objects.get(name=request.GET["team"])
 
@@ -309,6 +317,21 @@ def test_a_resolver_returns_a_row(
 def test_a_resolver_returns_a_key(ask: Ask, resolver: Callable[..., object], team: Team, configure: Configure) -> None:
     configure(TEAM_RESOLVER=resolver)
     assert read(ask(tell, f"/?team={team.pk}"))["team"] == str(team.pk)
+
+
+@sync_and_async
+@pytest.mark.parametrize("resolver", [resolve_guard, aresolve_guard])
+def test_a_resolver_returns_the_guard(ask: Ask, resolver: Callable[..., object], configure: Configure) -> None:
+    configure(GUARDS=["web", "api"], GUARD_RESOLVER=resolver)
+    assert read(ask(tell, "/?guard=api"))["guard"] == "api"
+    assert read(ask(tell))["guard"] == "web"
+
+
+@sync_and_async
+def test_a_guard_that_does_not_exist_is_a_problem(ask: Ask, configure: Configure) -> None:
+    configure(GUARD_RESOLVER=resolve_guard)
+    response = ask(tell, "/?guard=nope", accept="application/json")
+    assert (response.status_code, read(response)["code"]) == (400, "guard_does_not_exist")
 
 
 @sync_and_async
