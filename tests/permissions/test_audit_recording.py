@@ -84,12 +84,7 @@ def test_a_row_that_is_not_at_hand_is_referred_to(user: User) -> None:
 
 
 def test_a_proxy_is_recorded_as_the_model_behind_it() -> None:
-    class UserProxy(User):
-        class Meta:
-            proxy = True
-            app_label = "accounts"
-
-    assert audit.Reference.to(UserProxy, 1).model == "accounts.user"
+    assert audit.Reference.to(OurPermission, 1).model == "auth.permission"
 
 
 def test_a_lazy_user_is_recorded_as_what_it_is(user: User) -> None:
