@@ -20,6 +20,8 @@ from permissions.selectors import is_name
 type Action = Literal["pre_add", "post_add", "pre_remove", "post_remove", "pre_clear", "post_clear"]
 
 _User = get_user_model()
+#: The model of teams for whose deletions ``forget_team`` waits; none or one.
+_team_models: list[type[models.Model]] = []
 
 # --- Roles and groups ------------------------------------------------------------------------------------------------
 
@@ -256,11 +258,12 @@ def note_object_permission(
 
 def connect_teams() -> None:
     """Let a team that is deleted take along what was given in it."""
-    post_delete.disconnect(dispatch_uid="permissions.forget_team")
+    while _team_models:  # a receiver is known by its sender, so the one before must be named
+        post_delete.disconnect(sender=_team_models.pop(), dispatch_uid="permissions.forget_team")
     if conf.get().is_teams_enabled:
-        post_delete.connect(
-            forget_team, sender=scope.get_team_model(), dispatch_uid="permissions.forget_team", weak=False
-        )
+        model = scope.get_team_model()
+        post_delete.connect(forget_team, sender=model, dispatch_uid="permissions.forget_team", weak=False)
+        _team_models.append(model)
 
 
 def forget_team(*, instance: models.Model, **_: object) -> None:

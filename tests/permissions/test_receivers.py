@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
+from pytest_django import Settings
 
 from accounts.models import User
 from permissions.exceptions import InvalidRoleName
-from permissions.models import Role, RoleAssignment
+from permissions.models import AuditEvent, Role, RoleAssignment
 from permissions.services import create_role
 
 pytestmark = pytest.mark.django_db
@@ -136,3 +137,10 @@ def test_a_dump_of_the_database_can_be_loaded_again(user: User, superuser: User,
     call_command("loaddata", str(dump), stdout=io.StringIO())
     assert RoleAssignment.objects.get().granted_by == superuser
     assert user.has_permission_to("accounts.view_user")
+
+
+def test_a_model_that_stands_for_teams_no_more_is_let_go(settings: Settings) -> None:
+    settings.PERMISSIONS = {"TEAM_MODEL": "auth.Group"}
+    settings.PERMISSIONS = {}
+    Group.objects.create(name="editor").delete()
+    assert not AuditEvent.objects.filter(event="team.forgotten").exists()
