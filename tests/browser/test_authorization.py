@@ -124,6 +124,7 @@ def test_a_person_who_denies_is_sent_back_without_a_code(page: Page, authorize_u
 def test_the_whole_way_works_by_keyboard(page: Page, authorize_url: str, console: Console) -> None:
     ensure_user(email=EMAIL, name="Ada", password=PASSWORD)
     page.goto(authorize_url)
+    page.locator("input:focus").wait_for()  # the page puts the cursor there, a moment after it has loaded
     page.keyboard.type(EMAIL)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
