@@ -15,6 +15,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from permissions.scope import use_team
+from project.exceptions import DomainError
 
 _log = structlog.get_logger("gatehouse.admin")
 
@@ -35,6 +36,9 @@ class AdminSite(admin.AdminSite):
             try:
                 with use_team(None):  # its pages are about the whole house, so what one may in one team opens none
                     response: HttpResponse = guarded(request, *args, **kwargs)
+            except DomainError as error:
+                # What a form had found good was refused when it was written: something changed in between.
+                raise BadRequest(error.message) from error
             except (ValueError, OverflowError, ValidationError, DataError) as error:
                 _log.warning("refused", exc_info=error)  # with its traceback: it may be a mistake of ours after all
                 raise BadRequest(str(error)) from error

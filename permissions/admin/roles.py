@@ -113,9 +113,17 @@ class RoleForm(RoleModelForm):
             groups = Group.objects.filter(name=services.name_group(name=name, guard=guard, team_id=team_id))
             if twins.exclude(pk=self.instance.pk).exists() or groups.exclude(pk=self.instance.pk).exists():
                 self.add_error("name", "A role of that name exists already.")
+            elif is_made:
+                self._check_name(name, guard, team_id)
         self._check_permissions(guard, team_id)
         self._check_parents(guard, team_id)
         return cleaned
+
+    def _check_name(self, name: str, guard: str, team_id: str) -> None:
+        try:
+            services.refuse_ambiguous_name(name=name, guard=guard, team_id=team_id, actor=self.actor)
+        except DomainError as error:
+            self.add_error("name", error.message)
 
     def _check_permissions(self, guard: str, team_id: str) -> None:
         chosen = self.cleaned_data.get("permissions", Permission.objects.none())

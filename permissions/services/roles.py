@@ -58,7 +58,7 @@ def create_role(
         raise InvalidRoleName
     guard = conf.get().default_guard if guard is None else scope.check_guard(guard)
     team_id = scope.get_team_id(team)
-    _refuse_ambiguous(name=name, guard=guard, team_id=team_id, actor=created_by)
+    refuse_ambiguous_name(name=name, guard=guard, team_id=team_id, actor=created_by)
     given = find_permissions(*permissions, guard=guard)
     refuse_escalation(actor=created_by, permissions=given, team_id=team_id, guard=guard)
     try:
@@ -153,7 +153,7 @@ def announce_deletion(*, role: Role) -> None:
     announce_lost_role(role=role, holders=holders, actor=actor)
 
 
-def _refuse_ambiguous(*, name: str, guard: str, team_id: str, actor: "Holder | None") -> None:
+def refuse_ambiguous_name(*, name: str, guard: str, team_id: str, actor: "Holder | None") -> None:
     """Make sure that a name means one thing where people make roles: views that ask for a role go by its name.
 
     Otherwise who may make roles in one team would make ``admin`` there, and enter what is for the ``admin`` of all

@@ -212,6 +212,15 @@ def test_a_role_is_made_in_a_guard_and_a_team(root: User, client: Client, settin
     assert 'name="in_team"' not in page
 
 
+def test_staff_make_no_role_of_a_name_that_means_more_elsewhere(
+    staff: User, client: Client, teams: tuple[Team, Team]
+) -> None:
+    Role.create("local", team=teams[0])
+    response = client.post("/admin/permissions/role/add/", {"name": "local"})
+    assert list(response.context["adminform"].form.errors) == ["name"]
+    assert Role.objects.count() == 1
+
+
 # --- Roles of users --------------------------------------------------------------------------------------------------
 
 
