@@ -1,0 +1,88 @@
+"""Drawing and reading stamps, and what has to happen when a transaction ends."""
+
+from collections.abc import Callable, Iterable
+from secrets import randbits
+from typing import Any, Final
+
+from django.db import transaction
+from django.db.models import QuerySet, Subquery, Value
+
+from permissions.models.roles import Version
+from permissions.registrar.memory import clear, forget_known, start_epoch
+from permissions.snapshots import state
+
+#: Key of the stamp that changes with every role.
+ROLES: Final = "roles"
+#: Key of the stamp that changes when everything is to be forgotten.
+RESET: Final = "reset"
+
+
+def touch(*, users: Iterable[object] = (), roles: Iterable[int] = (), structure: bool = False) -> None:
+    """Draw new stamps for users and roles, in one query, inside the caller's transaction.
+
+    ``structure`` says that roles came, went or were linked even where none is named. Where nothing is named, as after
+    a grant for a single object, the instances of this process alone look again. Who touches roles waits for
+    others who do, until their transactions end; who touches users waits for those of the same users.
+    """
+    keys = {get_user_key(user) for user in users} | {get_role_key(role) for role in roles}
+    if structure or any(key.startswith("role:") for key in keys):
+        keys.add(ROLES)
+    if keys:
+        versions = [Version(key=key, stamp=randbits(62)) for key in sorted(keys)]
+        Version.objects.bulk_create(versions, update_conflicts=True, unique_fields=["key"], update_fields=["stamp"])
+    start_epoch()
+    transaction.on_commit(_AtTheEnd(start_epoch))
+
+
+class _AtTheEnd:
+    """Does something when the transaction ends: called at a commit, and dropped by Django at a rollback.
+
+    Without the latter this process would go on believing what it read inside the transaction and never came to be.
+    Django has no hook for rollbacks, nor for those to a savepoint, but drops what waits for the commit at once.
+    """
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        """Take what is to be done; doing it twice must be harmless."""
+        self.act = act
+
+    def __call__(self) -> None:
+        self.act()
+
+    def __del__(self) -> None:
+        self.act()
+
+
+def reset() -> None:
+    """Let every process forget everything, inside the caller's transaction: also of whom nobody ever drew a stamp."""
+    Version.objects.update_or_create(key=RESET, defaults={"stamp": randbits(62)})
+    touch(structure=True)
+    clear()
+
+
+def note_made() -> None:
+    """Take note that a permission was made, which this process may remember until its transaction ends."""
+    transaction.on_commit(_AtTheEnd(forget_known))
+
+
+def get_user_key(user_id: object) -> str:
+    """Return the key of a user's stamp."""
+    return f"user:{user_id}"
+
+
+def get_role_key(role_id: int) -> str:
+    """Return the key of a role's stamp."""
+    return f"role:{role_id}"
+
+
+def with_stamps[Users: QuerySet[Any]](users: Users, *, user_id: object) -> Users:  # Any: of the user model
+    """Let the query that loads one user bring the stamps along, so that its rights cost no query of their own."""
+    return users.annotate(
+        # The epoch travels with the stamps: a write in this process after the query makes them void.
+        permission_stamps_epoch=Value(state.epoch),
+        permission_stamps_roles=_stamp_of(ROLES),
+        permission_stamps_user=_stamp_of(get_user_key(user_id)),
+    )
+
+
+def _stamp_of(key: str) -> Subquery:
+    return Subquery(Version.objects.filter(key=key).values("stamp"))
