@@ -1,144 +1,26 @@
-"""Decides who may what: what was given, hooks, policies and single objects, in one order.
-
-1. Strangers and inactive users may nothing.
-2. Hooks registered by ``before``, in their order: the first that returns True or False decides.
-3. Active superusers may everything (``PERMISSIONS["SUPERUSER_BYPASS"]``).
-4. What a user is forbidden stays forbidden.
-5. Holders of ``PERMISSIONS["SUPER_ADMIN_ROLES"]`` may everything else.
-6. What a user holds, directly or through roles, it may with every object.
-7. With an object, the policy of its model: True or False decides.
-8. With an object, what was given for that object alone (django-guardian's tables), to the user or to one of its roles.
-9. Hooks registered by ``after``: the first that returns True or False decides. Otherwise no.
-
-An object that belongs to a team is decided in that team, whatever team holds otherwise.
-"""
+"""The decision itself: one rule after the other, until one has answered."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import partial
 from inspect import isclass, signature
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 from django.db.models import Model
 
 from permissions import conf, grants, registrar, scope, selectors
 from permissions.exceptions import Unauthorized
+from permissions.gate.decisions import Decision, Step
+from permissions.gate.hooks import Hook, Hooks, get_policy
 from permissions.snapshots import Snapshot, state
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
 
-#: A hook takes the user, the ability and the object, or None; it answers True or False, or None to leave it open.
-type Hook = Callable[[Any, str, Any], bool | None]  # Any: hooks name their own types
 #: Whoever asks: a user, or a stranger.
 type Subject = object
 #: A rule, its answer (None leaves the question open), and how to tell why.
 type _Answer = tuple[str, bool | None, Callable[[], str]]
-
-
-class Policy(Protocol):
-    """What a class registered by ``policy`` may have; each is optional.
-
-    ``before(user, ability)`` answers first. A method is named like the ability: for ``blog.change_post`` that is
-    ``change_post`` or ``change``, with the object as second argument, or with no second argument where the ability is
-    asked of the model itself; one that can't be called so isn't. ``scope(user, ability)`` returns, for lists, a ``Q``
-    of the objects that the policy allows.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a decision."""
-
-    #: What was asked: ``before``, ``superuser``, ``forbidden``, ``super admin role``, ``held``, ``policy``, ``object``…
-    rule: str
-    #: What it answered; None where it left the question open.
-    answer: bool | None
-    #: Why, in words.
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Whether a user may, and each step that led there."""
-
-    user: str
-    ability: str
-    #: The object, as text; empty where none was asked about.
-    obj: str
-    guard: str
-    #: Key of the team in which it was decided; None outside of teams.
-    team: str | None
-    is_allowed: bool
-    steps: tuple[Step, ...]
-
-    def __bool__(self) -> bool:
-        return self.is_allowed
-
-    def __str__(self) -> str:
-        about = f" with {self.obj}" if self.obj else ""
-        where = f" in team {self.team}" if self.team else ""
-        verdict = "may" if self.is_allowed else "may not"
-        marks = {True: "yes", False: "no", None: "-"}
-        lines = [f"{self.user} {verdict} `{self.ability}`{about} (guard {self.guard}{where})"]
-        width = max((len(step.rule) for step in self.steps), default=0)
-        lines += [f"  {marks[step.answer]:>3}  {step.rule:<{width}}  {step.reason}" for step in self.steps]
-        return "\n".join(lines)
-
-    def as_dict(self) -> dict[str, object]:
-        """Return it as JSON knows it."""
-        return {
-            "user": self.user,
-            "ability": self.ability,
-            "object": self.obj or None,
-            "guard": self.guard,
-            "team": self.team,
-            "is_allowed": self.is_allowed,
-            "steps": [{"rule": step.rule, "answer": step.answer, "reason": step.reason} for step in self.steps],
-        }
-
-
-class _Hooks:
-    """What was registered."""
-
-    before: Final[list[Hook]] = []
-    after: Final[list[Hook]] = []
-    policies: Final[dict[type[Model], object]] = {}
-
-
-def before(hook: Hook) -> Hook:
-    """Register a hook that is asked before everything else."""
-    _Hooks.before.append(hook)
-    registrar.set_has_hooks(has_hooks=True)
-    return hook
-
-
-def after(hook: Hook) -> Hook:
-    """Register a hook that is asked where nothing else has decided."""
-    _Hooks.after.append(hook)
-    registrar.set_has_hooks(has_hooks=True)
-    return hook
-
-
-def policy[Class: type](model: type[Model]) -> Callable[[Class], Class]:
-    """Register a class as the policy of a model (``@policy(Post)``); see ``Policy``. The last one holds."""
-
-    def register(policy_class: Class) -> Class:
-        _Hooks.policies[model] = policy_class()
-        return policy_class
-
-    return register
-
-
-def forget(*hooks: object) -> None:
-    """Take hooks and policy classes back; all of them where none is named. For tests."""
-    for registered in (_Hooks.before, _Hooks.after):
-        registered[:] = [one for one in registered if hooks and one not in hooks]
-    for model, one in list(_Hooks.policies.items()):
-        if not hooks or type(one) in hooks:
-            del _Hooks.policies[model]
-    registrar.set_has_hooks(has_hooks=bool(_Hooks.before or _Hooks.after))
 
 
 def can(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool:
@@ -186,7 +68,7 @@ async def adecide(user: Subject, ability: str, obj: object = None, *, guard: str
     """See ``decide``. What needs no query is answered at once, without a thread."""
     if obj is None and guard is None and (snapshot := _find_plain(user, ability)):
         return True if ability in snapshot.via_roles.exact or ability in snapshot.own.exact else None
-    if obj is None and not _Hooks.before and not _Hooks.after:
+    if obj is None and not Hooks.before and not Hooks.after:
         own = selectors.find_guard(guard=guard, guards=selectors.get_guard_names(user))
         if registrar.is_fresh(user, scope.Scope(own, scope.get_team())):
             return decide(user, ability, obj, guard=guard)
@@ -258,17 +140,6 @@ def refuse(
     return Unauthorized(message, required_permissions=names)
 
 
-def get_policy(model: type[Model]) -> object | None:
-    """Return the policy of a model, or of the nearest model above it; None where there is none."""
-    for ancestor in model.__mro__:
-        if ancestor in _Hooks.policies:
-            return _Hooks.policies[ancestor]
-    return None
-
-
-# --- The decision ----------------------------------------------------------------------------------------------------
-
-
 def decide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
     """Return the answer as ``can`` finds it; None where nothing allowed and nothing refused. For ``backends``."""
     if obj is None and guard is None and (snapshot := _find_plain(user, ability)):
@@ -316,7 +187,7 @@ def _ask(user: Any, ability: str, obj: object, guard: str | None) -> Iterator[_A
     if not getattr(user, "is_authenticated", False) or not user.is_active:
         yield "user", False, lambda: "nobody is signed in, or the user is inactive"
         return
-    for hook in _Hooks.before:
+    for hook in Hooks.before:
         yield "before", hook(user, ability, obj), partial(_tell_hook, hook)
     guards = selectors.get_guard_names(user)
     own = selectors.find_guard(guard=guard, guards=guards)
@@ -327,7 +198,7 @@ def _ask(user: Any, ability: str, obj: object, guard: str | None) -> Iterator[_A
         if obj is None and guard is None:
             registrar.keep_quick(user, snapshot, scope.current.get())
         yield from _ask_rows(user, selectors.strip_guard(ability, guard=own), obj, snapshot)
-    for hook in _Hooks.after:
+    for hook in Hooks.after:
         yield "after", hook(user, ability, obj), partial(_tell_hook, hook)
 
 
