@@ -1,5 +1,6 @@
 """What a process remembers of rights, what makes it look again, and what that costs."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -10,9 +11,11 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from permissions import registrar
+from permissions.backends import RoleBackend
 from permissions.exceptions import GuardDoesNotExist, PermissionDoesNotExist
 from permissions.models import Permission, Role
 from permissions.scope import Scope, get_team, set_team, use_team
+from tests.articles.models import Team
 from tests.permissions.semantics.conftest import Configure, World, fresh
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +63,17 @@ def test_another_user_of_a_known_role_costs_one_query(
     other = fresh(second_user)
     with django_assert_num_queries(USER):
         assert other.has_permission_to("edit-articles")
+
+
+def test_a_request_of_somebody_new_costs_one_query_where_others_of_the_role_were_served(
+    editor: User, second_user: User, role: Role, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    second_user.assign_role(role)
+    registrar.clear()
+    served, new = (RoleBackend().get_user(person.pk) for person in (editor, second_user))
+    assert served.can("edit-articles")
+    with django_assert_num_queries(USER):
+        assert new.can("edit-articles")
 
 
 def test_names_that_are_not_held_are_looked_up_once(
@@ -113,6 +127,45 @@ def test_people_with_the_same_roles_share_what_is_remembered(editor: User, secon
         assert person.has_permission_to("edit-articles")
     first, second = (registrar.get_snapshot(person, Scope("web", None)) for person in (editor, second_user))
     assert first.via_roles is second.via_roles
+
+
+# What the one query reads
+
+
+def test_an_end_is_read_to_the_microsecond(user: User, role: Role) -> None:
+    end = datetime(2100, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+    user.assign_role(role, expires_at=end)
+    assert [one.expires_at for one in registrar.load_user(fresh(user)).assigned] == [end]
+
+
+def test_what_is_given_and_what_is_forbidden_in_a_team_are_told_apart(user: User, teams: tuple[Team, Team]) -> None:
+    user.give_permission_to("edit-articles", team=teams[0])
+    user.forbid_permission_to("edit-news", team=teams[1])
+    granted = registrar.load_user(fresh(user)).granted
+    assert {(one.name, one.team_id, one.is_denied) for one in granted} == {
+        ("edit-articles", str(teams[0].pk), False),
+        ("edit-news", str(teams[1].pk), True),
+    }
+
+
+def test_each_user_is_read_by_itself(editor: User, second_user: User, third_user: User) -> None:
+    second_user.give_permission_to("edit-blog")
+    known = [registrar.load_user(fresh(person)) for person in (editor, second_user, third_user)]
+    assert [(len(facts.assigned), [one.name for one in facts.granted]) for facts in known] == [
+        (1, []),
+        (0, ["edit-blog"]),
+        (0, []),
+    ]
+
+
+def test_which_memberships_count_follows_the_settings(user: User, role: Role, configure: Configure) -> None:
+    # Without the record beside it, as another program writes it: it counts for roles of the default guard.
+    User.groups.through.objects.bulk_create([User.groups.through(user_id=user.pk, group_id=role.pk)])
+    assert fresh(user).has_role(role)
+    configure(DEFAULT_GUARD="api")
+    assert not fresh(user).has_role(role)
+    configure(DEFAULT_GUARD="web")
+    assert fresh(user).has_role(role)
 
 
 # What makes it look again
