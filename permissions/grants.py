@@ -52,11 +52,11 @@ def find_team_field(model: type[Model]) -> str | None:
 def holds(user: "Holder", snapshot: Snapshot, name: str, obj: Model) -> bool:
     """Say whether a permission was given for that object, to the user or to one of its roles; one query at most."""
     key = _get_key(obj)
-    held = snapshot.objects.get(key)
+    held = snapshot.find_held_with(key)
     if held is None:
         load(user, [(snapshot, obj)])
-        held = snapshot.objects[key]
-    return name in held
+        held = snapshot.find_held_with(key)
+    return held is not None and name in held
 
 
 def load(user: "Holder", pairs: Sequence[tuple[Snapshot, Model]]) -> None:
@@ -84,7 +84,7 @@ def load(user: "Holder", pairs: Sequence[tuple[Snapshot, Model]]) -> None:
     for snapshot, obj in pairs:
         key = str(obj.pk)
         via_roles = {name for role_id, name in of_roles.get(key, ()) if role_id in snapshot.lineage}
-        snapshot.objects[_get_key(obj)] = frozenset(via_roles | of_user.get(key, set()))
+        snapshot.remember_held_with(_get_key(obj), frozenset(via_roles | of_user.get(key, set())))
 
 
 def list_permitted[Rows: QuerySet[Any]](  # Any: of any model

@@ -121,6 +121,22 @@ class Names:
 
 
 EMPTY: Final = Names(frozenset())
+#: Held while a snapshot begins to remember single objects, which few do.
+_lock: Final = Lock()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What roles give in a guard. Shared by all users who have the same ones."""
+
+    names: Names
+    #: The roles themselves, of every guard.
+    roles: tuple[RoleFacts, ...]
+    #: Keys of all roles whose permissions are held, ancestors included; they are keys of groups too.
+    lineage: frozenset[int]
+    #: With this Django begins the names of permissions that no model declares.
+    prefix: str
 
 
 @final
@@ -128,12 +144,12 @@ class Snapshot:
     """What a user holds in one scope, kept on the instance."""
 
     __slots__ = (
+        "_objects",
         "asked_in",
         "denied",
         "epoch",
         "is_plain",
         "lineage",
-        "objects",
         "own",
         "prefix",
         "quick",
@@ -148,35 +164,42 @@ class Snapshot:
         *,
         epoch: int,
         scope: Scope,
-        via_roles: Names,
+        held: Held,
         own: Names,
         denied: Names,
-        roles: tuple[RoleFacts, ...],
-        lineage: frozenset[int],
         until: float | None,
     ) -> None:
         """Take what holds in the scope until the moment ``until`` (seconds since 1970; None for ever)."""
         self.epoch = epoch
         self.scope = scope
         #: Held through roles, and held directly.
-        self.via_roles = via_roles
+        self.via_roles = held.names
         self.own = own
         self.denied = denied
         #: The scope as the request has set it, where ``can`` may answer from this snapshot at once.
         self.asked_in: Scope | None = None
-        #: The roles that the user has here, of every guard.
-        self.roles = roles
-        #: Keys of all roles whose permissions the user has here, ancestors included; they are keys of groups too.
-        self.lineage = lineage
+        # What ``held`` says of roles, in places of its own: it is asked for often.
+        self.roles = held.roles
+        self.lineage = held.lineage
+        self.prefix = held.prefix
         self.until = until
-        #: With this Django begins the names of permissions that no model declares.
-        self.prefix = f"{scope.guard}."
         #: Whether only what is held decides: nothing is denied or ends, and the gate has no hooks.
         self.is_plain = False
         #: Names that need no further thought when asked for; empty where something could overrule them.
         self.quick: frozenset[str] = frozenset()
-        #: What the user holds of single objects, by their model and key; filled by ``registrar``.
-        self.objects: dict[Hashable, frozenset[str]] = {}
+        self._objects: dict[Hashable, frozenset[str]] | None = None
+
+    def find_held_with(self, key: Hashable) -> frozenset[str] | None:
+        """Return what the user holds of a single object, by its model and key; None says nothing."""
+        return None if self._objects is None else self._objects.get(key)
+
+    def remember_held_with(self, key: Hashable, names: frozenset[str]) -> None:
+        """Take note of what the user holds of a single object."""
+        if self._objects is None:
+            with _lock:
+                if self._objects is None:
+                    self._objects = {}
+        self._objects[key] = names
 
     @property
     def is_super_admin(self) -> bool:

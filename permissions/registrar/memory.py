@@ -3,15 +3,19 @@
 from threading import Lock
 from typing import Final
 
-from permissions.snapshots import Memory, Names, RoleFacts, UserFacts, state
+from permissions.snapshots import Held, Memory, Names, RoleFacts, UserFacts, state
 
 #: So many entries are no limit in practice.
 NO_LIMIT: Final = 1_000_000
 
 users: Final[Memory[object, UserFacts]] = Memory()
 roles: Final[Memory[int, RoleFacts]] = Memory()
-#: All names of some roles, by their keys and stamps.
-unions: Final[Memory[frozenset[tuple[int, int | None]], Names]] = Memory()
+#: Some roles, each as it was under a stamp.
+type Stamped = frozenset[tuple[int, int | None]]
+#: All names of some roles.
+unions: Final[Memory[Stamped, Names]] = Memory()
+#: What roles give in a guard: those that are had, and those whose permissions are held.
+held: Final[Memory[tuple[str | None, Stamped, Stamped], Held]] = Memory()
 #: Permissions that are known to exist: ids by guard and name, and the other way round.
 _ids: Final[Memory[tuple[str, str], int]] = Memory()
 _names: Final[Memory[int, tuple[str, str]]] = Memory()
@@ -40,7 +44,7 @@ def clear() -> None:
     with Checked.lock:
         roles.clear()
         Checked.stamp = Checked.reset = None
-    unions.clear()
+    forget_unions()
     forget_known()
     start_epoch()
 
@@ -65,6 +69,12 @@ def set_has_hooks(*, has_hooks: bool) -> None:
     """Take note that the gate has hooks, or has none any more."""
     Checked.has_hooks = has_hooks
     start_epoch()
+
+
+def forget_unions() -> None:
+    """Forget what roles give together."""
+    unions.clear()
+    held.clear()
 
 
 def forget_known() -> None:

@@ -5,11 +5,12 @@ from typing import Final
 
 from permissions.models.roles import Role, Version
 from permissions.registrar import memory
-from permissions.registrar.memory import NO_LIMIT, Checked, forget_known
+from permissions.registrar.memory import NO_LIMIT, Checked, Stamped, forget_known
 from permissions.registrar.queries import query_roles
 from permissions.registrar.stamps import RESET, ROLES, get_role_key
-from permissions.snapshots import EMPTY, Names, RoleFacts, state
+from permissions.snapshots import EMPTY, Held, Names, RoleFacts, state
 
+#: How many sets of roles a process remembers together.
 _UNIONS: Final = 10_000
 
 
@@ -73,7 +74,7 @@ def check_roles(stamp: int | None) -> None:
         stamps |= dict(Version.objects.filter(key__in=list(stamps)).values_list("key", "stamp"))
         if stamps[RESET] != Checked.reset:
             memory.users.clear()
-            memory.unions.clear()
+            memory.forget_unions()
             with Checked.lock:
                 memory.roles.clear()
                 Checked.reset = stamps[RESET]
@@ -95,13 +96,30 @@ def unite(roles: Collection[RoleFacts]) -> Names:
     """Return all names of these roles; one object for all who have the same ones."""
     if not roles:
         return EMPTY
-    key = frozenset((role.pk, role.stamp) for role in roles)
+    key = _identify(roles)
     union = memory.unions.get(key)
     if union is None:
         sets = [role.names for role in roles if role.names]
         union = Names(sets[0] if len(sets) == 1 else frozenset().union(*sets))
         memory.unions.put(key, union, limit=_UNIONS)
     return union
+
+
+def hold(roles: Collection[RoleFacts], *, guard: str | None, loaded: dict[int, RoleFacts]) -> Held:
+    """Return what these roles give in a guard; one object for all who have the same ones."""
+    lineage = {pk for role in roles if role.guard == guard for pk in (role.pk, *role.ancestors) if pk in loaded}
+    reached = [loaded[pk] for pk in lineage]
+    key = guard, _identify(roles), _identify(reached)
+    held = memory.held.get(key)
+    if held is None:
+        had = sorted((role for role in roles if role.name), key=lambda role: (role.name or "", role.guard))
+        held = Held(names=unite(reached), roles=tuple(had), lineage=frozenset(lineage), prefix=f"{guard}.")
+        memory.held.put(key, held, limit=_UNIONS)
+    return held
+
+
+def _identify(roles: Iterable[RoleFacts]) -> Stamped:
+    return frozenset((role.pk, role.stamp) for role in roles)
 
 
 def _load_roles(role_ids: Collection[int]) -> dict[int, RoleFacts]:

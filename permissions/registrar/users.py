@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import time
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from permissions import conf
 from permissions.registrar import memory
 from permissions.registrar.memory import Checked
 from permissions.registrar.queries import query_user
-from permissions.registrar.roles import check_roles, load_roles, unite
+from permissions.registrar.roles import check_roles, hold, load_roles
 from permissions.scope import Scope
 from permissions.snapshots import EMPTY, Granted, Names, Snapshot, UserFacts, state
 
@@ -30,6 +31,7 @@ def get_snapshot(user: "Holder", scope: Scope) -> Snapshot:
     snapshot = kept.get(scope)
     if snapshot is None or snapshot.epoch != state.epoch or (snapshot.until and snapshot.until <= time()):
         epoch, now = state.epoch, timezone.now()
+        scope = _share(scope)
         snapshot = kept[scope] = _make_snapshot(load_user(user), scope=scope, now=now, epoch=epoch)
     return snapshot
 
@@ -80,18 +82,15 @@ def _make_snapshot(facts: UserFacts, *, scope: Scope, now: datetime, epoch: int)
     here = [one for one in facts.assigned if one.team_id in teams and (one.expires_at is None or one.expires_at > now)]
     loaded = load_roles({one.role_id for one in here})
     roles = {one.role_id: loaded[one.role_id] for one in here if one.role_id in loaded}
-    held = [role for role in roles.values() if role.team_id in teams]
-    lineage = {pk for role in held if role.guard == scope.guard for pk in (role.pk, *role.ancestors) if pk in loaded}
+    had = [role for role in roles.values() if role.team_id in teams]
     granted = [one for one in facts.granted if one.guard == scope.guard and one.team_id in teams]
     ends = [one.expires_at.timestamp() for one in here if one.expires_at]
     snapshot = Snapshot(
         epoch=epoch,
         scope=scope,
-        via_roles=unite([loaded[pk] for pk in lineage]),
+        held=hold(had, guard=scope.guard, loaded=loaded),
         own=_name(one for one in granted if not one.is_denied),
         denied=_name(one for one in granted if one.is_denied),
-        roles=tuple(sorted((role for role in held if role.name), key=lambda role: (role.name or "", role.guard))),
-        lineage=frozenset(lineage),
         until=min(ends, default=None),
     )
     has_other_rules = Checked.has_hooks or conf.get().wildcards or snapshot.is_super_admin
@@ -101,6 +100,12 @@ def _make_snapshot(facts: UserFacts, *, scope: Scope, now: datetime, epoch: int)
         # Short of copying what thousands of users share, what is held directly is asked for on the longer way.
         snapshot.quick = via_roles if len(via_roles) > len(own) else own
     return snapshot
+
+
+@lru_cache(maxsize=1_000)
+def _share(scope: Scope) -> Scope:
+    """Return the same object for all who are asked in a scope."""
+    return scope
 
 
 def _name(granted: Iterable[Granted]) -> Names:

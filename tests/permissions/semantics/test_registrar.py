@@ -1,5 +1,8 @@
 """What a process remembers of rights, what makes it look again, and what that costs."""
 
+import gc
+import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -127,6 +130,31 @@ def test_people_with_the_same_roles_share_what_is_remembered(editor: User, secon
         assert person.has_permission_to("edit-articles")
     first, second = (registrar.get_snapshot(person, Scope("web", None)) for person in (editor, second_user))
     assert first.via_roles is second.via_roles
+    assert first.roles is second.roles
+    assert first.lineage is second.lineage
+    assert first.scope is second.scope
+
+
+def test_a_user_who_is_remembered_takes_less_than_a_kibibyte(editor: User, role: Role) -> None:
+    people = User.objects.bulk_create(User(email=f"{number}@example.com") for number in range(200))
+    for person in people:
+        person.assign_role(role)
+    assert editor.can("edit-articles")
+    people = list(User.objects.filter(pk__in=[person.pk for person in people]))
+    taken = _measure_memory(lambda: [person.can("edit-articles") for person in people])
+    assert taken / len(people) < 1024
+
+
+def _measure_memory(action: Callable[[], object]) -> int:
+    """Return how many bytes an action leaves in use."""
+    gc.collect()
+    tracemalloc.start()
+    try:
+        action()
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 # What the one query reads
