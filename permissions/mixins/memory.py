@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from django.db import transaction
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from permissions.models.roles import Holder
 else:
     Holder = object  # a plain mixin: it brings no fields
+
+
+#: Attributes of an instance that stand for what it remembers.
+_REMEMBERED: Final = ("_permission_snapshot", "_permission_snapshots", "_permission_facts", "permission_stamps_epoch")
 
 
 class RemembersPermissions(Holder):
@@ -29,6 +33,17 @@ class RemembersPermissions(Holder):
     _permission_facts: tuple[int, UserFacts] | None = None
     permission_stamps_epoch: int | None = None
 
+    def __init_subclass__(cls, **options: Any) -> None:  # Any: of Django's metaclass
+        """Make room for what instances will remember.
+
+        CPython keeps the values of instances in one block for the names that the first few of them had. Any later name
+        costs an instance a table of its own, which takes more than all that is remembered.
+        """
+        super().__init_subclass__(**options)
+        first = cls.__new__(cls)
+        for name in (*_REMEMBERED, "permission_stamps_roles", "permission_stamps_user"):
+            setattr(first, name, None)
+
     def forget_permissions(self) -> None:
         """Drop what this instance remembers, so that the next check asks the database."""
         self._permission_snapshot = None
@@ -42,8 +57,7 @@ class RemembersPermissions(Holder):
     def __getstate__(self) -> dict[str, Any]:  # Any: fields of a model
         """Leave out what is remembered, which belongs to one process."""
         values: dict[str, Any] = super().__getstate__()
-        left_out = ("_permission_snapshot", "_permission_snapshots", "_permission_facts", "permission_stamps_epoch")
-        return {name: value for name, value in values.items() if name not in left_out}
+        return {name: value for name, value in values.items() if name not in _REMEMBERED}
 
     def save(self, *args: Any, **kwargs: Any) -> None:  # Any: of Django's method
         """Store the fields, and with the first save, or not at all, what was given before."""

@@ -1,11 +1,14 @@
 """The verbs on the user."""
 
+import sys
+
 import pytest
 from asgiref.sync import async_to_sync
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from permissions.exceptions import PermissionDoesNotExist, RoleDoesNotExist
+from permissions.mixins.memory import RemembersPermissions
 from permissions.services import create_role
 from tests.permissions.conftest import MakeUser
 
@@ -113,3 +116,14 @@ def test_the_async_verbs_answer_as_the_others_do(editor: User) -> None:
 
     create_role(name="author", permissions=["permissions.view_role"])
     assert async_to_sync(ask)() == [["author"], True, False, True, False]
+
+
+def test_what_an_instance_remembers_costs_it_no_table_of_attributes_of_its_own() -> None:
+    class Person(RemembersPermissions):
+        """No model, whose instances others have made before."""
+
+    people = [Person() for _ in range(100)]
+    without = sys.getsizeof(people[-1].__dict__)
+    for person in people:
+        person.forget_permissions()
+    assert sys.getsizeof(people[-1].__dict__) == without
