@@ -5,6 +5,7 @@ where each nanosecond counts.
 """
 
 from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -76,16 +77,28 @@ class UserFacts:
     granted: tuple[Granted, ...]
 
 
+#: How many names that patterns have matched are kept with the patterns, and how long such a name may be.
+MATCHED_SIZE: Final = 1_000
+MATCHED_LENGTH: Final = 255
+
+
 class Names:
     """Names, and what they match. Shared by all users who hold the same roles."""
 
-    __slots__ = ("_labels", "_matcher", "exact")
+    __slots__ = ("_labels", "_matched", "_matcher", "exact")
 
     def __init__(self, exact: frozenset[str]) -> None:
         """Take the names; patterns among them are read at the first question that needs it."""
         self.exact = exact
+        #: What was asked for and matched, where patterns are on: a pattern itself need not be among it.
+        self._matched: set[str] | None = set() if exact and conf.get().wildcards else None
         self._matcher: WildcardContract | None = None
         self._labels: frozenset[str] | None = None
+
+    @property
+    def quick(self) -> AbstractSet[str]:
+        """What is known to be among these: all there is or, where patterns are on, what has matched so far."""
+        return self.exact if self._matched is None else self._matched
 
     @property
     def labels(self) -> frozenset[str]:
@@ -103,13 +116,20 @@ class Names:
 
     def __contains__(self, name: str) -> bool:
         """Say whether the name is one of these or, where patterns are on, matches one."""
-        if not conf.get().wildcards:
+        matched = self._matched
+        if matched is None:
             return name in self.exact
-        if not self.exact:
-            return False
+        if name in matched:
+            return True
         if self._matcher is None:
             self._matcher = _make_matcher(self.exact)
-        return self._matcher.matches(name)
+        is_match = self._matcher.matches(name)
+        # ``can`` takes what is kept here for the whole answer. With a guard in front a name means another one.
+        if is_match and len(name) <= MATCHED_LENGTH and name.partition(".")[0] not in conf.get().guards:
+            if len(matched) >= MATCHED_SIZE:
+                matched.clear()
+            matched.add(name)
+        return is_match
 
     def find(self, name: str) -> str | None:
         """Return the name, or one of the patterns, that answers for ``name``; slow, for people."""
@@ -186,7 +206,7 @@ class Snapshot:
         #: Whether only what is held decides: nothing is denied or ends, and the gate has no hooks.
         self.is_plain = False
         #: Names that need no further thought when asked for; empty where something could overrule them.
-        self.quick: frozenset[str] = frozenset()
+        self.quick: AbstractSet[str] = frozenset()
         self._objects: dict[Hashable, frozenset[str]] | None = None
 
     def find_held_with(self, key: Hashable) -> frozenset[str] | None:

@@ -22,7 +22,7 @@ class WildcardContract(Protocol):
     def __init__(self, names: Iterable[str]) -> None: ...
 
     def matches(self, query: str) -> bool:
-        """Say whether one of the grants allows what is asked for."""
+        """Say whether one of the grants allows what is asked for. Nothing else may count: a yes is remembered."""
 
 
 class WildcardPermission:

@@ -67,7 +67,7 @@ async def acan(user: Subject, ability: str, obj: object = None, *, guard: str | 
 async def adecide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
     """See ``decide``. What needs no query is answered at once, without a thread."""
     if obj is None and guard is None and (snapshot := _find_plain(user, ability)):
-        return True if ability in snapshot.via_roles.exact or ability in snapshot.own.exact else None
+        return snapshot.holds(ability) or None
     if obj is None and not Hooks.before and not Hooks.after:
         own = selectors.find_guard(guard=guard, guards=selectors.get_guard_names(user))
         if registrar.is_fresh(user, scope.Scope(own, scope.get_team())):
@@ -143,7 +143,7 @@ def refuse(
 def decide(user: Subject, ability: str, obj: object = None, *, guard: str | None = None) -> bool | None:
     """Return the answer as ``can`` finds it; None where nothing allowed and nothing refused. For ``backends``."""
     if obj is None and guard is None and (snapshot := _find_plain(user, ability)):
-        return True if ability in snapshot.via_roles.exact or ability in snapshot.own.exact else None
+        return snapshot.holds(ability) or None
     return _decide(user, ability, obj, guard, None)
 
 

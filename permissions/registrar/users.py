@@ -93,12 +93,12 @@ def _make_snapshot(facts: UserFacts, *, scope: Scope, now: datetime, epoch: int)
         denied=_name(one for one in granted if one.is_denied),
         until=min(ends, default=None),
     )
-    has_other_rules = Checked.has_hooks or conf.get().wildcards or snapshot.is_super_admin
+    has_other_rules = Checked.has_hooks or snapshot.is_super_admin
     snapshot.is_plain = not (snapshot.denied.exact or snapshot.until or has_other_rules)
     if snapshot.is_plain:
-        own, via_roles = snapshot.own.exact, snapshot.via_roles.exact
+        own, via_roles = snapshot.own, snapshot.via_roles
         # Short of copying what thousands of users share, what is held directly is asked for on the longer way.
-        snapshot.quick = via_roles if len(via_roles) > len(own) else own
+        snapshot.quick = (via_roles if len(via_roles.exact) > len(own.exact) else own).quick
     return snapshot
 
 
