@@ -65,11 +65,29 @@ def measure_warm() -> Iterator[Figure]:
         name="P2 await acan(): times the time of can()",
         value=max(took[f"acan {count}"] / took[f"can {count}"] for count in (FEW, MANY)),
         unit="x",
-        peers={"Django's ahas_perm() and has_perm()": took[f"ahas_perm {MANY}"] / took[f"has_perm {MANY}"]},
+        peers={
+            "can(), and what Python takes to await a method that does nothing": max(
+                1 + (took[f"async nothing {count}"] - took[f"nothing {count}"]) / took[f"can {count}"]
+                for count in (FEW, MANY)
+            ),
+            "Django's ahas_perm() and has_perm()": took[f"ahas_perm {MANY}"] / took[f"has_perm {MANY}"],
+        },
         goal=1.2,
         is_less_better=True,
     )
     yield _slope("P2 await acan(), warm", took, "acan", {"Django's ahas_perm()": "ahas_perm"})
+
+
+class _Nothing:
+    """Methods of the same form that do nothing: they cost what the language does."""
+
+    def can(self, ability: str, obj: object = None, *, guard: str | None = None) -> bool:
+        del ability, obj, guard
+        return True
+
+    async def acan(self, ability: str, obj: object = None, *, guard: str | None = None) -> bool:
+        del ability, obj, guard
+        return True
 
 
 def _warm_probes(count: int) -> dict[str, Probe]:
@@ -84,6 +102,7 @@ def _warm_probes(count: int) -> dict[str, Probe]:
     assign_perm(find_permission_on_user("view_user"), user, user)
     backend = ObjectPermissionBackend()
     assert backend.has_perm(user, "accounts.view_user", user)  # noqa: S101 - as above
+    empty = _Nothing()
     casbin, fast = make_enforcer(names), make_enforcer(names, is_fast=True)
     assert casbin.enforce(SUBJECT, asked, ACTION)  # noqa: S101 - as above
     assert fast.enforce(SUBJECT, asked, ACTION)  # noqa: S101 - as above
@@ -92,6 +111,12 @@ def _warm_probes(count: int) -> dict[str, Probe]:
         started = time.perf_counter()
         for _ in range(times):
             await user.acan(asked)
+        return time.perf_counter() - started
+
+    async def nothing(times: int) -> float:
+        started = time.perf_counter()
+        for _ in range(times):
+            await empty.acan(asked)
         return time.perf_counter() - started
 
     async def ahas_perm(times: int) -> float:
@@ -103,6 +128,8 @@ def _warm_probes(count: int) -> dict[str, Probe]:
     return {
         "can": statement("user.can(name)", user=user, name=asked),
         "acan": awaited(acan),
+        "nothing": statement("user.can(name)", user=empty, name=asked),
+        "async nothing": awaited(nothing),
         "has_perm": statement("user.has_perm(name)", user=django_user, name=django_name),
         "ahas_perm": awaited(ahas_perm),
         "guardian": statement("ask(user, 'accounts.view_user', user)", ask=backend.has_perm, user=user),
