@@ -140,6 +140,7 @@ class User(HasRoles, AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ["created_at", "id"]
+        indexes = [models.Index(fields=["created_at", "id"], name="accounts_user_order")]
 
     def __str__(self) -> str:
         return str(self.email)
