@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
-from django.contrib.auth import get_user_model
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
 from permissions import conf, gate, grants, registrar, scope, selectors
 from permissions.snapshots import Snapshot
@@ -130,9 +129,4 @@ def _holding(permissions: tuple[object, ...], guard: str | None) -> Q:
 def _in_teams(teams: tuple[object, ...]) -> Q:
     keys = [scope.get_team_key(team) for team in selectors.flatten(teams)]
     scope.get_team_model()
-    condition = Q(pk__in=[])
-    assignments = get_user_model().roles.through.objects
-    for key in keys:
-        running = selectors.effective_assignments(team_id=key)
-        condition |= Q(Exists(assignments.filter(running, user=OuterRef("pk"), team_id=key)))
-    return condition
+    return selectors.users_in_teams(keys)

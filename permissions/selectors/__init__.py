@@ -1,10 +1,15 @@
 """What other modules and apps may read of roles and permissions."""
 
+from permissions.selectors.conditions import (
+    effective_assignments,
+    users_in_teams,
+    users_with_permissions,
+    users_with_roles,
+)
 from permissions.selectors.holders import (
     Grant,
     denied_rows,
     direct_rows,
-    effective_assignments,
     get_current_role_names,
     get_guard_names,
     get_role_names,
@@ -14,9 +19,6 @@ from permissions.selectors.holders import (
     list_direct_permissions,
     list_grants,
     list_permissions_via_roles,
-    roles_with_permissions,
-    users_with_permissions,
-    users_with_roles,
     with_roles,
 )
 from permissions.selectors.names import (
@@ -119,10 +121,10 @@ __all__ = [
     "match_roles",
     "name_filter",
     "role_rows",
-    "roles_with_permissions",
     "split_all",
     "split_names",
     "strip_guard",
+    "users_in_teams",
     "users_with_permissions",
     "users_with_roles",
     "with_roles",

@@ -1,14 +1,13 @@
-"""Who holds what: what a user has and was given, and which users have it."""
+"""What a user has and was given."""
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.contrib.auth import get_user_model
-from django.db.models import Exists, OuterRef, Prefetch, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Prefetch, Q, QuerySet
 
 from permissions import conf, registrar, scope
-from permissions.models.roles import Permission, Role, RoleAssignment, RoleLink, UserGrant
+from permissions.models.roles import Permission, RoleAssignment, UserGrant
+from permissions.selectors.conditions import effective_assignments
 from permissions.selectors.names import find_guard
 from permissions.selectors.permissions import as_permission, list_role_permissions, sort_permissions
 from permissions.snapshots import Names
@@ -113,20 +112,6 @@ def list_grants(*, user: "Holder", team_id: str | None) -> list[Grant]:
     return sorted(grants, key=lambda one: (one["permission"], one["guard"], one["team"] or "", one["is_denied"]))
 
 
-def effective_assignments(*, prefix: str = "", team_id: str = "") -> Q:
-    """Return the condition that a ``RoleAssignment`` counts now in a team ("" means outside of teams)."""
-    teams = {"", team_id}
-    is_running = Q(**{f"{prefix}expires_at": None}) | Q(**{f"{prefix}expires_at__gt": timezone.now()})
-    return is_running & Q(**{f"{prefix}team_id__in": teams, f"{prefix}role__team_id__in": teams})
-
-
-def roles_with_permissions(permission_ids: Collection[int], *, guard: str) -> QuerySet[Role, int]:
-    """Return the ids of a guard's roles that hold one of the permissions, themselves or through an ancestor."""
-    holders = Role.objects.filter(guard=guard, group__permissions__in=permission_ids).order_by().values("pk")
-    heirs = RoleLink.objects.filter(ancestor__in=holders).values("role_id")
-    return Role.objects.order_by().filter(Q(pk__in=holders) | Q(pk__in=heirs)).values_list("pk", flat=True)
-
-
 def with_roles[Users: QuerySet[Any]](users: Users, *, team_id: str | None) -> Users:  # Any: of the user model
     """Bring along, with two queries for any number of users, what ``get_current_role_names`` reads."""
     running = RoleAssignment.objects.filter(effective_assignments(team_id=team_id or "")).select_related("role")
@@ -142,33 +127,3 @@ def get_current_role_names(*, user: Any) -> list[str]:  # Any: with or without w
         if row.team_id or row.expires_at or not row.role.is_mirrored:
             names.add(row.role.name)
     return sorted(names)
-
-
-def users_with_roles(role_ids: "QuerySet[Role, int] | Collection[int]", *, team_id: str) -> Q:
-    """Return the condition that a user has one of the roles now, in a team ("" means outside of teams)."""
-    default = conf.get().default_guard
-    memberships = get_user_model().groups.through.objects.filter(
-        user=OuterRef("pk"), group__in=role_ids, group__role__team_id="", group__role__guard=default
-    )
-    mirrored = Q(team_id="", expires_at=None, role__team_id="", role__guard=default)
-    assigned = RoleAssignment.objects.filter(effective_assignments(team_id=team_id), user=OuterRef("pk"))
-    return Q(Exists(memberships)) | Q(Exists(assigned.filter(role__in=role_ids).exclude(mirrored)))
-
-
-def users_with_permissions(permission_ids: Collection[int], *, guard: str, team_id: str) -> Q:
-    """Return the condition that a user holds, undenied, one of the permissions, which all answer one question."""
-    users = get_user_model()
-    direct = users.user_permissions.through.objects.filter(user=OuterRef("pk"), permission__in=permission_ids)
-    granted = UserGrant.objects.filter(user=OuterRef("pk"), permission__in=permission_ids, team_id__in={"", team_id})
-    # A group that was written behind Django's back is no role yet, and gives its permissions all the same.
-    bare = users.groups.through.objects.filter(
-        user=OuterRef("pk"), group__role=None, group__permissions__in=permission_ids
-    )
-    held = (
-        Q(Exists(direct))
-        | users_with_roles(roles_with_permissions(permission_ids, guard=guard), team_id=team_id)
-        | Q(Exists(granted.filter(is_denied=False)))
-    )
-    if guard == conf.get().default_guard:
-        held |= Q(Exists(bare))
-    return held & ~Q(Exists(granted.filter(is_denied=True)))

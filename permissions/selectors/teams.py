@@ -9,7 +9,8 @@ from django.utils import timezone
 from permissions import registrar, scope
 from permissions.exceptions import TeamDoesNotExist
 from permissions.models.roles import RoleAssignment
-from permissions.selectors.holders import effective_assignments, get_role_names
+from permissions.selectors.conditions import effective_assignments
+from permissions.selectors.holders import get_role_names
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder

@@ -214,6 +214,8 @@ def _compare[M: Model](said: str, found: QuerySet[M], right: Set[object]) -> Ite
     keys = list(found.values_list("pk", flat=True))
     if len(keys) != len(set(keys)):
         yield f"{said} finds rows twice"
+    if found.model is User and set(found.values_list("pk", flat=True)[: len(keys) + 1]) != set(keys):
+        yield f"{said} finds others where a page is read"
     if missing := right - set(keys):
         yield f"{said} misses {_name(found.model, missing)}"
     if superfluous := set(keys) - right:
