@@ -103,9 +103,15 @@ class RoleVerbs(HoldsPermissions):
     ) -> Self:
         """See ``HoldsPermissions.give_permission_to``. What a role permits it permits in every team."""
         del team
-        role = self._row()
-        found = self._find(permissions, guard, held_in=app.selectors.role_rows(role=role))
-        app.services.give_role_permissions(role=role, permissions=found, granted_by=granted_by)
+        role, wanted = self._row(), app.selectors.flatten(permissions)
+        match wanted:
+            case [str(name)] if granted_by is None and self._is_own_guard(guard):
+                is_given = app.services.give_role_permission(role=role, name=name)
+            case _:
+                is_given = False
+        if not is_given:
+            found = self._find(wanted, guard, held_in=app.selectors.role_rows(role=role))
+            app.services.give_role_permissions(role=role, permissions=found, granted_by=granted_by)
         return self
 
     def revoke_permission_to(
@@ -228,6 +234,9 @@ class RoleVerbs(HoldsPermissions):
     def _direct_names(self, guard: str) -> frozenset[str]:
         del guard
         return frozenset(self.get_permission_names())
+
+    def _is_own_guard(self, guard: str | None) -> bool:
+        return app.selectors.find_guard(guard=guard, guards=self.get_guard_names()) == self._row().guard
 
     def _find_parents(self, roles: tuple[object, ...]) -> "list[Role]":
         row = self._row()

@@ -45,6 +45,7 @@ from permissions.services.object_permissions import check_object_permission, giv
 from permissions.services.role_permissions import (
     change_role_permissions,
     give_permission_to_roles,
+    give_role_permission,
     give_role_permissions,
     revoke_permission_from_roles,
     revoke_role_permissions,
@@ -95,6 +96,7 @@ __all__ = [
     "forget_team",
     "give_object_permission",
     "give_permission_to_roles",
+    "give_role_permission",
     "give_role_permissions",
     "give_user_permissions",
     "inherit",

@@ -6,17 +6,36 @@ from typing import TYPE_CHECKING
 from django.contrib.auth.models import Group
 from django.contrib.auth.models import Permission as DjangoPermission
 from django.db import transaction
+from django.db.models import BigIntegerField, QuerySet, Value
+from django.db.models.functions import Cast
 
 from permissions import registrar
 from permissions.exceptions import GuardDoesNotMatch
 from permissions.models.roles import Permission, Role
+from permissions.selectors import name_filter, strip_guard
+from permissions.selectors.arguments import in_chunks
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
 
 from permissions.services.announcements import announce_permissions, name_permissions
 from permissions.services.escalation import refuse_escalation
-from permissions.services.rows import insert, lock_role, tell_django
+from permissions.services.rows import insert_selected, is_heard, lock_role, tell_django
+
+
+@transaction.atomic
+def give_role_permission(*, role: Role, name: str) -> bool:
+    """Give a role the permission of that name in its guard, in one statement besides stamps and audit.
+
+    False says that nothing was done: the role has it, there is none, or somebody waits for Django's signals, who is to
+    be told before. ``give_role_permissions`` knows which.
+    """
+    if not name.isprintable() or is_heard(Group.permissions.through):
+        return False
+    given = _insert(role, Permission.objects.filter(name_filter(name, role.guard)))
+    if given:
+        _note(role, names=(strip_guard(name, guard=role.guard),) * len(given), granted_by=None)
+    return bool(given)
 
 
 @transaction.atomic
@@ -27,25 +46,31 @@ def give_role_permissions(
 
     Raises:
         Escalation: ``granted_by`` doesn't hold all of the permissions.
-        RoleDoesNotExist: The role, or one of the permissions, was deleted meanwhile.
     """
-    new = [one for one in permissions if not getattr(one, "is_held", False)]
+    new = {one.pk: one for one in permissions if not getattr(one, "is_held", False)}
     if not new:
         return
-    refuse_escalation(actor=granted_by, permissions=new, team_id=role.team_id, guard=role.guard)
+    refuse_escalation(actor=granted_by, permissions=new.values(), team_id=role.team_id, guard=role.guard)
     through = Group.permissions.through
-    ids = {one.pk for one in new}
-    tell_django(through, role.group, "pre_add", DjangoPermission, ids)
-    insert(through(group_id=role.pk, permission_id=one.pk) for one in new)
-    tell_django(through, role.group, "post_add", DjangoPermission, ids)
+    tell_django(through, role.group, "pre_add", DjangoPermission, set(new))
+    given = {pk for chunk in in_chunks(list(new)) for pk in _insert(role, Permission.objects.filter(pk__in=chunk))}
+    if not given:
+        return
+    tell_django(through, role.group, "post_add", DjangoPermission, given)
+    _note(role, names=name_permissions(new[pk] for pk in given), granted_by=granted_by)
+
+
+def _insert(role: Role, permissions: QuerySet[Permission]) -> list[int]:
+    """Give a role those of the permissions that it hasn't, and return their ids."""
+    selected = permissions.values_list(Cast(Value(role.pk), BigIntegerField()), "pk")
+    return insert_selected(Group.permissions.through, ("group_id", "permission_id"), selected)
+
+
+def _note(role: Role, *, names: tuple[str, ...], granted_by: "Holder | None") -> None:
+    """Let every process look again at a role that got permissions; record and announce it."""
     registrar.touch(roles=[role.pk])
     announce_permissions(
-        is_attached=True,
-        role_id=role.pk,
-        names=name_permissions(new),
-        team_id=role.team_id,
-        granted_by=granted_by,
-        label=role.name,
+        is_attached=True, role_id=role.pk, names=names, team_id=role.team_id, granted_by=granted_by, label=role.name
     )
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 type Action = Literal["pre_add", "post_add", "pre_remove", "post_remove", "pre_clear", "post_clear"]
 
+#: Where the receivers are that take no notice of changes by these services.
+_RECEIVERS: Final = "permissions.receivers"
 #: How many rows one statement may write.
 CHUNK = 10_000
 #: Whether Django's signal about a row or a relation comes from these services, which do all that receivers would.
@@ -51,6 +54,26 @@ def insert[Row: Model](rows: Iterable[Row]) -> None:
         type(listed[0])._default_manager.bulk_create(listed, ignore_conflicts=True, batch_size=CHUNK)  # noqa: SLF001 - Django's documented name of it
 
 
+def insert_selected(
+    table: type[Model],
+    columns: tuple[str, ...],
+    selected: QuerySet[Any, Any],  # Any: of any model
+) -> list[Any]:  # Any: keys of any type
+    """Insert what a query selects, as far as it isn't there, and return of the new rows what is in the last column.
+
+    It is one statement. Where two callers insert the same rows, each is told of those that are its own.
+    """
+    sql, parameters = selected.order_by().query.sql_with_params()
+    quote = connection.ops.quote_name
+    name = quote(table._meta.db_table)  # noqa: SLF001 - Django's documented name of it
+    names = ", ".join(map(quote, columns))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {name} ({names}) {sql} ON CONFLICT DO NOTHING RETURNING {quote(columns[-1])}", parameters
+        )
+        return [key for (key,) in cursor.fetchall()]
+
+
 def delete(rows: QuerySet[Any]) -> None:  # Any: rows of any model
     """Delete rows; what receivers would do for each of them the caller does for all."""
     with own_change():
@@ -69,6 +92,12 @@ def tell_django(
         m2m_changed.send(
             sender=through, instance=instance, action=action, reverse=False, model=model, pk_set=keys, using="default"
         )
+
+
+def is_heard(through: type[Model]) -> bool:
+    """Say whether somebody besides the house's own receivers waits for the signals about a relation."""
+    heard_by = chain(*m2m_changed._live_receivers(through))  # noqa: SLF001 - ``has_listeners`` counts our own
+    return any(getattr(one, "__module__", "") != _RECEIVERS for one in heard_by)
 
 
 def check_references() -> None:
