@@ -4,25 +4,45 @@ from collections.abc import Sequence
 
 from django.apps.config import AppConfig
 from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from jobs.arguments import get_parameters
+from jobs.conf import get_job_settings
 from jobs.drivers.base import QueueDriver, get_driver
-from jobs.exceptions import JobDefinitionError
+from jobs.exceptions import JobDefinitionError, JobOptionError, UnknownConnectionError
 from jobs.job import list_job_classes
+from jobs.queues import get_queue
 
 
 @register("jobs")
-def check_driver(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
-    """Require that ``JOBS["DRIVER"]`` names a driver."""
-    hint = "The default is 'jobs.drivers.database.DatabaseDriver'."
-    try:
-        driver: object = get_driver()
-    except (ImportError, TypeError) as error:
-        return [Error(f"JOBS['DRIVER'] can't be used: {error}", hint=hint, id="jobs.E001")]
-    if not isinstance(driver, QueueDriver):
-        return [Error("JOBS['DRIVER'] isn't a jobs.drivers.base.QueueDriver.", hint=hint, id="jobs.E001")]
-    return []
+def check_connections(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """Require that each of ``JOBS["CONNECTIONS"]`` names a driver, and that the default is among them."""
+    settings = get_job_settings()
+    errors: list[CheckMessage] = []
+    for name in (*settings.connections, settings.connection, settings.coordination or settings.connection):
+        try:
+            driver: object = get_driver(name)
+        except (ImportError, TypeError, KeyError, UnknownConnectionError, ImproperlyConfigured) as error:
+            driver, reason = None, f"can't be used: {error}"
+        else:
+            reason = "isn't a jobs.drivers.base.QueueDriver."
+        if not isinstance(driver, QueueDriver):
+            hint = "DRIVER of the default is 'jobs.drivers.database.DatabaseDriver'."
+            errors.append(Error(f"JOBS['CONNECTIONS'][{name!r}] {reason}", hint=hint, id="jobs.E001"))
+    return errors
+
+
+@register("jobs")
+def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """Require that the queues of the settings can be defined."""
+    errors: list[CheckMessage] = []
+    for name in get_job_settings().queues:
+        try:
+            get_queue(name)
+        except (TypeError, JobOptionError) as error:
+            errors.append(Error(f"JOBS['QUEUES'][{name!r}]: {error}", id="jobs.E003"))
+    return errors
 
 
 @register("jobs")

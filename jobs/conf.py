@@ -1,6 +1,6 @@
 """The settings of jobs, ``settings.JOBS``, typed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,8 +15,22 @@ class JobSettings:
 
     #: Modules that define job classes; imported at start-up.
     modules: tuple[str, ...]
-    #: Import path of the driver.
-    driver: str
+    #: Name of the connection that jobs take where nothing else is said.
+    connection: str
+    #: Options of each connection by its name; ``DRIVER`` is the import path of its driver.
+    connections: Mapping[str, Mapping[str, Any]]  # Any: each driver has options of its own
+    #: Queues by name, with the arguments of ``jobs.queues.define_queue``.
+    queues: Mapping[str, Mapping[str, Any]]  # Any: as above
+    #: Import paths of middleware that every job passes, the outermost first.
+    middleware: tuple[str, ...]
+    #: Where locks and limits are kept: name of a connection whose driver can, or "" for that of ``connection``.
+    coordination: str
+    #: What holds where neither the job nor its queue says anything.
+    tries: int
+    backoff: int | Sequence[int]
+    timeout: int
+    #: Whether dispatch waits for the end of the transaction.
+    is_after_commit: bool
     #: Pause of an idle worker between two looks at the queue.
     sleep: timedelta
     #: The oldest due job may wait this long before ``/readyz`` fails.
@@ -39,7 +53,15 @@ def get_job_settings() -> JobSettings:
     try:
         return JobSettings(
             modules=tuple(values["MODULES"]),
-            driver=values["DRIVER"],
+            connection=values["CONNECTION"],
+            connections=values["CONNECTIONS"],
+            queues=values["QUEUES"],
+            middleware=tuple(values["MIDDLEWARE"]),
+            coordination=values["COORDINATION"],
+            tries=values["TRIES"],
+            backoff=values["BACKOFF"],
+            timeout=values["TIMEOUT_SECONDS"],
+            is_after_commit=values["AFTER_COMMIT"],
             sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
             max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
             lease_margin=timedelta(seconds=values["LEASE_MARGIN_SECONDS"]),

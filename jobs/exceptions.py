@@ -1,9 +1,10 @@
 """Errors of jobs.
 
-What a client of the API can meet is a ``DomainError``. Mistakes in the code of a job are ``TypeError``: a client can't
-mend them, so they must not look like its fault.
+What a client of the API can meet is a ``DomainError``. Mistakes in the code of a job are ``TypeError`` or
+``ValueError``: a client can't mend them, so they must not look like its fault.
 """
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from project.exceptions import DomainError
@@ -16,6 +17,37 @@ class FailedJobNotFoundError(DomainError):
     status = HTTPStatus.NOT_FOUND
 
 
+class BatchNotFoundError(DomainError):
+    """No batch has this id. It may have been pruned."""
+
+    code = "batch_not_found"
+    status = HTTPStatus.NOT_FOUND
+
+
+class QueueFullError(DomainError):
+    """The queue holds as many jobs as it may. Try again later."""
+
+    code = "queue_full"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    @classmethod
+    def named(cls, queue: str, *, count: int, max_jobs: int) -> "QueueFullError":
+        """Tell which queue it is, and the figures."""
+        return cls(f"The queue {queue} holds {count} jobs, and may hold {max_jobs}. Try again later.")
+
+
+class JobRefusedError(DomainError):
+    """The user may not have this job run: a permission that it requires is lacking."""
+
+    code = "job_refused"
+    status = HTTPStatus.FORBIDDEN
+
+    @classmethod
+    def lacking(cls, job_class: str, permissions: Iterable[str]) -> "JobRefusedError":
+        """Keep what is lacking for the log; the text tells the job alone."""
+        return cls(detail=f"{job_class}: lacking {', '.join(sorted(permissions))}.")
+
+
 class JobDefinitionError(TypeError):
     """A job class can't be used as it is written: an option out of range, or a parameter that can't be stored."""
 
@@ -24,8 +56,28 @@ class JobArgumentError(TypeError):
     """An argument of a job has the wrong type, or can't be stored. The text names it and never shows its value."""
 
 
+class JobOptionError(ValueError):
+    """An option that was set for one job is out of range: its queue, priority, delay, tries and so on."""
+
+
+class UnknownQueueError(JobOptionError):
+    """No queue is called so: it was neither defined nor is it the queue of a job class."""
+
+
+class UnknownConnectionError(JobOptionError):
+    """``JOBS["CONNECTIONS"]`` has no connection of that name."""
+
+
+class NotBatchableError(TypeError):
+    """A job without ``BatchableJob`` among its bases can't be in a batch."""
+
+
 class PayloadError(Exception):
     """A stored record must not run: unreadable, not signed by this house, or of an unknown job class."""
+
+
+class ModelMissingError(Exception):
+    """A row that the job was given as an argument is gone."""
 
 
 class PermanentJobError(Exception):
@@ -33,12 +85,16 @@ class PermanentJobError(Exception):
 
 
 class JobTimeoutError(Exception):
-    """The job ran longer than its class allows."""
+    """The job ran longer than it may."""
 
 
 class JobInterruptedError(Exception):
     """The job tried to end the worker itself, for example by ``sys.exit()``."""
 
 
-class WorkerDiedError(Exception):
-    """Every try was used up by workers that never came back."""
+class MaxAttemptsExceededError(Exception):
+    """Every try was used up: by workers that never came back, or by releases."""
+
+
+class RetryDeadlineError(Exception):
+    """The moment until which the job may be tried has passed."""

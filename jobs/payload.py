@@ -1,76 +1,137 @@
 """The wire format of a job: one JSON object, signed.
 
-The signature covers the version, the id, the queue, the class and the arguments, so a record can't be altered, nor
-moved to another queue, id or class. The record is read back, written again in one canonical form and compared: what
-was verified is what is used.
+The signature covers everything, so a record can't be altered, nor moved to another queue, id or class. The record is
+read back, written again in one canonical form and compared: what was verified is what is used.
 """
 
 import hashlib
 import hmac
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 from jobs.conf import get_job_settings
 from jobs.exceptions import JobArgumentError, PayloadError
 from project.crypto import derive_keys
 
-VERSION = 1
-_PURPOSE = "job-payload"
+VERSION: Final = 2
+_PURPOSE: Final = "job-payload"
+_DOCUMENT_PURPOSE: Final = "job-document"
 
 
-def encode_payload(*, job_id: UUID, queue: str, job_class: str, arguments: Mapping[str, object]) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A job as it travels: all that a worker and a driver need to know, as JSON values and plain types."""
+
+    job_id: UUID
+    #: Registered name of the class.
+    job_class: str
+    queue: str
+    connection: str
+    #: Constructor arguments as ``Job.serialize`` returns them.
+    arguments: Mapping[str, object]
+    #: What was said for this job alone (``jobs.options.JobOptions.encode``).
+    options: Mapping[str, object] = field(default_factory=dict)
+    #: 0 to 255; higher runs first.
+    priority: int = 0
+    #: Wait before the first try, in seconds; of a link of a chain it begins when its turn comes.
+    delay_seconds: float = 0
+    #: Or the moment before which it is not tried.
+    delay_until: datetime | None = None
+    #: How long a worker may hold it, in seconds.
+    lease_seconds: float = 75
+    #: When it was dispatched; None for a link of a chain whose turn hasn't come.
+    created_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    batch_id: UUID | None = None
+    #: What follows: ``links`` (records, or batches), ``catch`` (callbacks), ``name``.
+    chain: Mapping[str, Any] | None = None  # Any: JSON
+    #: Key of a job that may wait or run only once, how long that holds, and until what: ``end`` or ``start``.
+    unique: Mapping[str, Any] | None = None  # Any: JSON
+    #: Key of a job of which only the last one dispatched runs.
+    debounce: Mapping[str, Any] | None = None  # Any: JSON
+    #: Key of the user on whose behalf it runs.
+    actor_id: str = ""
+    #: Tries that were used when the record was last signed; for jobs that sign their tries.
+    attempts: int | None = None
+    #: Whether it was put back from the failed jobs.
+    is_retry: bool = False
+
+    def as_json(self) -> dict[str, Any]:  # Any: JSON
+        """Return it as JSON values, without what is empty."""
+        return {
+            name: _plain(value) for name in _FIELDS if (value := getattr(self, name)) != _DEFAULTS.get(name, _NEVER)
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Record":  # Any: checked at once
+        """Return what ``as_json`` was called on.
+
+        Raises:
+            PayloadError: A value is missing, unknown or of the wrong type.
+        """
+        try:
+            record = cls(**{name: _READERS.get(name, _as_is)(value) for name, value in values.items()})
+        except (TypeError, ValueError, AttributeError) as error:
+            message = f"The record can't be read ({type(error).__name__})."
+            raise PayloadError(message) from None
+        for name in ("job_class", "queue", "connection"):
+            if not isinstance(getattr(record, name), str):
+                message = f"The record has no {name}."
+                raise PayloadError(message)
+        if not isinstance(record.arguments, dict) or not isinstance(record.options, dict):
+            raise PayloadError("The record holds no arguments.")
+        return record
+
+
+def encode_payload(record: Record) -> str:
     """Return the signed record.
 
-    Args:
-        job_id: The job's own id.
-        queue: Queue that it goes to.
-        job_class: Registered name of the class.
-        arguments: Constructor arguments as ``jobs.arguments.encode_arguments`` returns them.
-
     Raises:
-        JobArgumentError: The record would be longer than ``JOBS["MAX_PAYLOAD_BYTES"]``, or isn't JSON after all.
+        JobArgumentError: It would be longer than ``JOBS["MAX_PAYLOAD_BYTES"]``, or isn't JSON after all.
     """
-    signed = {
-        "version": VERSION,
-        "job_id": str(job_id),
-        "queue": queue,
-        "job_class": job_class,
-        "arguments": dict(arguments),
-    }
+    signed = {"version": VERSION, **record.as_json()}
     try:
         body = _dump(signed)
-    except (RecursionError, ValueError) as error:
-        message = f"{job_class}: the arguments can't be written as JSON ({type(error).__name__})."
+    except (RecursionError, TypeError, ValueError) as error:
+        message = f"{record.job_class}: the arguments can't be written as JSON ({type(error).__name__})."
         raise JobArgumentError(message) from None
-    text = _dump({**signed, "signature": _sign(derive_keys(_PURPOSE)[0], body)})
+    # In one piece with its signature, without writing all of it a second time.
+    text = f'{body[:-1]},"signature":"{_sign(derive_keys(_PURPOSE)[0], body)}"}}'
     if len(text) > (limit := get_job_settings().max_payload_bytes):
-        message = f"{job_class}: the arguments take {len(text)} bytes, at most {limit} are stored; pass an id instead."
+        message = (
+            f"{record.job_class}: the arguments take {len(text)} bytes, at most {limit} are stored; pass an id instead."
+        )
         raise JobArgumentError(message)
     return text
 
 
-def decode_payload(text: str, *, job_id: UUID, queue: str, job_class: str) -> dict[str, object]:
-    """Return the encoded arguments of a record whose signature fits the place where it was found.
+def decode_payload(text: str, *, job_id: UUID, queue: str, job_class: str) -> Record:
+    """Return the record whose signature fits the place where it was found.
 
     Raises:
-        PayloadError: The record can't be read, isn't signed with a key of this house, or stood elsewhere.
+        PayloadError: It can't be read, isn't signed with a key of this house, or stood elsewhere.
     """
-    record = _load(text)
-    signature = record.pop("signature", None)
-    if not (isinstance(signature, str) and _is_signed(record, signature)):
-        raise PayloadError("The signature doesn't match: the record was changed, or signed with another SECRET_KEY.")
-    if record.get("version") != VERSION:
-        raise PayloadError("The record has a version that this release doesn't know.")
-    found = {"job_id": str(job_id), "queue": queue, "job_class": job_class}
-    for field, value in found.items():
-        if record.get(field) != value:
-            message = f"The {field} of the row is not the one that was signed."
+    record = read_payload(text)
+    for name, value in {"job_id": job_id, "queue": queue, "job_class": job_class}.items():
+        if getattr(record, name) != value:
+            message = f"The {name} of the row is not the one that was signed."
             raise PayloadError(message)
-    arguments = record.get("arguments")
-    if not isinstance(arguments, dict):
-        raise PayloadError("The record holds no arguments.")
-    return arguments
+    return record
+
+
+def read_payload(text: str) -> Record:
+    """Return the record, wherever it was found. Raises as ``decode_payload`` does."""
+    values = _load(text)
+    signature = values.pop("signature", None)
+    if not (isinstance(signature, str) and _is_signed(values, signature)):
+        raise PayloadError("The signature doesn't match: the record was changed, or signed with another SECRET_KEY.")
+    if values.pop("version", None) != VERSION:
+        raise PayloadError("The record has a version that this release doesn't know.")
+    return Record.from_json(values)
 
 
 def get_argument_names(text: str) -> list[str]:
@@ -82,7 +143,34 @@ def get_argument_names(text: str) -> list[str]:
     return list(arguments) if isinstance(arguments, dict) else []
 
 
-def _load(text: str) -> dict[str, object]:
+def sign_document(body: Mapping[str, object], *, about: str) -> str:
+    """Return JSON that is signed for one place: ``about`` names it. Batches keep in it what they will call."""
+    text = _dump({"about": about, "body": dict(body)})
+    return _dump({"document": text, "signature": _sign(derive_keys(_DOCUMENT_PURPOSE)[0], text)})
+
+
+def read_document(text: str, *, about: str) -> dict[str, Any]:  # Any: JSON
+    """Return what ``sign_document`` was given.
+
+    Raises:
+        PayloadError: It was changed, or stood elsewhere.
+    """
+    outer = _load(text)
+    document, signature = outer.get("document"), outer.get("signature")
+    if not (isinstance(document, str) and isinstance(signature, str)):
+        raise PayloadError("The document isn't signed.")
+    given = signature.encode("utf-8", "backslashreplace")
+    keys = derive_keys(_DOCUMENT_PURPOSE)
+    if not any(hmac.compare_digest(_sign(key, document).encode(), given) for key in keys):
+        raise PayloadError("The signature of the document doesn't match.")
+    inner = _load(document)
+    if inner.get("about") != about or not isinstance(inner.get("body"), dict):
+        raise PayloadError("The document belongs elsewhere.")
+    body: dict[str, Any] = inner["body"]  # Any: JSON
+    return body
+
+
+def _load(text: str) -> dict[str, Any]:  # Any: JSON
     try:
         record = json.loads(text)
     # TypeError: SQLite may hand out whatever somebody wrote into the column.
@@ -109,3 +197,35 @@ def _dump(value: Mapping[str, object]) -> str:
 
 def _sign(key: bytes, body: str) -> str:
     return hmac.new(key, body.encode(), hashlib.sha256).hexdigest()
+
+
+def _plain(value: object) -> object:
+    match value:
+        case UUID():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case tuple():
+            return list(value)
+        case _:
+            return value
+
+
+def _as_is(value: Any) -> Any:  # Any: JSON
+    return value
+
+
+_NEVER: Final = object()
+_FIELDS: Final = tuple(one.name for one in fields(Record))
+_DEFAULTS: Final[Mapping[str, object]] = {
+    "options": {}, "priority": 0, "delay_seconds": 0, "delay_until": None, "lease_seconds": 75, "created_at": None,
+    "tags": (), "batch_id": None, "chain": None, "unique": None, "debounce": None, "actor_id": "", "attempts": None,
+    "is_retry": False,
+}  # fmt: skip
+_READERS: Final[Mapping[str, Any]] = {  # Any: each makes another type of JSON
+    "job_id": UUID,
+    "batch_id": UUID,
+    "created_at": datetime.fromisoformat,
+    "delay_until": datetime.fromisoformat,
+    "tags": tuple,
+}

@@ -9,6 +9,8 @@ from django.db.models import Count, Max, Q, QuerySet
 from jobs.drivers.base import QueueFigures, get_driver
 from jobs.models import FailedJob, WorkerHeartbeat
 
+#: Failed jobs that nobody has put back.
+IS_OPEN = Q(retried_at=None, recovered_at=None)
 _EMPTY = QueueFigures(waiting=0, delayed=0, running=0, oldest_due_at=None)
 
 
@@ -70,7 +72,7 @@ def get_queue_health(*, now: datetime) -> QueueHealth:
 def get_queue_statistics(*, now: datetime) -> list[QueueStatistics]:
     """Return the figures of every queue that holds a job or a failed job, by name."""
     figures = get_driver().measure(now=now)
-    failed = dict(FailedJob.objects.order_by("queue").values_list("queue").annotate(Count("id")))
+    failed = dict(FailedJob.objects.filter(IS_OPEN).order_by("queue").values_list("queue").annotate(Count("id")))
     statistics = []
     for queue in sorted({*figures, *failed}):
         found = figures.get(queue, _EMPTY)
@@ -103,8 +105,8 @@ def list_workers(*, now: datetime) -> list[WorkerStatus]:
 
 
 def list_failed_jobs(*, queue: str | None = None) -> QuerySet[FailedJob]:
-    """Return the failed jobs, newest first."""
-    failed = FailedJob.objects.order_by("-failed_at", "-id")
+    """Return the failed jobs that nobody has put back, newest first."""
+    failed = FailedJob.objects.filter(IS_OPEN).order_by("-failed_at", "-id")
     return failed if queue is None else failed.filter(queue=queue)
 
 

@@ -1,18 +1,20 @@
 """What a driver must do: store, claim, lease, finish and count. Everything else about jobs lives above it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import ClassVar
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
 from django.utils.module_loading import import_string
 
 from jobs.conf import get_job_settings
+from jobs.exceptions import UnknownConnectionError
 
-#: Longest name of a queue.
-MAX_QUEUE_NAME_LENGTH = 100
+#: Name of the connection that keeps nothing; it is there whether the settings name it or not.
+SYNC: Final = "sync"
+_SYNC_OPTIONS: Final = {"DRIVER": "jobs.drivers.sync.SyncDriver"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +33,8 @@ class Message:
     #: Not claimed before this instant.
     available_at: datetime
     created_at: datetime
+    #: How long a claim holds, in seconds.
+    lease_seconds: float = 75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,23 @@ class Claim:
     lease_id: UUID
     #: From here on another worker may claim the job.
     lease_expires_at: datetime
+    #: Connection that it came from.
+    connection: str
+    #: Name of the worker that holds it.
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Burial:
+    """What is kept of a job that failed."""
+
+    attempts: int
+    #: Type and text of the exception.
+    exception: str
+    traceback: str
+    failed_at: datetime
+    context: Mapping[str, Any] = field(default_factory=dict)  # Any: JSON
+    is_quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,55 +84,146 @@ class QueueFigures:
     #: When the job that waits longest became due.
     oldest_due_at: datetime | None
 
+    def add(self, other: "QueueFigures") -> "QueueFigures":
+        """Return the figures of both together."""
+        moments = [moment for moment in (self.oldest_due_at, other.oldest_due_at) if moment is not None]
+        return QueueFigures(
+            waiting=self.waiting + other.waiting,
+            delayed=self.delayed + other.delayed,
+            running=self.running + other.running,
+            oldest_due_at=min(moments, default=None),
+        )
+
+
+type JobState = Literal["waiting", "delayed", "running"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredJob:
+    """A job that a driver holds, for people and tests."""
+
+    job_id: UUID
+    queue: str
+    job_class: str
+    payload: str
+    priority: int
+    attempts: int
+    state: JobState
+    available_at: datetime
+    created_at: datetime
+    worker: str
+
 
 class QueueDriver(ABC):
-    """A store of jobs, safe for any number of workers."""
+    """A store of jobs, safe for any number of workers. ``now`` is the present; None takes the clock of the store."""
 
     #: What the store raises when it can't be reached or doesn't answer in time; workers wait and try again.
-    outage_errors: ClassVar[tuple[type[Exception], ...]]
+    outage_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    #: Whether what it stores is part of the transaction of the default database.
+    is_transactional: ClassVar[bool] = False
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:  # Any: each driver has options of its own
+        """Take the name of the connection and what the settings say of it; nothing is opened yet."""
+        self.name = name
+        self.options = options
 
     @abstractmethod
-    def push(self, message: Message) -> None:
-        """Store a job; within a transaction of the caller's where the store takes part in it."""
+    def get_now(self) -> datetime:
+        """Return the time of the store."""
+
+    @abstractmethod
+    def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
+        """Store jobs, all or none; within a transaction of the caller's where the store takes part in it.
+
+        One whose id is stored already is left as it is.
+
+        Args:
+            messages: The jobs.
+            limits: How many jobs, waiting, delayed and running ones together, a queue may hold.
+
+        Raises:
+            QueueFullError: A queue would hold more.
+        """
 
     @abstractmethod
     def claim(
-        self, *, queues: Sequence[str], worker: str, now: datetime, get_lease: Callable[[str], timedelta]
-    ) -> Claim | None:
-        """Take the next due job, in one atomic step that also counts the try.
+        self, *, queues: Sequence[str], worker: str, count: int = 1, now: datetime | None = None
+    ) -> Sequence[Claim]:
+        """Take the next due jobs, in one atomic step that also counts their tries.
 
         Order: the queues as given, then priority (highest first), due time, arrival. A job whose lease has lapsed is
-        due again.
+        due again. Queues that are paused are passed over.
 
         Args:
             queues: Names in order; empty means every queue, as if they were one.
             worker: Name of the worker, for people.
+            count: How many at most; those of one claim come from one queue.
             now: The present.
-            get_lease: Returns how long a job of a class may be held.
         """
 
     @abstractmethod
-    def finish(self, claim: Claim) -> bool:
-        """Remove a job that is done; False if the lease was lost, and nothing changed."""
+    def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
+        """Remove a job that is done, and store what follows it, in one step.
+
+        Returns:
+            False if the lease was lost, and nothing changed.
+        """
 
     @abstractmethod
-    def release(self, claim: Claim, *, available_at: datetime) -> bool:
-        """Put a job back for another try; False if the lease was lost, and nothing changed."""
+    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
+        """Put a job back for another try, with another record where one is given; False as ``finish`` says."""
 
     @abstractmethod
-    def bury(self, claim: Claim, *, attempts: int, exception: str, traceback: str, now: datetime) -> bool:
-        """Move a job to the failed jobs in one step; False if the lease was lost, and nothing changed."""
+    def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
+        """Hold a job until another moment, with another record where one is given; False as ``finish`` says."""
 
     @abstractmethod
-    def clear(self, *, queue: str | None, now: datetime) -> int:
+    def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
+        """Move a job to the failed jobs, and store what follows it, in one step; False as ``finish`` says."""
+
+    @abstractmethod
+    def remove(self, job_ids: Collection[UUID]) -> int:
+        """Delete jobs that are in nobody's hands; return how many there were."""
+
+    @abstractmethod
+    def clear(self, *, queue: str | None, now: datetime | None = None) -> int:
         """Delete the jobs of one queue, or of all, that are in nobody's hands; return how many."""
 
     @abstractmethod
-    def measure(self, *, now: datetime) -> Mapping[str, QueueFigures]:
+    def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
         """Return the figures of every queue that holds a job, by name."""
 
+    @abstractmethod
+    def list_jobs(
+        self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
+    ) -> Sequence[StoredJob]:
+        """Return jobs in the order in which they would be claimed."""
 
-def get_driver() -> QueueDriver:
-    """Return the driver that ``JOBS["DRIVER"]`` names."""
-    driver_class: type[QueueDriver] = import_string(get_job_settings().driver)
-    return driver_class()
+    @abstractmethod
+    def pause(self, queue: str, *, until: datetime | None = None) -> None:
+        """Let nobody claim from a queue (``*``: from any), until a moment or until ``resume``."""
+
+    @abstractmethod
+    def resume(self, queue: str) -> bool:
+        """End a pause; False where there was none. One queue that rests while all do (``*``) is a pause of its own."""
+
+    @abstractmethod
+    def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:
+        """Return the queues that rest, and until when."""
+
+
+def get_driver(connection: str | None = None) -> QueueDriver:
+    """Return the driver of a connection, that of ``JOBS["CONNECTION"]`` by default.
+
+    Raises:
+        UnknownConnectionError: ``JOBS["CONNECTIONS"]`` has none of that name.
+    """
+    settings = get_job_settings()
+    name = connection or settings.connection
+    options = settings.connections.get(name, _SYNC_OPTIONS if name == SYNC else None)
+    if options is None:
+        known = ", ".join(sorted(settings.connections))
+        message = f"There is no connection {name!r}; JOBS['CONNECTIONS'] has {known}."
+        raise UnknownConnectionError(message)
+    driver_class: type[QueueDriver] = import_string(options["DRIVER"])
+    return driver_class(name, options)

@@ -1,104 +1,111 @@
 """The driver that keeps jobs in the default database: no other service, and dispatch is part of the transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import ClassVar, override
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Case, Count, Exists, Min, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
-from jobs.drivers.base import Claim, Message, QueueDriver, QueueFigures
-from jobs.models import FailedJob, QueuedJob
+from jobs.clock import get_database_now
+from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.failures import store_failure
+from jobs.exceptions import QueueFullError
+from jobs.models import QueuedJob, QueuePause
+from jobs.models.queued import EVERY_QUEUE
 
-_REPLACED_AT_FAILURE = ["queue", "job_class", "payload", "priority", "attempts", "exception", "traceback", "failed_at"]
+_CHUNK = 1_000
+_ORDER = ("-priority", "available_at", "id")
 
 
 class DatabaseDriver(QueueDriver):
     """PostgreSQL with SKIP LOCKED, or SQLite with its one writer."""
 
     outage_errors: ClassVar[tuple[type[Exception], ...]] = (OperationalError, InterfaceError)
+    is_transactional: ClassVar[bool] = True
 
     @override
-    def push(self, message: Message) -> None:
-        QueuedJob.objects.create(**asdict(message))
+    def get_now(self) -> datetime:
+        return get_database_now()
+
+    @override
+    def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
+        if not messages:
+            return
+        with transaction.atomic():
+            for queue, limit in (limits or {}).items():
+                _check_room(queue, limit, new=sum(message.queue == queue for message in messages))
+            rows = [QueuedJob(**asdict(message)) for message in messages]
+            QueuedJob.objects.bulk_create(rows, batch_size=_CHUNK, ignore_conflicts=True)
 
     @override
     def claim(
-        self, *, queues: Sequence[str], worker: str, now: datetime, get_lease: Callable[[str], timedelta]
-    ) -> Claim | None:
-        due = QueuedJob.objects.filter(_due(now))
+        self, *, queues: Sequence[str], worker: str, count: int = 1, now: datetime | None = None
+    ) -> Sequence[Claim]:
+        now = now or self.get_now()
+        due = QueuedJob.objects.filter(_due(now), ~_is_paused(now))
         # SQLite's transaction takes the write lock at BEGIN, which an idle worker must not do.
         if not connection.features.has_select_for_update and not _within(due, queues).exists():
-            return None
+            return []
+        # One look per queue keeps each on its index; one look for all would sort every due job.
+        lines = [due.filter(queue=queue) for queue in queues] or [due]
+        take = _update_returning if connection.vendor == "postgresql" else _update_locked
+        found: Sequence[QueuedJob] = next((rows for line in lines if (rows := take(line, worker, count, now))), [])
+        return [self._to_claim(row) for row in found]
+
+    @override
+    def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
+        if not followers:
+            return _delete(claim)
         with transaction.atomic():
-            row = _first(due, queues)
-            if row is None:
-                return None
-            row.attempts += 1
-            row.lease_id = uuid4()
-            row.lease_expires_at = now + get_lease(row.job_class)
-            row.worker = worker
-            row.save(update_fields=["attempts", "lease_id", "lease_expires_at", "worker"])
-            return Claim(
-                job_id=row.job_id,
-                queue=row.queue,
-                job_class=row.job_class,
-                payload=row.payload,
-                priority=row.priority,
-                attempts=row.attempts,
-                lease_id=row.lease_id,
-                lease_expires_at=row.lease_expires_at,
-            )
+            if not _delete(claim):
+                return False
+            self.push(followers)
+        return True
 
     @override
-    def finish(self, claim: Claim) -> bool:
-        deleted, _ = _held(claim).delete()
-        return deleted > 0
-
-    @override
-    def release(self, claim: Claim, *, available_at: datetime) -> bool:
-        released = _held(claim).update(available_at=available_at, lease_id=None, lease_expires_at=None, worker="")
+    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
+        changes = {} if payload is None else {"payload": payload}
+        released = _held(claim).update(
+            available_at=available_at, lease_id=None, lease_expires_at=None, worker="", **changes
+        )
         return released > 0
 
     @override
-    def bury(self, claim: Claim, *, attempts: int, exception: str, traceback: str, now: datetime) -> bool:
+    def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
+        changes = {} if payload is None else {"payload": payload}
+        return _held(claim).update(lease_expires_at=lease_expires_at, **changes) > 0
+
+    @override
+    def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
         with transaction.atomic():
-            if not self.finish(claim):
+            if not self.finish(claim, followers=followers):
                 return False
-            failed = FailedJob(
-                job_id=claim.job_id,
-                queue=claim.queue,
-                job_class=claim.job_class,
-                payload=claim.payload,
-                priority=claim.priority,
-                attempts=attempts,
-                exception=exception,
-                traceback=traceback,
-                failed_at=now,
-            )
-            # Were there already one of this id (a record put back by hand), a clash would stop the worker.
-            FailedJob.objects.bulk_create(
-                [failed], update_conflicts=True, unique_fields=["job_id"], update_fields=_REPLACED_AT_FAILURE
-            )
-            return True
+            store_failure(claim, burial)
+        return True
 
     @override
-    def clear(self, *, queue: str | None, now: datetime) -> int:
-        jobs = QueuedJob.objects.filter(Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now))
-        deleted, _ = (jobs if queue is None else jobs.filter(queue=queue)).delete()
-        return deleted
+    def remove(self, job_ids: Collection[UUID]) -> int:
+        free = QueuedJob.objects.filter(_is_free(self.get_now()), job_id__in=job_ids)
+        return free.delete()[0]
 
     @override
-    def measure(self, *, now: datetime) -> Mapping[str, QueueFigures]:
+    def clear(self, *, queue: str | None, now: datetime | None = None) -> int:
+        jobs = QueuedJob.objects.filter(_is_free(now or self.get_now()))
+        return (jobs if queue is None else jobs.filter(queue=queue)).delete()[0]
+
+    @override
+    def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
+        now = now or self.get_now()
         rows = (
             QueuedJob.objects.values("queue")
             .annotate(
                 waiting=Count("id", filter=_due(now)),
-                delayed=Count("id", filter=Q(lease_expires_at__isnull=True, available_at__gt=now)),
-                running=Count("id", filter=Q(lease_expires_at__gt=now)),
+                delayed=Count("id", filter=_is_delayed(now)),
+                running=Count("id", filter=_is_running(now)),
                 oldest_due_at=Min(Coalesce("lease_expires_at", "available_at"), filter=_due(now)),
             )
             .order_by("queue")
@@ -113,23 +120,149 @@ class DatabaseDriver(QueueDriver):
             for row in rows
         }
 
+    @override
+    def list_jobs(
+        self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
+    ) -> Sequence[StoredJob]:
+        now = now or self.get_now()
+        conditions: Mapping[JobState, Q] = {
+            "waiting": _due(now),
+            "delayed": _is_delayed(now),
+            "running": _is_running(now),
+        }
+        whens = [When(condition, then=Value(name)) for name, condition in conditions.items()]
+        rows = QueuedJob.objects.annotate(state=Case(*whens)).order_by(*_ORDER)
+        if queue is not None:
+            rows = rows.filter(queue=queue)
+        if state is not None:
+            rows = rows.filter(conditions[state])
+        return [
+            StoredJob(
+                job_id=row.job_id,
+                queue=row.queue,
+                job_class=row.job_class,
+                payload=row.payload,
+                priority=row.priority,
+                attempts=row.attempts,
+                state=row.state,
+                available_at=row.available_at,
+                created_at=row.created_at,
+                worker=row.worker,
+            )
+            for row in rows[:limit]
+        ]
+
+    @override
+    def pause(self, queue: str, *, until: datetime | None = None) -> None:
+        QueuePause.objects.update_or_create(queue=queue, defaults={"until": until})
+
+    @override
+    def resume(self, queue: str) -> bool:
+        rows = QueuePause.objects.filter(queue=queue)
+        was_paused = rows.filter(_is_lasting(self.get_now())).exists()
+        rows.delete()
+        return was_paused
+
+    @override
+    def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:
+        rows = QueuePause.objects.filter(_is_lasting(now or self.get_now())).order_by("queue")
+        return dict(rows.values_list("queue", "until"))
+
+    def _to_claim(self, row: QueuedJob) -> Claim:
+        assert row.lease_id is not None  # noqa: S101 - just set
+        assert row.lease_expires_at is not None  # noqa: S101 - as above
+        return Claim(
+            job_id=row.job_id,
+            queue=row.queue,
+            job_class=row.job_class,
+            payload=row.payload,
+            priority=row.priority,
+            attempts=row.attempts,
+            lease_id=row.lease_id,
+            lease_expires_at=row.lease_expires_at,
+            connection=self.name,
+            worker=row.worker,
+        )
+
 
 def _due(now: datetime) -> Q:
     return Q(lease_expires_at__isnull=True, available_at__lte=now) | Q(lease_expires_at__lte=now)
+
+
+def _is_delayed(now: datetime) -> Q:
+    return Q(lease_expires_at__isnull=True, available_at__gt=now)
+
+
+def _is_running(now: datetime) -> Q:
+    return Q(lease_expires_at__gt=now)
+
+
+def _is_free(now: datetime) -> Q:
+    return Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now)
+
+
+def _is_lasting(now: datetime) -> Q:
+    return Q(until__isnull=True) | Q(until__gt=now)
+
+
+def _is_paused(now: datetime) -> Q:
+    lasting = QueuePause.objects.filter(_is_lasting(now))
+    return Q(queue__in=lasting.values("queue")) | Q(Exists(lasting.filter(queue=EVERY_QUEUE)))
 
 
 def _within(jobs: QuerySet[QueuedJob], queues: Sequence[str]) -> QuerySet[QueuedJob]:
     return jobs.filter(queue__in=queues) if queues else jobs
 
 
-def _first(due: QuerySet[QueuedJob], queues: Sequence[str]) -> QueuedJob | None:
-    """Return the first due job, locked; jobs that another worker is claiming are passed over."""
-    ordered = due.select_for_update(skip_locked=True).order_by("-priority", "available_at", "id")
-    if not queues:
-        return ordered.first()
-    # One look per queue keeps each on its index; one look for all would sort every due job.
-    return next((row for queue in queues if (row := ordered.filter(queue=queue).first())), None)
+def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[QueuedJob]:
+    """Claim in one statement; jobs that another worker is claiming are passed over."""
+    chosen = due.select_for_update(skip_locked=True, of=("self",)).order_by(*_ORDER).values("pk")[:count]
+    chosen_sql, chosen_params = chosen.query.sql_with_params()
+    columns = ", ".join(f'"{one.column}"' for one in QueuedJob._meta.concrete_fields)  # noqa: SLF001 - documented
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            UPDATE jobs SET attempts = attempts + 1, lease_id = %s, worker = %s,
+                lease_expires_at = %s::timestamptz + make_interval(secs => lease_seconds)
+            WHERE id IN ({chosen_sql}) RETURNING {columns}
+            """,  # noqa: S608 - the parts are written by Django
+            [uuid4(), worker, now, *chosen_params],
+        )
+        rows = [QueuedJob(*values) for values in cursor.fetchall()]
+    return sorted(rows, key=lambda row: (-row.priority, row.available_at, row.pk))
+
+
+def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[QueuedJob]:
+    """Claim in a short transaction that nobody else can write in."""
+    lease_id = uuid4()
+    with transaction.atomic():
+        rows = list(due.order_by(*_ORDER)[:count])
+        for row in rows:
+            row.attempts += 1
+            row.lease_id = lease_id
+            row.lease_expires_at = now + timedelta(seconds=row.lease_seconds)
+            row.worker = worker
+        QueuedJob.objects.bulk_update(rows, ["attempts", "lease_id", "lease_expires_at", "worker"])
+    return rows
 
 
 def _held(claim: Claim) -> QuerySet[QueuedJob]:
     return QueuedJob.objects.filter(job_id=claim.job_id, lease_id=claim.lease_id)
+
+
+def _delete(claim: Claim) -> bool:
+    return _held(claim).delete()[0] > 0
+
+
+def _check_room(queue: str, limit: int, *, new: int) -> None:
+    """Make sure that a queue has room; on PostgreSQL, who else fills that queue waits for the end of the transaction.
+
+    Raises:
+        QueueFullError: It hasn't.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobs:room:{queue}"])
+    count = QueuedJob.objects.filter(queue=queue).count()
+    if count + new > limit:
+        raise QueueFullError.named(queue, count=count, max_jobs=limit)

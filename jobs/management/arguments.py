@@ -4,7 +4,7 @@ import math
 from argparse import ArgumentTypeError
 from uuid import UUID
 
-from jobs.job import is_queue_name
+from jobs.options import is_queue_name
 
 
 def queue_name(text: str) -> str:

@@ -3,9 +3,12 @@
 import os
 import queue
 import re
+import resource
 import secrets
 import signal
 import socket
+import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +20,17 @@ from django.db import connections
 from django.utils import timezone
 
 from jobs.drivers.base import Claim, get_driver
-from jobs.job import get_lease
-from jobs.services import record_heartbeat, remove_dead_heartbeats, remove_heartbeat
+from jobs.services import get_restart_count, record_heartbeat, remove_dead_heartbeats, remove_heartbeat
+from jobs.signals import (
+    job_claiming,
+    worker_idle,
+    worker_interrupting,
+    worker_pausing,
+    worker_resuming,
+    worker_starting,
+    worker_stopping,
+)
+from jobs.worker.current import get_running_job
 from jobs.worker.runner import attempt, settle
 
 #: An idle worker counts as alive for this long after a heartbeat, and writes one every third of it.
@@ -39,6 +51,8 @@ class WorkerOptions:
 
     #: In order; empty means every queue, as if they were one.
     queues: Sequence[str] = ()
+    #: Connection that it serves; empty means that of the settings.
+    connection: str = ""
     #: Stands in front of the worker's name, in place of the host's.
     name: str = ""
     #: Pause between two looks at an empty queue.
@@ -47,6 +61,12 @@ class WorkerOptions:
     max_jobs: int | None = None
     #: End as soon as no job is due.
     stop_when_empty: bool = False
+    #: End, after the job in hand, when it has run so long.
+    max_time: timedelta | None = None
+    #: End, after the job in hand, when the process has taken more memory, in MB.
+    memory_mb: int | None = None
+    #: Pause after each job.
+    rest: timedelta = timedelta(0)
 
 
 class Worker:
@@ -57,32 +77,43 @@ class Worker:
         host = (options.name or socket.gethostname())[:_MAX_HOST_LENGTH]
         self.name = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
         self._options = options
-        self._driver = get_driver()
+        self._driver = get_driver(options.connection or None)
         self._started_at = timezone.now()
+        self._ends_at = None if options.max_time is None else time.monotonic() + options.max_time.total_seconds()
         self._next_beat_at = self._started_at
         self._next_renewal_at = self._started_at + CONNECTION_LIFE
-        self._is_stopping = False
+        self._restart_count: int | None = None
+        self._is_stopping = self._is_resting = False
+        #: Why it ended; what ``worker_stopping`` says.
+        self.stop_reason = ""
         # SimpleQueue.put may be called in a signal handler while get waits; Event.set may dead-lock there.
         self._wake_up: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def run(self) -> int:
         """Work until stopped; return how many tries were made. Signals are heard in the main thread only."""
         self._log = _log.bind(worker=self.name)
-        self._log.info("worker_started", queues=list(self._options.queues) or "every")
+        self._log.info("worker_started", queues=list(self._options.queues) or "every", connection=self._driver.name)
+        worker_starting.send_robust(None, worker=self.name, queues=self._options.queues)
         self._patiently(lambda: remove_dead_heartbeats(now=timezone.now()))
+        self._restart_count = self._patiently(get_restart_count)
         tries = 0
-        while not self._is_stopping and tries != self._options.max_jobs:
-            claim = self._patiently(self._claim)
+        while not (reason := self._find_reason_to_stop(tries)):
+            claim = None if self._is_resting else self._patiently(self._claim)
             self._beat(claim)
             if claim is not None:
                 self._work(claim)
                 tries += 1
-            elif self._options.stop_when_empty:
+                self._pause(self._options.rest)
+            elif self._options.stop_when_empty and not self._is_resting:
+                reason = "empty"
                 break
             else:
+                worker_idle.send_robust(None, worker=self.name)
                 self._pause(self._options.sleep)
+        self.stop_reason = reason
         self._leave()
-        self._log.info("worker_stopped", tries=tries)
+        self._log.info("worker_stopped", tries=tries, reason=reason)
+        worker_stopping.send_robust(None, worker=self.name, reason=reason)
         return tries
 
     def stop(self) -> None:
@@ -90,25 +121,67 @@ class Worker:
         self._is_stopping = True
         self._wake_up.put(None)
 
+    def rest(self) -> None:
+        """Take no job until ``go_on``; from any thread or a signal handler."""
+        self._is_resting = True
+        worker_pausing.send_robust(None, worker=self.name)
+
+    def go_on(self) -> None:
+        """Take jobs again; from any thread or a signal handler."""
+        self._is_resting = False
+        self._wake_up.put(None)
+        worker_resuming.send_robust(None, worker=self.name)
+
     @contextmanager
     def listen_to_signals(self) -> Iterator[None]:
-        """Stop on SIGTERM and SIGINT within the block; only in the main thread."""
+        """Within the block stop on SIGTERM, SIGINT and SIGQUIT, rest on SIGUSR2 and go on on SIGCONT.
 
-        def on_signal(_number: int, _frame: FrameType | None) -> None:
+        Only in the main thread.
+        """
+
+        def on_stop(number: int, _frame: FrameType | None) -> None:
             self.stop()
+            self._interrupt(number)
 
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        previous = [signal.signal(number, on_signal) for number in numbers]
+        handlers: dict[int, Callable[[int, FrameType | None], object]] = {
+            signal.SIGTERM: on_stop,
+            signal.SIGINT: on_stop,
+            signal.SIGQUIT: on_stop,
+            signal.SIGUSR2: lambda _number, _frame: self.rest(),
+            signal.SIGCONT: lambda _number, _frame: self.go_on(),
+        }
+        previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         try:
             yield
         finally:
-            for number, handler in zip(numbers, previous, strict=True):
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
+    def _interrupt(self, number: int) -> None:
+        """Tell the job in hand that its worker is to end; what it raises is its own."""
+        job = get_running_job()
+        if job is None:
+            return
+        facts = {"job_id": job.job_id, "job_class": type(job).__qualname__, "signal_number": number}
+        worker_interrupting.send_robust(None, worker=self.name, **facts)
+        job.interrupted(number)
+
+    def _find_reason_to_stop(self, tries: int) -> str:
+        """Return why the worker ends now; empty where it goes on."""
+        if self._is_stopping:
+            return self.stop_reason or "signal"
+        if tries == self._options.max_jobs:
+            return "max_jobs"
+        if self._ends_at is not None and time.monotonic() >= self._ends_at:
+            return "max_time"
+        if self._options.memory_mb is not None and _get_peak_mb() > self._options.memory_mb:
+            return "memory"
+        return ""
+
     def _claim(self) -> Claim | None:
-        return self._driver.claim(
-            queues=self._options.queues, worker=self.name, now=timezone.now(), get_lease=get_lease
-        )
+        job_claiming.send_robust(None, worker=self.name, queues=self._options.queues)
+        claims = self._driver.claim(queues=self._options.queues, worker=self.name)
+        return claims[0] if claims else None
 
     def _work(self, claim: Claim) -> None:
         with structlog.contextvars.bound_contextvars(
@@ -138,6 +211,9 @@ class Worker:
                 alive_until=claim.lease_expires_at if claim else now + HEARTBEAT_LIFE,
                 current_job_id=claim.job_id if claim else None,
             )
+            if self._restart_count not in {None, get_restart_count()}:
+                self.stop_reason = "restart"
+                self._is_stopping = True
         except self._driver.outage_errors as error:
             # The job in hand matters more than the report about it.
             self._log.warning("heartbeat_not_written", error=type(error).__qualname__)
@@ -179,6 +255,8 @@ class Worker:
 
     def _pause(self, duration: timedelta) -> None:
         """Wait, but not once the worker was told to stop."""
+        if not duration:
+            return
         try:
             self._wake_up.get(timeout=duration.total_seconds())
         except queue.Empty:
@@ -198,6 +276,12 @@ class Worker:
                 continue
             if is_time or connection.errors_occurred or not connection.get_autocommit():
                 connection.close()
+
+
+def _get_peak_mb() -> float:
+    """Return the most memory that the process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
 
 
 def _get_reason(error: Exception) -> str:

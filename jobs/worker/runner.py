@@ -1,51 +1,82 @@
 """One claimed job: check it, run it, and write down how it ended."""
 
-import signal
-import threading
+import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import FrameType
+from typing import Any, Final
 
 import structlog
 from django.db import connections
+from django.utils import timezone
 
 from jobs.backoff import get_delay
-from jobs.drivers.base import Claim
+from jobs.drivers.base import SYNC, Claim, Message, get_driver
 from jobs.exceptions import (
-    JobArgumentError,
     JobDefinitionError,
     JobInterruptedError,
+    JobRefusedError,
     JobTimeoutError,
+    MaxAttemptsExceededError,
+    ModelMissingError,
     PayloadError,
     PermanentJobError,
-    WorkerDiedError,
+    RetryDeadlineError,
 )
-from jobs.job import Job, build_job, get_job_class
-from jobs.payload import decode_payload
-from jobs.services import fail_job, finish_job, release_job
+from jobs.job import Job, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
+from jobs.middleware import MiddlewareStack
+from jobs.options import get_due_time
+from jobs.payload import Record, decode_payload, encode_payload
+from jobs.services import (
+    count_exception,
+    fail_job,
+    finish_job,
+    get_facts,
+    is_superseded,
+    quarantine_job,
+    release_job,
+    release_unique,
+)
+from jobs.signals import (
+    job_attempted,
+    job_claimed,
+    job_debounced,
+    job_exception_occurred,
+    job_processing,
+    job_timed_out,
+)
+from jobs.worker.alarm import TimeIsUp, alarm
+from jobs.worker.current import running_job
 
-_AT_ONCE = 0.001
+_NOTHING: Final = timedelta(0)
 _log = structlog.get_logger("gatehouse.jobs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processed:
-    """The job ran to its end."""
+    """The job ran to its end, or was deleted by itself or its middleware."""
 
     duration: timedelta
+    record: Record
+    #: What follows, which the job may have changed.
+    chain: Mapping[str, Any] | None  # Any: JSON
+    #: What ``handle`` returned, as middleware passed it on.
+    result: object = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """The try went wrong, another follows."""
+    """Another try follows."""
 
     duration: timedelta
-    error: Exception
-    delay: timedelta
+    record: Record
+    #: What went wrong; None where the job or its middleware asked for another try.
+    error: Exception | None
+    #: The wait, or the moment of the next try.
+    delay: timedelta | datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,89 +84,255 @@ class Failed:
     """The job goes to the failed jobs."""
 
     duration: timedelta
+    record: Record
     error: Exception
     attempts: int
     #: Whose ``failed`` is called; None where it couldn't be built.
     job: Job | None
 
 
-type Outcome = Processed | Released | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """The record can't be trusted or read; nothing was run."""
+
+    error: Exception
 
 
-class _TimeIsUp(BaseException):
-    """Raised by the alarm; no ``Exception``, so that a job's own ``except Exception`` doesn't swallow it."""
+type Outcome = Processed | Released | Failed | Quarantined
 
 
-def attempt(claim: Claim) -> Outcome:
-    """Run a claimed job, unless its record must not run or its tries are used up. Nothing is written."""
+def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
+    """Run a claimed job, unless its record must not run or its tries are used up.
+
+    Nothing is written, but the lease where it is shorter than the job needs.
+    """
     started = time.perf_counter()
+    now = now or timezone.now()
+    job_claimed.send_robust(None, **get_facts(claim), attempt=claim.attempts)
     try:
-        job_class, encoded = _open(claim)
+        record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
+        job_class, options = open_record(record)
+        _check_attempts(record, claim)
+        resolved = resolve_options(job_class, options)
+    except (PayloadError, JobDefinitionError) as error:
+        return Quarantined(error=error)
+    if is_superseded(record):
+        _note_superseded(record)
+        return Processed(duration=_NOTHING, record=record, chain=record.chain)
+    try:
+        job = build_job(job_class, record)
+    except ModelMissingError as error:
+        if job_class.delete_when_missing_models:
+            return Processed(duration=_NOTHING, record=record, chain=record.chain)
+        return Failed(duration=_NOTHING, record=record, error=error, attempts=claim.attempts, job=None)
     except PayloadError as error:
-        return Failed(duration=timedelta(0), error=error, attempts=claim.attempts, job=None)
-    job: Job | None = None
-    try:
-        job = build_job(job_class, encoded)
-        if claim.attempts > job_class.tries:
-            return _give_up(claim, job)
-        _run(job)
-    except (JobArgumentError, JobDefinitionError) as error:
-        if job is None:  # the record no longer fits the class
-            return Failed(duration=timedelta(0), error=error, attempts=claim.attempts, job=None)
-        return _conclude(claim, job_class, job, error, started)
-    except BaseException as error:  # noqa: BLE001 - whatever a job raises, the worker goes on
-        return _conclude(claim, job_class, job, error, started)
-    return Processed(duration=_since(started))
+        return Quarantined(error=error)
+    except Exception as error:  # noqa: BLE001 - the record no longer fits the class, or its constructor raised
+        return Failed(duration=_NOTHING, record=record, error=error, attempts=claim.attempts, job=None)
+    if (spent := _find_end(claim, record, resolved, now)) is not None:
+        return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=job)
+    outcome = _run(_Try(claim=claim, record=record, resolved=resolved, job=job, started=started, now=now))
+    job_attempted.send_robust(None, **get_facts(claim), attempt=claim.attempts, duration=outcome.duration)
+    return outcome
 
 
-def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> None:
-    """Write down how a try ended. May be repeated when the store didn't answer: a second time changes nothing."""
+def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
+    """Write down how a try ended. May be repeated when the store didn't answer: a second time changes nothing.
+
+    Returns:
+        False if the lease was lost, and nothing changed.
+    """
     match outcome:
-        case Processed(duration=duration):
-            finish_job(claim=claim, duration=duration)
-        case Released(duration=duration, error=error, delay=delay):
-            release_job(claim=claim, available_at=now + delay, error=error, duration=duration)
-        case Failed(duration=duration, error=error, attempts=attempts, job=job):
-            if fail_job(claim=claim, attempts=attempts, error=error, duration=duration, now=now) and job is not None:
+        case Processed(duration=duration, record=record, chain=chain):
+            return finish_job(claim=claim, record=record, chain=chain, duration=duration, now=now)
+        case Released(duration=duration, record=record, error=error, delay=delay):
+            available_at = get_due_time(delay, now=now)
+            return release_job(claim=claim, record=record, available_at=available_at, error=error, duration=duration)
+        case Quarantined(error=error):
+            return quarantine_job(claim=claim, error=error, now=now)
+        case Failed(duration=duration, record=record, error=error, attempts=attempts, job=job):
+            is_buried = fail_job(
+                claim=claim,
+                record=record,
+                attempts=attempts,
+                error=error,
+                duration=duration,
+                now=now,
+                redact=job.redact if job else str,
+            )
+            if is_buried and job is not None:
                 _call_failed_hook(job, error)
+            return is_buried
 
 
-def _open(claim: Claim) -> tuple[type[Job], dict[str, object]]:
-    encoded = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
-    job_class = get_job_class(claim.job_class)
-    if job_class is None:
-        message = f"No registered job class is called {claim.job_class}; see JOBS['MODULES']."
+def run_now(job: Job) -> object:
+    """Run a job here and now, with its middleware and without a queue; return what it returned.
+
+    Raises:
+        Exception: Whatever it raised, after its ``failed`` was called.
+    """
+    record = job.make_record()
+    job.authorize_dispatch()
+    if job.prepare_for_dispatch() is False:
+        return None
+    return _run_unclaimed(job, record)
+
+
+def run_message(message: Message) -> object:
+    """Run a job that was dispatched to a connection which keeps none; what it raises is raised, as by ``run_now``."""
+    record = decode_payload(message.payload, job_id=message.job_id, queue=message.queue, job_class=message.job_class)
+    job_class, options = open_record(record)
+    job = build_job(job_class, record)
+    job.__dict__["_options"] = options
+    return _run_unclaimed(job, record)
+
+
+def _run_unclaimed(job: Job, record: Record) -> object:
+    """Run a job that no worker holds: one try, whose end is written down as a worker would."""
+    now = timezone.now()
+    claim = Claim(
+        job_id=record.job_id,
+        queue=record.queue,
+        job_class=record.job_class,
+        payload=encode_payload(record),
+        priority=record.priority,
+        attempts=1,
+        lease_id=record.job_id,
+        lease_expires_at=now + timedelta(days=1),
+        connection=SYNC,
+        worker="",
+    )
+    resolved = replace(resolve_options(type(job), job.options), tries=1, retry_until=None)
+    started = time.perf_counter()
+    outcome = _run(_Try(claim=claim, record=record, resolved=resolved, job=job, started=started, now=now))
+    settle(claim, outcome, now=timezone.now())
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    return outcome.result if isinstance(outcome, Processed) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Try:
+    claim: Claim
+    record: Record
+    resolved: Resolved
+    job: Job
+    #: By ``time.perf_counter``.
+    started: float
+    now: datetime
+
+
+def _run(one: _Try) -> Processed | Released | Failed:
+    claim, record, job = one.claim, one.record, one.job
+    chain = deepcopy(dict(record.chain)) if record.chain else None
+    job.running = run = JobRun(
+        job_id=record.job_id,
+        queue=claim.queue,
+        connection=claim.connection,
+        attempts=claim.attempts,
+        batch_id=record.batch_id,
+        chain=chain,
+    )
+    _hold(one)
+    if record.unique is not None and record.unique["until"] == "start":
+        release_unique(record)
+    job_processing.send_robust(None, **get_facts(claim), attempt=claim.attempts)
+    try:
+        job.authorize_run()
+        result = _call(job, one.resolved.timeout)
+    except BaseException as error:  # noqa: BLE001 - whatever a job raises, the worker goes on
+        if run.is_deleted:
+            return Processed(duration=_since(one.started), record=record, chain=run.chain)
+        return _conclude(one, error)
+    if run.is_deleted or run.released is None:
+        return Processed(duration=_since(one.started), record=record, chain=run.chain, result=result)
+    return Released(duration=_since(one.started), record=record, error=None, delay=run.released)
+
+
+def _call(job: Job, timeout: float) -> object:
+    """Run a job inside of its middleware, in a context of its own, so that what it sets (language, log fields) ends."""
+
+    def core() -> object:
+        result: object = job.handle()
+        return asyncio.run(result) if isinstance(result, Coroutine) else result
+
+    with alarm(timeout), running_job(job):
+        return copy_context().run(MiddlewareStack.of(job).run, job, core)
+
+
+def _hold(one: _Try) -> None:
+    """Hold the job as long as it may take now, and sign the count of its tries where it does that."""
+    claim, record = one.claim, one.record
+    wanted = get_lease_seconds(one.resolved.timeout)
+    if record.attempts is None and wanted <= record.lease_seconds:
+        return
+    driver = get_driver(claim.connection)
+    payload = None if record.attempts is None else encode_payload(replace(record, attempts=claim.attempts))
+    end = max(claim.lease_expires_at, driver.get_now() + timedelta(seconds=wanted))
+    driver.renew(claim, lease_expires_at=end, payload=payload)
+
+
+def _check_attempts(record: Record, claim: Claim) -> None:
+    """Refuse a count of tries that was set back.
+
+    Raises:
+        PayloadError: The store counts fewer tries than were signed.
+    """
+    if record.attempts is not None and claim.attempts <= record.attempts:
+        message = f"The row counts {claim.attempts} tries, but {record.attempts} were signed before this one."
         raise PayloadError(message)
-    return job_class, encoded
 
 
-def _run(job: Job) -> None:
-    with _alarm(type(job).timeout):
-        # In a context of its own, so that what a job sets (language, log fields) ends with it.
-        copy_context().run(job.handle)
+def _find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) -> Exception | None:
+    """Return why a job may not be tried any more; None where it may."""
+    deadline = _get_deadline(record, resolved)
+    if deadline is not None:
+        return RetryDeadlineError("The moment until which it may be tried has passed.") if now >= deadline else None
+    if resolved.tries and claim.attempts > resolved.tries:
+        used = claim.attempts - 1
+        message = f"The worker died, or lost its lease, in the last of {used} tries, or put the job back in each."
+        return MaxAttemptsExceededError(message)
+    return None
 
 
-def _give_up(claim: Claim, job: Job) -> Failed:
-    used = claim.attempts - 1
-    error = WorkerDiedError(f"The worker died, or lost its lease, in the last of {used} tries.")
-    return Failed(duration=timedelta(0), error=error, attempts=used, job=job)
+def _get_deadline(record: Record, resolved: Resolved) -> datetime | None:
+    end = resolved.retry_until
+    if isinstance(end, timedelta):
+        return None if record.created_at is None else record.created_at + end
+    return end
 
 
-def _conclude(
-    claim: Claim, job_class: type[Job], job: Job | None, error: BaseException, started: float
-) -> Released | Failed:
-    duration = _since(started)
-    reason = _to_exception(job_class, error)
-    if isinstance(error, PermanentJobError) or claim.attempts >= job_class.tries:
-        return Failed(duration=duration, error=reason, attempts=claim.attempts, job=job)
-    delay = get_delay(job_class.backoff, attempt=claim.attempts)
-    return Released(duration=duration, error=reason, delay=delay)
+def _conclude(one: _Try, error: BaseException) -> Released | Failed:
+    claim, resolved = one.claim, one.resolved
+    duration = _since(one.started)
+    reason = _to_exception(one, error)
+    if not isinstance(error, TimeIsUp):
+        job_exception_occurred.send_robust(None, **get_facts(claim), attempt=claim.attempts, error=reason)
+    if _is_final(one, error):
+        return Failed(duration=duration, record=one.record, error=reason, attempts=claim.attempts, job=one.job)
+    delay = get_delay(resolved.backoff, attempt=claim.attempts, error=reason)
+    return Released(duration=duration, record=one.record, error=reason, delay=delay)
 
 
-def _to_exception(job_class: type[Job], error: BaseException) -> Exception:
+def _is_final(one: _Try, error: BaseException) -> bool:
+    resolved = one.resolved
+    if isinstance(error, PermanentJobError | JobRefusedError):
+        return True
+    if isinstance(error, TimeIsUp) and resolved.is_failed_on_timeout:
+        return True
+    if resolved.max_exceptions is not None and count_exception(one.claim.job_id) >= resolved.max_exceptions:
+        return True
+    deadline = _get_deadline(one.record, resolved)
+    if deadline is not None:
+        return timezone.now() >= deadline
+    return resolved.tries > 0 and one.claim.attempts >= resolved.tries
+
+
+def _to_exception(one: _Try, error: BaseException) -> Exception:
     match error:
-        case _TimeIsUp():
-            reason: Exception = JobTimeoutError(f"The job ran longer than its timeout of {job_class.timeout} s.")
+        case TimeIsUp():
+            reason: Exception = JobTimeoutError(f"The job ran longer than its timeout of {one.resolved.timeout} s.")
+            job_timed_out.send_robust(None, **get_facts(one.claim), attempt=one.claim.attempts)
             _drop_connections()
         case Exception():
             return error
@@ -154,36 +351,16 @@ def _drop_connections() -> None:
 
 def _call_failed_hook(job: Job, error: Exception) -> None:
     try:
-        with _alarm(type(job).timeout):
+        with alarm(resolve_options(type(job), job.options).timeout):
             copy_context().run(job.failed, error)
     except BaseException as raised:  # noqa: BLE001 - the job is buried already; its hook must not stop the worker
         _log.error("failed_hook_raised", error=type(raised).__qualname__)
 
 
-@contextmanager
-def _alarm(seconds: int) -> Iterator[None]:
-    """Raise ``_TimeIsUp`` in the block when it takes longer; signals reach the main thread only.
-
-    An alarm that was set before goes on afterwards.
-    """
-    if seconds == 0 or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise _TimeIsUp
-
-    started = time.monotonic()
-    handler_before = signal.signal(signal.SIGALRM, ring)
-    left_before, interval_before = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler_before)
-        if left_before:
-            left = max(left_before - (time.monotonic() - started), _AT_ONCE)
-            signal.setitimer(signal.ITIMER_REAL, left, interval_before)
+def _note_superseded(record: Record) -> None:
+    key = str(record.debounce["key"]) if record.debounce else ""
+    facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
+    job_debounced.send_robust(None, **facts, connection=record.connection, key=key)
 
 
 def _since(started: float) -> timedelta:

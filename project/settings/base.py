@@ -305,11 +305,38 @@ OAUTH2_PROVIDER = {
 }
 
 # --- Jobs ------------------------------------------------------------------------------------------------------------
+env.group("Jobs")
+_job_connection = env.text("JOB_CONNECTION", help="database or redis; without it redis where REDIS_URL is set.")
+#: What django-rq knows: one server, named by every queue of JOBS.
+RQ_QUEUES: dict[str, Any] = {"default": {"URL": REDIS_URL}} if REDIS_URL else {}  # Any: django-rq's own shape
+_redis_connection = {
+    "DRIVER": "jobs.drivers.redis.RedisDriver",
+    "COORDINATOR": "jobs.coordination.redis.RedisCoordinator",
+    "RQ_QUEUE": "default",
+}
 JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.health read
     #: Modules that define job classes; only what they register can be run by a worker.
-    "MODULES": ["accounts.jobs"],
-    #: Driver that stores and hands out jobs.
-    "DRIVER": "jobs.drivers.database.DatabaseDriver",
+    "MODULES": ["jobs.callbacks", "accounts.jobs"],
+    #: Connection that jobs take where neither they nor their queue name another.
+    "CONNECTION": _job_connection or ("redis" if REDIS_URL else "database"),
+    #: Where jobs can be kept, by name. ``DRIVER`` is the import path of the driver; the rest is its own.
+    "CONNECTIONS": {
+        "database": {"DRIVER": "jobs.drivers.database.DatabaseDriver"},
+        **({"redis": _redis_connection} if REDIS_URL else {}),
+        "sync": {"DRIVER": "jobs.drivers.sync.SyncDriver"},
+    },
+    #: Queues with what holds for their jobs: the arguments of ``jobs.queues.define_queue``.
+    "QUEUES": {"default": {}, "high": {}, "low": {}, "emails": {}, "notifications": {}},
+    #: Import paths of middleware that every job passes, the outermost first.
+    "MIDDLEWARE": [],
+    #: Name of the connection that keeps locks and limits; empty: that of ``CONNECTION``.
+    "COORDINATION": "",
+    #: What holds where neither a job nor its class nor its queue says anything: tries, seconds between them, seconds
+    #: that one may take, and whether dispatch waits for the end of the transaction.
+    "TRIES": 3,
+    "BACKOFF": (10, 60, 300),
+    "TIMEOUT_SECONDS": 60,
+    "AFTER_COMMIT": True,
     #: Pause of an idle worker between two looks at the queue, in seconds.
     "SLEEP_SECONDS": 0.5,
     #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.

@@ -10,6 +10,7 @@ from pathlib import Path
 # A suite must not depend on the developer's own .env, nor write into the developer's own var/.
 os.environ["VAR_DIR"] = os.environ.get("TEST_VAR_DIR") or tempfile.mkdtemp(prefix="gatehouse-test-")
 os.environ["ENV_FILE"] = os.devnull
+os.environ["JOB_CONNECTION"] = "database"  # tests of other connections say so
 for _name in ("PORT", "DEBUG", "EMAIL_URL", "SEED_PASSWORD", "ALLOWED_HOSTS", "LOG_FORMAT"):
     os.environ.pop(_name, None)
 os.environ["BASE_URL"] = "http://testserver"

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from django.utils import timezone
 
 from jobs.drivers.base import Claim, get_driver
-from jobs.job import get_lease
 from jobs.worker.runner import Outcome, attempt, settle
 from tests.processes import child_environment
 
@@ -15,7 +14,7 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 def claim_next(*queues: str, now: datetime | None = None) -> Claim | None:
     """Claim as a worker does."""
-    return get_driver().claim(queues=queues, worker="test", now=now or timezone.now(), get_lease=get_lease)
+    return next(iter(get_driver().claim(queues=queues, worker="test", now=now or timezone.now())), None)
 
 
 def claim_one(*queues: str, now: datetime | None = None) -> Claim:

@@ -23,17 +23,16 @@ def driver() -> QueueDriver:
 
 
 def _push(name: str, *, queue: str = "default", priority: int = 0, at: datetime = NOON) -> None:
-    get_driver().push(
-        Message(
-            job_id=uuid4(),
-            queue=queue,
-            job_class=name,
-            payload="{}",
-            priority=priority,
-            available_at=at,
-            created_at=NOON,
-        )
+    message = Message(
+        job_id=uuid4(),
+        queue=queue,
+        job_class=name,
+        payload="{}",
+        priority=priority,
+        available_at=at,
+        created_at=NOON,
     )
+    get_driver().push([message])
 
 
 def _drain(*queues: str, now: datetime = NOON) -> list[str]:

@@ -1,8 +1,11 @@
-"""The tables of the database driver, and failed jobs of every driver."""
+"""What the database driver keeps: jobs that wait or run, and which queues rest."""
 
 from uuid import uuid4
 
 from django.db import models
+
+#: Stands for all queues where one may be named; no queue can be called so.
+EVERY_QUEUE = "*"
 
 
 class QueuedJob(models.Model):
@@ -24,6 +27,8 @@ class QueuedJob(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     #: Not claimed before this instant; moved forward by delay and back-off.
     available_at = models.DateTimeField()
+    #: How long a claim holds, in seconds.
+    lease_seconds = models.FloatField(default=75)
     #: While a worker holds it: when the hold lapses and another may take it. Empty while it waits.
     lease_expires_at = models.DateTimeField(null=True)
     #: While a worker holds it: that hold's own id. Finishing with another one changes nothing.
@@ -47,58 +52,17 @@ class QueuedJob(models.Model):
         return f"{self.job_class} {self.job_id}"
 
 
-class FailedJob(models.Model):
-    """A job that used up its tries, failed for good, or could not be read. It stays until retried or forgotten."""
+class QueuePause(models.Model):
+    """A queue of the database driver from which nothing is claimed."""
 
-    id = models.BigAutoField(primary_key=True)
-    #: The job's own id; a retry runs under the same one.
-    job_id = models.UUIDField(unique=True)
-    queue = models.CharField(max_length=100)
-    job_class = models.CharField(max_length=200)
-    #: The signed record as it stood in the queue; a retry pushes it again.
-    payload = models.TextField()
-    priority = models.PositiveSmallIntegerField(default=0)
-    #: Attempts used when it failed.
-    attempts = models.PositiveIntegerField()
-    #: Type and text of the last exception, without arguments.
-    exception = models.TextField()
-    #: Traceback of the last exception.
-    traceback = models.TextField(blank=True)
-    failed_at = models.DateTimeField(db_index=True)
+    #: Name of the queue; ``*`` stands for all.
+    queue = models.CharField(max_length=100, primary_key=True)
+    #: When it ends by itself; empty: when somebody resumes the queue.
+    until = models.DateTimeField(null=True)
 
     class Meta:
-        db_table = "failed_jobs"
-        verbose_name = "failed job"
-        ordering = ["-failed_at", "-id"]
+        db_table = "job_queue_pauses"
+        verbose_name = "paused queue"
 
     def __str__(self) -> str:
-        return f"{self.job_class} {self.job_id}"
-
-    @property
-    def summary(self) -> str:
-        """The first line of the exception, of at most 200 characters."""
-        return (self.exception.splitlines() or [""])[0][:200]
-
-
-class WorkerHeartbeat(models.Model):
-    """A worker process that is alive, or was until ``alive_until``."""
-
-    #: ``host:pid:random``, unique for each start; ``--name`` takes the place of the host.
-    name = models.CharField(max_length=200, primary_key=True)
-    #: Queues it serves, comma-separated, in order.
-    queues = models.TextField()
-    started_at = models.DateTimeField()
-    #: When it last reported.
-    beat_at = models.DateTimeField()
-    #: Written between jobs and at each claim; past it the worker counts as dead.
-    alive_until = models.DateTimeField(db_index=True)
-    #: Job in hand, if any.
-    current_job_id = models.UUIDField(null=True)
-
-    class Meta:
-        db_table = "job_workers"
-        verbose_name = "worker"
-        ordering = ["name"]
-
-    def __str__(self) -> str:
-        return self.name
+        return self.queue

@@ -1,0 +1,107 @@
+"""Coordination in the default database. A lock taken in a transaction that is rolled back was never taken."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import ClassVar, override
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+
+from jobs.clock import get_database_now
+from jobs.coordination.base import Coordinator
+from jobs.models import Counter, Hit, Slot
+
+_MAX_KEY_LENGTH = 200
+
+
+class DatabaseCoordinator(Coordinator):
+    """One transaction for each call; who asks for the same key waits."""
+
+    is_transactional: ClassVar[bool] = True
+
+    @override
+    def acquire(
+        self, key: str, *, owner: str, lifetime: timedelta | None, places: int = 1, now: datetime | None = None
+    ) -> bool:
+        with _alone(key) as name:
+            now = now or get_database_now()
+            held = Slot.objects.filter(key=name)
+            held.filter(expires_at__lte=now).delete()
+            expires_at = None if lifetime is None else now + lifetime
+            if held.filter(owner=owner).update(expires_at=expires_at):
+                return True
+            if held.count() >= places:
+                return False
+            Slot.objects.create(key=name, owner=owner, expires_at=expires_at)
+        return True
+
+    @override
+    def release(self, key: str, *, owner: str) -> bool:
+        return Slot.objects.filter(key=_shorten(key), owner=owner).delete()[0] > 0
+
+    @override
+    def replace(self, key: str, *, owner: str, lifetime: timedelta, now: datetime | None = None) -> None:
+        with _alone(key) as name:
+            now = now or get_database_now()
+            Slot.objects.filter(key=name).delete()
+            Slot.objects.create(key=name, owner=owner, expires_at=now + lifetime)
+
+    @override
+    def list_owners(self, key: str, *, now: datetime | None = None) -> list[str]:
+        is_lasting = Q(expires_at=None) | Q(expires_at__gt=now or get_database_now())
+        return list(Slot.objects.filter(is_lasting, key=_shorten(key)).order_by("id").values_list("owner", flat=True))
+
+    @override
+    def hit(self, key: str, *, limit: int, window: timedelta, now: datetime | None = None) -> timedelta:
+        with _alone(key) as name:
+            now = now or get_database_now()
+            hits = Hit.objects.filter(key=name)
+            hits.filter(happened_at__lte=now - window).delete()
+            latest = list(hits.order_by("-happened_at", "-id").values_list("happened_at", flat=True)[:limit])
+            if len(latest) >= limit:
+                # Room comes when the oldest of the last ``limit`` events leaves the window.
+                return window if not latest else max(latest[-1] + window - now, timedelta(microseconds=1))
+            # Nothing is counted before something that was: a clock that was set back must not open the window.
+            Hit.objects.create(key=name, happened_at=max(now, *latest[:1]) if latest else now)
+        return timedelta(0)
+
+    @override
+    def count_hits(self, key: str, *, window: timedelta, now: datetime | None = None) -> int:
+        since = (now or get_database_now()) - window
+        return Hit.objects.filter(key=_shorten(key), happened_at__gt=since).count()
+
+    @override
+    def increment(self, key: str, *, lifetime: timedelta, now: datetime | None = None) -> int:
+        with _alone(key) as name:
+            now = now or get_database_now()
+            Counter.objects.filter(key=name, expires_at__lte=now).delete()
+            Counter.objects.get_or_create(key=name, defaults={"expires_at": now + lifetime})
+            Counter.objects.filter(key=name).update(value=F("value") + 1, expires_at=now + lifetime)
+            return Counter.objects.values_list("value", flat=True).get(key=name)
+
+    @override
+    def forget(self, key: str) -> None:
+        name = _shorten(key)
+        with transaction.atomic():
+            for model in (Slot, Hit, Counter):
+                model.objects.filter(key=name).delete()
+
+
+@contextmanager
+def _alone(key: str) -> Iterator[str]:
+    """Let nobody else change what is known of a key until the end of the transaction; yield the key as it is stored."""
+    name = _shorten(key)
+    with transaction.atomic():
+        if connection.vendor == "postgresql":  # SQLite's transactions don't overlap
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobs:{name}"])
+        yield name
+
+
+def _shorten(key: str) -> str:
+    """Return the key, or a digest of one that is too long for its column or can't be stored."""
+    if len(key) <= _MAX_KEY_LENGTH and key.isprintable():
+        return key
+    return f"sha256:{sha256(key.encode('utf-8', 'backslashreplace')).hexdigest()}"

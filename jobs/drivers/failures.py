@@ -1,0 +1,31 @@
+"""Failed jobs, which every driver writes to the same table."""
+
+from jobs.drivers.base import Burial, Claim
+from jobs.models import FailedJob
+
+_REPLACED = [
+    "connection", "queue", "job_class", "payload", "priority", "attempts", "exception", "traceback", "context",
+    "is_quarantined", "failed_at", "retried_at", "recovered_at",
+]  # fmt: skip
+
+
+def store_failure(claim: Claim, burial: Burial) -> None:
+    """Write down that a job failed; if it had failed before and was retried, in the place of that failure.
+
+    How often it was retried stays.
+    """
+    failed = FailedJob(
+        job_id=claim.job_id,
+        connection=claim.connection,
+        queue=claim.queue,
+        job_class=claim.job_class,
+        payload=claim.payload,
+        priority=claim.priority,
+        attempts=burial.attempts,
+        exception=burial.exception,
+        traceback=burial.traceback,
+        context=dict(burial.context),
+        is_quarantined=burial.is_quarantined,
+        failed_at=burial.failed_at,
+    )
+    FailedJob.objects.bulk_create([failed], update_conflicts=True, unique_fields=["job_id"], update_fields=_REPLACED)

@@ -1,0 +1,24 @@
+"""Jobs: the base class, how one is dispatched, and the registry of those that may run."""
+
+from jobs.job.base import InnerHandle, Job, dispatch
+from jobs.job.fluent import PendingDispatch
+from jobs.job.records import Resolved, build_job, get_lease_seconds, make_record, open_record, resolve_options
+from jobs.job.registry import get_job_class, get_job_name, list_job_classes
+from jobs.job.running import JobRun
+
+__all__ = [
+    "InnerHandle",
+    "Job",
+    "JobRun",
+    "PendingDispatch",
+    "Resolved",
+    "build_job",
+    "dispatch",
+    "get_job_class",
+    "get_job_name",
+    "get_lease_seconds",
+    "list_job_classes",
+    "make_record",
+    "open_record",
+    "resolve_options",
+]

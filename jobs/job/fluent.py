@@ -1,0 +1,128 @@
+"""Saying how one job runs, word after word: ``SendEmailJob(…).on_queue("high").delay_until(60).dispatch()``."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from jobs.backoff import Backoff
+from jobs.options import Delay
+
+if TYPE_CHECKING:
+    from jobs.job.base import Job
+
+
+class Fluent:
+    """Words that jobs and dispatches in the making have in common; each returns a dispatch in the making."""
+
+    @abstractmethod
+    def get_job(self) -> "Job":
+        """Return the job that is spoken of."""
+
+    def on_queue(self, queue: str) -> "PendingDispatch":
+        """Let it wait in another queue than its class says."""
+        return self._say(queue=queue)
+
+    def on_connection(self, connection: str) -> "PendingDispatch":
+        """Send it to another connection than its queue, its class or the settings say."""
+        return self._say(connection=connection)
+
+    def delay_until(self, delay: Delay) -> "PendingDispatch":
+        """Let it wait so many seconds, or a duration, or until a moment (with a time zone)."""
+        return self._say(delay=delay)
+
+    def without_delay(self) -> "PendingDispatch":
+        """Let it run as soon as it can, whatever its class says."""
+        return self._say(delay=0)
+
+    def with_priority(self, priority: int) -> "PendingDispatch":
+        """Give it a priority of 0 to 255; of the due jobs of one queue the highest runs first."""
+        return self._say(priority=priority)
+
+    def with_tries(self, tries: int) -> "PendingDispatch":
+        """Let it be tried so often in all; 0 means without end."""
+        return self._say(tries=tries)
+
+    def with_backoff(self, backoff: Backoff) -> "PendingDispatch":
+        """Let it wait so long between two tries; see ``jobs.backoff.Backoff``."""
+        return self._say(backoff=backoff)
+
+    def with_timeout(self, seconds: float) -> "PendingDispatch":
+        """Stop a try that runs longer; 0 means no limit."""
+        return self._say(timeout=seconds)
+
+    def with_max_exceptions(self, count: int) -> "PendingDispatch":
+        """Let it fail when it has raised so often, however many tries are left."""
+        return self._say(max_exceptions=count)
+
+    def with_retry_until(self, end: timedelta | datetime) -> "PendingDispatch":
+        """Try it until a moment, or so long from dispatch, however often."""
+        return self._say(retry_until=end)
+
+    def with_tags(self, *tags: str) -> "PendingDispatch":
+        """Add words by which it is found."""
+        return self._say(tags=(*self.get_job().options.tags, *tags))
+
+    def after_commit(self) -> "PendingDispatch":
+        """Send it when the transaction commits, and never if it is rolled back."""
+        return self._say(is_after_commit=True)
+
+    def before_commit(self) -> "PendingDispatch":
+        """Send it at once, whatever becomes of the transaction; jobs that are kept in the database wait all the same."""
+        return self._say(is_after_commit=False)
+
+    def on_behalf_of(self, user: Any) -> "PendingDispatch":  # Any: the user model is a setting
+        """Name the user for whom it runs, and whose rights a secure job needs."""
+        self.get_job().actor_id = str(user.pk)
+        return PendingDispatch(self.get_job())
+
+    def when(self, condition: object, then: "Callable[[Job], object]") -> "PendingDispatch":
+        """Call ``then`` with the job where the condition (or what it returns, if it can be called) is true."""
+        if condition() if callable(condition) else condition:
+            then(self.get_job())
+        return PendingDispatch(self.get_job())
+
+    def unless(self, condition: object, then: "Callable[[Job], object]") -> "PendingDispatch":
+        """Call ``then`` with the job where the condition is false; see ``when``."""
+        return self.when(not (condition() if callable(condition) else condition), then)
+
+    def _say(self, **options: object) -> "PendingDispatch":
+        job = self.get_job()
+        for name, value in options.items():
+            setattr(job.options, name, value)
+        job.options.check(about=type(job).__name__)
+        return PendingDispatch(job)
+
+
+class PendingDispatch(Fluent):
+    """A job of which more can be said before it is sent. Whatever takes jobs takes these too."""
+
+    def __init__(self, job: "Job") -> None:
+        """Take the job."""
+        self._job = job
+
+    def get_job(self) -> "Job":
+        """Return the job that is spoken of."""
+        return self._job
+
+    def dispatch(self) -> UUID:
+        """Send the job and return its id. Raises as ``Job.dispatch`` does."""
+        return self._job.send()
+
+    def dispatch_if(self, condition: object) -> UUID | None:
+        """Send the job where the condition (or what it returns, if it can be called) is true."""
+        return self.dispatch() if (condition() if callable(condition) else condition) else None
+
+    def dispatch_unless(self, condition: object) -> UUID | None:
+        """Send the job where the condition is false."""
+        return None if (condition() if callable(condition) else condition) else self.dispatch()
+
+    def dispatch_now(self) -> object:
+        """Run the job here and now, with its middleware, without a queue; see ``Job.dispatch_now``."""
+        return self._job.run_now()
+
+    def chain(self, jobs: Any) -> Self:  # Any: of jobs.chain, which needs this module
+        """Let other jobs follow this one, each when the one before has ended well."""
+        self._job.chain(jobs)
+        return self

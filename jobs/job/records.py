@@ -1,0 +1,193 @@
+"""Jobs as they travel, and back."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jobs.backoff import Backoff
+from jobs.conf import get_job_settings
+from jobs.drivers.base import get_driver
+from jobs.encryption import seal, unseal
+from jobs.exceptions import PayloadError
+from jobs.job.registry import get_job_class, require_registered
+from jobs.options import Delay, JobOptions
+from jobs.payload import Record
+from jobs.queues import check_queue_is_known, get_queue
+
+if TYPE_CHECKING:
+    from jobs.job.base import Job
+    from jobs.job.fluent import PendingDispatch
+
+
+class PlannedBatch(Protocol):
+    """A batch in the making, as a link of a chain (``jobs.batch``)."""
+
+    def make_link(self, *, queue: str, connection: str) -> dict[str, Any]:  # Any: JSON
+        """Return it as JSON values."""
+
+
+#: What can follow a job.
+type Link = "Job | PendingDispatch | PlannedBatch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What holds for a job when job, class, queue and settings have been asked."""
+
+    queue: str
+    connection: str
+    tries: int
+    backoff: Backoff
+    timeout: int | float
+    priority: int
+    delay: Delay | None
+    max_exceptions: int | None
+    retry_until: timedelta | datetime | None
+    is_failed_on_timeout: bool
+    is_after_commit: bool
+
+
+def resolve_options(job_class: "type[Job]", options: JobOptions) -> Resolved:
+    """Return what holds: what was said for the job, else for its class, else for its queue, else in the settings."""
+    settings = get_job_settings()
+    queue = options.queue or job_class.queue
+    definition = get_queue(queue)
+    return Resolved(
+        queue=queue,
+        connection=_first(options.connection, job_class.connection, definition.connection, settings.connection),
+        tries=_first(options.tries, job_class.tries, definition.tries, settings.tries),
+        backoff=_first(options.backoff, job_class.backoff, definition.backoff, settings.backoff),
+        timeout=_first(options.timeout, job_class.timeout, definition.timeout, settings.timeout),
+        priority=_first(options.priority, job_class.priority),
+        delay=_first(options.delay, job_class.delay, None),
+        max_exceptions=_first(options.max_exceptions, job_class.max_exceptions, None),
+        retry_until=_first(options.retry_until, job_class.retry_until, None),
+        is_failed_on_timeout=_first(options.is_failed_on_timeout, job_class.fail_on_timeout),
+        is_after_commit=_first(options.is_after_commit, settings.is_after_commit),
+    )
+
+
+def get_lease_seconds(timeout: float) -> float:
+    """Return how long a worker may hold a job of that timeout (seconds; 0 means no limit)."""
+    settings = get_job_settings()
+    if timeout == 0:
+        return settings.unlimited_lease.total_seconds()
+    return timeout + settings.lease_margin.total_seconds()
+
+
+def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
+    """Return the job as it travels; ``queue`` and ``connection`` hold where the job itself says nothing.
+
+    Raises:
+        JobArgumentError: An argument is missing, of the wrong type or can't be stored.
+        JobDefinitionError: The class isn't a registered job, or its constructor can't be stored.
+        JobOptionError: An option is out of range, or there is no such queue or connection.
+    """
+    job_class = type(job)
+    name = require_registered(job_class)
+    options = job.options
+    options.check(about=job_class.__name__)
+    resolved = resolve_options(job_class, options)
+    own_queue = options.queue or queue or job_class.queue
+    if own_queue != resolved.queue:
+        resolved = resolve_options(job_class, replace(options, queue=own_queue))
+    own_connection = options.connection or job_class.connection or connection or resolved.connection
+    check_queue_is_known(own_queue)
+    get_driver(own_connection)
+    arguments: Mapping[str, object] = job.serialize()
+    if job_class.encrypted:
+        arguments = seal(arguments, about=f"{job.job_id}")
+    delay = resolved.delay
+    return Record(
+        job_id=job.job_id,
+        job_class=name,
+        queue=own_queue,
+        connection=own_connection,
+        arguments=arguments,
+        options=options.encode(),
+        priority=resolved.priority,
+        delay_seconds=_to_seconds(delay),
+        delay_until=delay if isinstance(delay, datetime) else None,
+        lease_seconds=get_lease_seconds(resolved.timeout),
+        tags=tuple(dict.fromkeys([*job.get_tags(), *options.tags])),
+        unique=_make_unique(job, name),
+        debounce=_make_debounce(job, name),
+        actor_id=job.actor_id,
+        attempts=0 if job_class.signs_attempts else None,
+    )
+
+
+def encode_links(links: Iterable[Link], *, queue: str, connection: str) -> list[dict[str, Any]]:  # Any: JSON
+    """Return what follows a job as JSON values; queue and connection hold where a link says nothing itself."""
+    encoded: list[dict[str, Any]] = []  # Any: JSON
+    for link in links:
+        if hasattr(link, "make_link"):
+            encoded.append({"batch": link.make_link(queue=queue, connection=connection)})
+            continue
+        job = link.get_job()
+        encoded.append({"record": make_record(job, queue=queue, connection=connection).as_json()})
+        encoded += encode_links(job.get_links(), queue=queue, connection=connection)
+    return encoded
+
+
+def wrap_chain(record: Record, links: Sequence[Mapping[str, Any]], **more: Any) -> Record:  # Any: JSON
+    """Return a record that carries what follows it."""
+    chain = {"links": list(links), **{name: value for name, value in more.items() if value}}
+    return replace(record, chain=chain) if any(chain.values()) else record
+
+
+def open_record(record: Record) -> "tuple[type[Job], JobOptions]":
+    """Return the class of a record and what was said for this job alone.
+
+    Raises:
+        PayloadError: The class isn't registered, or the options can't be read.
+    """
+    job_class = get_job_class(record.job_class)
+    if job_class is None:
+        message = f"No registered job class is called {record.job_class}; see JOBS['MODULES']."
+        raise PayloadError(message)
+    return job_class, JobOptions.decode(record.options)
+
+
+def build_job(job_class: "type[Job]", record: Record) -> "Job":
+    """Return the job of a record.
+
+    Raises:
+        PayloadError: What was sealed was changed.
+        JobArgumentError: The arguments don't fit the constructor (any more).
+        ModelMissingError: A row that the job was given is gone.
+    """
+    arguments = record.arguments
+    if job_class.encrypted:
+        opened = unseal(dict(arguments), about=f"{record.job_id}")
+        if not isinstance(opened, dict):
+            raise PayloadError("The record holds no arguments.")
+        arguments = opened
+    job = job_class.deserialize(arguments)
+    job.__dict__["_job_id"] = record.job_id
+    job.actor_id = record.actor_id
+    return job
+
+
+def _make_unique(job: "Job", name: str) -> dict[str, Any] | None:  # Any: JSON
+    if job.unique_for is None:
+        return None
+    return {"key": f"{name}:{job.unique_key()}", "seconds": job.unique_for, "until": job.unique_until}
+
+
+def _make_debounce(job: "Job", name: str) -> dict[str, Any] | None:  # Any: JSON
+    if job.debounce_for is None:
+        return None
+    return {"key": f"{name}:{job.debounce_key()}", "seconds": job.debounce_for, "max_wait": job.debounce_max_wait}
+
+
+def _to_seconds(delay: Delay | None) -> float:
+    if isinstance(delay, timedelta):
+        return delay.total_seconds()
+    return delay if isinstance(delay, int | float) else 0
+
+
+def _first(*values: Any) -> Any:  # Any: options of several types
+    """Return the first that was said; the last one where none was."""
+    return next((value for value in values[:-1] if value is not None), values[-1])

@@ -1,0 +1,66 @@
+"""How often something may happen. Pure values; ``coordination`` counts."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from jobs.backoff import MAX_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most ``max_attempts`` in any ``per_seconds``, over all workers: the window slides, it has no edges.
+
+    Limits with the same ``key`` count together; without one, what uses the limit counts for itself.
+    """
+
+    max_attempts: int = 100
+    per_seconds: float = 3600
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: One is out of range.
+        """
+        if not (0 <= self.max_attempts <= 1_000_000 and 0 < self.per_seconds <= MAX_SECONDS):
+            message = "RateLimit needs max_attempts from 0 to 1,000,000 and per_seconds above 0, of at most a year."
+            raise ValueError(message)
+
+    @property
+    def window(self) -> timedelta:
+        """The window's length."""
+        return timedelta(seconds=self.per_seconds)
+
+    @classmethod
+    def per_minute(cls, max_attempts: int, *, key: str = "") -> "RateLimit":
+        """Return so many in any minute."""
+        return cls(max_attempts, 60, key)
+
+    @classmethod
+    def per_hour(cls, max_attempts: int, *, key: str = "") -> "RateLimit":
+        """Return so many in any hour."""
+        return cls(max_attempts, 3600, key)
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyLimit:
+    """At most ``max_running`` at the same time, over all workers.
+
+    A place that is not given back, because its worker died, is free ``lifetime_seconds`` after it was taken; longer
+    than the job's timeout is right.
+    """
+
+    max_running: int
+    lifetime_seconds: float = 3600
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: One is out of range.
+        """
+        if not (1 <= self.max_running <= 1_000_000 and 0 < self.lifetime_seconds <= MAX_SECONDS):
+            message = "ConcurrencyLimit needs max_running from 1 and lifetime_seconds above 0, of at most a year."
+            raise ValueError(message)

@@ -1,0 +1,9 @@
+"""The tables of jobs: what waits, what failed, batches, what workers agree on, schedules."""
+
+from jobs.models.batches import Batch, BatchMember
+from jobs.models.coordination import Counter, Hit, Slot
+from jobs.models.failed import FailedJob
+from jobs.models.queued import QueuedJob, QueuePause
+from jobs.models.workers import WorkerHeartbeat
+
+__all__ = ["Batch", "BatchMember", "Counter", "FailedJob", "Hit", "QueuePause", "QueuedJob", "Slot", "WorkerHeartbeat"]

@@ -1,0 +1,192 @@
+"""Queues: what holds for all jobs of one, and letting one rest.
+
+A queue needs no definition. One that is defined may say what holds for its jobs where they say nothing themselves, how
+many jobs it may hold, and how fast it is worked off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from jobs.backoff import Backoff
+from jobs.conf import get_job_settings
+from jobs.drivers.base import get_driver
+from jobs.exceptions import JobOptionError, UnknownQueueError
+from jobs.limits import RateLimit
+from jobs.models.queued import EVERY_QUEUE
+from jobs.options import JobOptions, is_queue_name
+from jobs.signals import queue_paused, queue_resumed
+
+if TYPE_CHECKING:
+    from jobs.middleware import Middleware
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueDefinition:
+    """What holds for the jobs of one queue; None where it says nothing."""
+
+    name: str
+    #: Connection that its jobs take.
+    connection: str | None = None
+    #: How many jobs it may hold, waiting, delayed and running ones together.
+    max_jobs: int | None = None
+    #: How long dispatch waits for room before it raises ``QueueFullError``, in seconds.
+    wait_for_room_seconds: float = 0
+    #: How many of its jobs may start in a while.
+    rate_limit: RateLimit | None = None
+    #: How many of its jobs may run at the same time.
+    max_running: int | None = None
+    tries: int | None = None
+    backoff: Backoff | None = None
+    timeout: int | float | None = None
+    #: What its jobs pass, after what all jobs pass and before their own.
+    middleware: Sequence["Middleware"] = field(default=())
+
+
+_defined: Final[dict[str, QueueDefinition]] = {}
+#: Names that job classes brought along.
+_mentioned: Final[set[str]] = set()
+
+
+def define_queue(
+    name: str,
+    *,
+    connection: str | None = None,
+    max_jobs: int | None = None,
+    wait_for_room_seconds: float = 0,
+    rate_limit_enabled: bool = False,
+    rate_limit_max_attempts: int = 100,
+    rate_limit_per_seconds: float = 3600,
+    max_running: int | None = None,
+    tries: int | None = None,
+    backoff: Backoff | None = None,
+    timeout: int | float | None = None,
+    middleware: Sequence["Middleware"] = (),
+) -> QueueDefinition:
+    """Say what holds for the jobs of a queue; a second definition takes the place of the first.
+
+    Args:
+        name: 1 to 100 characters without comma, space, ``*`` or ``:p``.
+        connection: Where its jobs go, unless they say so themselves.
+        max_jobs: How many it may hold; dispatch beyond it raises ``QueueFullError``.
+        wait_for_room_seconds: How long dispatch waits for room before that.
+        rate_limit_enabled: Whether the next two count.
+        rate_limit_max_attempts: How many of its jobs may start …
+        rate_limit_per_seconds: … in any so many seconds, over all workers.
+        max_running: How many of its jobs may run at the same time, over all workers.
+        tries: See ``JobOptions``.
+        backoff: See ``JobOptions``.
+        timeout: See ``JobOptions``.
+        middleware: What its jobs pass.
+
+    Raises:
+        JobOptionError: A value is out of range.
+        UnknownConnectionError: There is no such connection.
+    """
+    JobOptions(queue=name, connection=connection, tries=tries, backoff=backoff, timeout=timeout).check(
+        about=f"queue {name}"
+    )
+    if connection is not None:
+        get_driver(connection)
+    for word, value in {"max_jobs": max_jobs, "max_running": max_running}.items():
+        if value is not None and value < 1:
+            message = f"queue {name}: {word} must be a whole number from 1, not {value!r}."
+            raise JobOptionError(message)
+    try:
+        rate_limit = RateLimit(rate_limit_max_attempts, rate_limit_per_seconds) if rate_limit_enabled else None
+    except ValueError as error:
+        message = f"queue {name}: {error}"
+        raise JobOptionError(message) from None
+    definition = QueueDefinition(
+        name=name,
+        connection=connection,
+        max_jobs=max_jobs,
+        wait_for_room_seconds=wait_for_room_seconds,
+        rate_limit=rate_limit,
+        max_running=max_running,
+        tries=tries,
+        backoff=backoff,
+        timeout=timeout,
+        middleware=tuple(middleware),
+    )
+    _defined[name] = definition
+    return definition
+
+
+def forget_queue(name: str) -> None:
+    """Drop a definition that code has made; one from the settings holds again."""
+    _defined.pop(name, None)
+
+
+def mention_queue(name: str) -> None:
+    """Take note of a queue that a job class names, which thereby is known."""
+    _mentioned.add(name)
+
+
+def get_queue(name: str) -> QueueDefinition:
+    """Return what holds for a queue; nothing but its name where it isn't defined."""
+    if (definition := _defined.get(name)) is not None:
+        return definition
+    arguments: dict[str, Any] = dict(get_job_settings().queues.get(name, {}))  # Any: those of define_queue
+    if not arguments:
+        return QueueDefinition(name=name)
+    try:
+        return define_queue(name, **arguments)
+    finally:
+        _defined.pop(name, None)  # the settings may change
+
+
+def list_queue_names() -> list[str]:
+    """Return the names of all known queues, sorted."""
+    return sorted({*_defined, *_mentioned, *get_job_settings().queues})
+
+
+def check_queue_is_known(name: str) -> None:
+    """Make sure that some worker may be expected to serve a queue.
+
+    Raises:
+        UnknownQueueError: It is neither defined, nor in the settings, nor the queue of a job class.
+    """
+    if name in _defined or name in _mentioned or name in get_job_settings().queues:
+        return
+    if not is_queue_name(name):
+        message = "queue must be 1 to 100 characters without comma, space, '*' or ':p'."
+        raise JobOptionError(message)
+    message = (
+        f"There is no queue {name!r}. Define it (jobs.queues.define_queue); known: {', '.join(list_queue_names())}."
+    )
+    raise UnknownQueueError(message)
+
+
+def pause_queue(
+    name: str = EVERY_QUEUE, *, connection: str | None = None, until: datetime | timedelta | None = None
+) -> None:
+    """Let no worker take a job from a queue, or from any, until a moment, or until it is resumed.
+
+    Jobs in hand are finished, and dispatch goes on.
+    """
+    driver = get_driver(connection)
+    end = driver.get_now() + until if isinstance(until, timedelta) else until
+    driver.pause(name, until=end)
+    queue_paused.send_robust(None, connection=driver.name, queue=name, until=end)
+
+
+def resume_queue(name: str = EVERY_QUEUE, *, connection: str | None = None) -> bool:
+    """Let workers take jobs again; False where nothing rested. ``*`` ends the rest of all, not of single queues."""
+    driver = get_driver(connection)
+    if not driver.resume(name):
+        return False
+    queue_resumed.send_robust(None, connection=driver.name, queue=name)
+    return True
+
+
+def is_paused(name: str, *, connection: str | None = None) -> bool:
+    """Say whether no worker takes jobs from a queue now."""
+    pauses = get_driver(connection).list_pauses()
+    return name in pauses or EVERY_QUEUE in pauses
+
+
+def list_pauses(*, connection: str | None = None) -> dict[str, datetime | None]:
+    """Return the queues that rest (``*`` for all), and until when."""
+    return dict(get_driver(connection).list_pauses())

@@ -1,0 +1,194 @@
+"""Storing jobs: signed, locked where they are unique, and seen by workers only if the transaction commits."""
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from django.db import transaction
+
+from jobs.coordination import get_coordinator
+from jobs.drivers.base import Message, QueueDriver, get_driver
+from jobs.exceptions import QueueFullError
+from jobs.options import get_due_time
+from jobs.payload import Record, encode_payload
+from jobs.queues import get_queue
+from jobs.signals import job_queued, job_queueing, unique_job_skipped
+from project.transactions import on_end
+
+#: Prefixes of what the coordinator keeps for jobs.
+UNIQUE: Final = "unique:"
+DEBOUNCE: Final = "debounce:"
+_FIRST_PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 0.5
+
+
+def send(records: Sequence[Record], *, is_after_commit: bool = True, now: datetime | None = None) -> list[Record]:
+    """Store jobs, all of one connection or none, and return those that were stored.
+
+    A unique job is left out where one of its key waits or runs. Within a transaction the jobs become visible with the
+    commit, and never if it is rolled back; ``is_after_commit=False`` sends them at once, where the connection's store
+    takes no part in the transaction.
+
+    Raises:
+        JobArgumentError: A record would be too long.
+        QueueFullError: A queue has no room, and got none in the time for which dispatch may wait.
+        UnknownConnectionError: There is no such connection.
+    """
+    accepted: list[Record] = []
+    for connection in dict.fromkeys(record.connection for record in records):
+        driver = get_driver(connection)
+        here = [record for record in records if record.connection == connection]
+        accepted += _send_to(driver, here, is_after_commit=is_after_commit, now=now or driver.get_now())
+    return accepted
+
+
+def make_messages(records: Iterable[Record], *, now: datetime) -> list[Message]:
+    """Return jobs as drivers take them, signed, with their waits counted from now."""
+    return [_make_message(record, now) for record in records]
+
+
+def announce_queued(messages: Iterable[Message], *, connection: str) -> None:
+    """Say that jobs were stored, once they are."""
+    for message in messages:
+        announce = partial(
+            job_queued.send_robust,
+            None,
+            job_id=message.job_id,
+            job_class=message.job_class,
+            queue=message.queue,
+            connection=connection,
+            available_at=message.available_at,
+        )
+        transaction.on_commit(announce)
+
+
+def _send_to(driver: QueueDriver, records: list[Record], *, is_after_commit: bool, now: datetime) -> list[Record]:
+    prepared = [_debounce(replace(record, created_at=now), now) for record in records]
+    messages = make_messages(prepared, now=now)  # whatever can't be stored is heard before a lock is taken
+    accepted = [record for record in prepared if _is_accepted(record, now)]
+    kept = {record.job_id for record in accepted}
+    messages = [message for message in messages if message.job_id in kept]
+    if not messages:
+        return []
+    for message in messages:
+        facts = {"job_id": message.job_id, "job_class": message.job_class, "queue": message.queue}
+        job_queueing.send_robust(None, **facts, connection=driver.name)
+    try:
+        _push(driver, messages, is_after_commit=is_after_commit)
+    except BaseException:
+        _unlock(accepted)
+        raise
+    announce_queued(messages, connection=driver.name)
+    return accepted
+
+
+def _push(driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool) -> None:
+    limits = _get_limits(messages)
+    if driver.is_transactional or not is_after_commit or not transaction.get_connection().in_atomic_block:
+        _push_patiently(driver, messages, limits)
+        return
+    if limits:
+        _check_room(driver, messages, limits)
+    on_end(commit=partial(driver.push, messages))
+
+
+def _push_patiently(driver: QueueDriver, messages: Sequence[Message], limits: dict[str, int]) -> None:
+    """Push; where a queue is full and its definition says so, wait for room, unless that would hold a transaction."""
+    waits = [get_queue(queue).wait_for_room_seconds for queue in limits]
+    deadline = time.monotonic() + min(waits, default=0)
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            driver.push(messages, limits=limits)
+        except QueueFullError:
+            left = deadline - time.monotonic()
+            if left <= 0 or transaction.get_connection().in_atomic_block:
+                raise
+        else:
+            return
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _check_room(driver: QueueDriver, messages: Sequence[Message], limits: dict[str, int]) -> None:
+    """Say now what can't be said after the commit.
+
+    Raises:
+        QueueFullError: A queue has no room.
+    """
+    figures = driver.measure()
+    for queue, limit in limits.items():
+        held = figures.get(queue)
+        count = held.waiting + held.delayed + held.running if held else 0
+        if count + sum(message.queue == queue for message in messages) > limit:
+            raise QueueFullError.named(queue, count=count, max_jobs=limit)
+
+
+def _get_limits(messages: Iterable[Message]) -> dict[str, int]:
+    definitions = [get_queue(queue) for queue in {message.queue for message in messages}]
+    return {one.name: one.max_jobs for one in definitions if one.max_jobs is not None}
+
+
+def _make_message(record: Record, now: datetime) -> Message:
+    record = record if record.created_at else replace(record, created_at=now)
+    assert record.created_at is not None  # noqa: S101 - just set
+    return Message(
+        job_id=record.job_id,
+        queue=record.queue,
+        job_class=record.job_class,
+        payload=encode_payload(record),
+        priority=record.priority,
+        available_at=get_due_time(record.delay_until or record.delay_seconds, now=now),
+        created_at=record.created_at,
+        lease_seconds=record.lease_seconds,
+    )
+
+
+def _is_accepted(record: Record, now: datetime) -> bool:
+    """Take the lock of a unique job; only its owner, the job itself, gives it back."""
+    if record.unique is None:
+        return True
+    key, seconds = str(record.unique["key"]), record.unique["seconds"]
+    lifetime = timedelta(seconds=seconds) if seconds else None
+    owner = str(record.job_id)
+    if get_coordinator().acquire(UNIQUE + key, owner=owner, lifetime=lifetime, now=None):
+        on_end(rollback=partial(_release_after_rollback, key, owner))
+        return True
+    facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
+    unique_job_skipped.send_robust(None, **facts, connection=record.connection, key=key)
+    return False
+
+
+def _release_after_rollback(key: str, owner: str) -> None:
+    """Give a lock back; what is kept in the database was rolled back itself, and can't be asked now."""
+    coordinator = get_coordinator()
+    if not coordinator.is_transactional:
+        coordinator.release(UNIQUE + key, owner=owner)
+
+
+def _unlock(records: Iterable[Record]) -> None:
+    for record in records:
+        if record.unique is not None and not transaction.get_connection().needs_rollback:
+            get_coordinator().release(UNIQUE + str(record.unique["key"]), owner=str(record.job_id))
+
+
+def _debounce(record: Record, now: datetime) -> Record:
+    """Make a job the one of its key that will run, and let it wait, but not longer than may be waited in all."""
+    if record.debounce is None:
+        return record
+    key = DEBOUNCE + str(record.debounce["key"])
+    wait, longest = float(record.debounce["seconds"]), record.debounce["max_wait"]
+    coordinator = get_coordinator()
+    lifetime = timedelta(seconds=max(wait, longest or 0)) + timedelta(days=1)
+    if longest is not None:
+        first = f"{now.timestamp()}"
+        began = key + ":since"
+        if not coordinator.list_owners(began):
+            coordinator.acquire(began, owner=first, lifetime=lifetime)
+        since = float(next(iter(coordinator.list_owners(began)), first))
+        wait = max(min(wait, since + longest - now.timestamp()), 0)
+    coordinator.replace(key, owner=str(record.job_id), lifetime=lifetime)
+    return replace(record, delay_seconds=wait, delay_until=None)

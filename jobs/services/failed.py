@@ -1,0 +1,117 @@
+"""Failed jobs: tried again, forgotten, pruned."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from jobs.drivers.base import Message, get_driver
+from jobs.exceptions import FailedJobNotFoundError, PayloadError
+from jobs.models import BatchMember, FailedJob
+from jobs.options import get_due_time
+from jobs.payload import decode_payload, encode_payload
+from jobs.selectors import IS_OPEN
+from jobs.services.dispatching import announce_queued
+from jobs.signals import job_retry_requested
+from project.transactions import on_end
+
+
+def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
+    """Put a failed job back into its queue under its own id, with no try used. Of two callers at once one succeeds.
+
+    What became of it stays to be seen: see ``FailedJob.state``.
+
+    Raises:
+        FailedJobNotFoundError: There is no such failed job, or it was retried already.
+    """
+    now = now or timezone.now()
+    with transaction.atomic():
+        failed = FailedJob.objects.select_for_update().filter(IS_OPEN, job_id=job_id).first()
+        if failed is None:
+            raise FailedJobNotFoundError
+        FailedJob.objects.filter(pk=failed.pk).update(retried_at=now, retry_count=F("retry_count") + 1)
+        driver = get_driver(failed.connection)
+        message = _make_message(failed, now)
+        if driver.is_transactional:
+            driver.push([message])
+        else:
+            on_end(commit=lambda: driver.push([message]))
+        announce_queued([message], connection=driver.name)
+    facts = {"job_id": failed.job_id, "job_class": failed.job_class, "queue": failed.queue}
+    job_retry_requested.send_robust(None, **facts, connection=failed.connection)
+
+
+def retry_failed_jobs(*, job_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> list[UUID]:
+    """Retry several failed jobs, or all, each in a transaction of its own.
+
+    Returns:
+        The ids that were put back; one that isn't a failed job any more is left out.
+    """
+    retried = []
+    for job_id in _all_open_ids() if job_ids is None else list(job_ids):
+        try:
+            retry_failed_job(job_id=job_id, now=now)
+        except FailedJobNotFoundError:
+            continue
+        retried.append(job_id)
+    return retried
+
+
+def retry_batch(*, batch_id: UUID, now: datetime | None = None) -> list[UUID]:
+    """Retry the failed jobs of a batch; return their ids."""
+    failed = BatchMember.objects.filter(batch=batch_id, state="failed").values_list("job_id", flat=True)
+    return retry_failed_jobs(job_ids=list(failed), now=now)
+
+
+def forget_failed_job(*, job_id: UUID) -> None:
+    """Delete a failed job for good.
+
+    Raises:
+        FailedJobNotFoundError: There is no such failed job (any more).
+    """
+    if not forget_failed_jobs(job_ids=[job_id]):
+        raise FailedJobNotFoundError
+
+
+def forget_failed_jobs(*, job_ids: Iterable[UUID] | None = None, older_than: timedelta | None = None) -> int:
+    """Delete several failed jobs, or all, or all that failed long ago, for good; return how many there were."""
+    failed = FailedJob.objects.all() if job_ids is None else FailedJob.objects.filter(job_id__in=list(job_ids))
+    if older_than is not None:
+        failed = failed.filter(failed_at__lt=timezone.now() - older_than)
+    return failed.delete()[0]
+
+
+def prune_failed_jobs(*, older_than: timedelta = timedelta(days=1), now: datetime | None = None) -> int:
+    """Delete what failed long ago, whatever became of it; return how many there were."""
+    return FailedJob.objects.filter(failed_at__lt=(now or timezone.now()) - older_than).delete()[0]
+
+
+def _make_message(failed: FailedJob, now: datetime) -> Message:
+    """Return the job as it was. A record that can't be trusted goes as it is, unsigned by us, to be refused again."""
+    payload, lease_seconds = failed.payload, 75.0
+    try:
+        record = decode_payload(payload, job_id=failed.job_id, queue=failed.queue, job_class=failed.job_class)
+    except PayloadError:
+        pass
+    else:
+        attempts = None if record.attempts is None else 0
+        record = replace(record, is_retry=True, created_at=now, attempts=attempts)
+        payload, lease_seconds = encode_payload(record), record.lease_seconds
+    return Message(
+        job_id=failed.job_id,
+        queue=failed.queue,
+        job_class=failed.job_class,
+        payload=payload,
+        priority=failed.priority,
+        available_at=get_due_time(None, now=now),
+        created_at=now,
+        lease_seconds=lease_seconds,
+    )
+
+
+def _all_open_ids() -> list[UUID]:
+    return list(FailedJob.objects.filter(IS_OPEN).order_by("id").values_list("job_id", flat=True))
