@@ -2,6 +2,7 @@
 
 import math
 from argparse import ArgumentTypeError
+from datetime import timedelta
 from uuid import UUID
 
 from jobs.options import is_queue_name
@@ -47,3 +48,11 @@ def pause_seconds(text: str) -> float:
         message = f"{text!r} is not a pause of 0.01 to 3600 seconds."
         raise ArgumentTypeError(message)
     return seconds
+
+
+def pause_duration(text: str) -> timedelta:
+    """Read a duration of 1 s to a year, in seconds."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 31_536_000):
+        message = f"{text!r} is not a duration of 1 to 31,536,000 seconds."
+        raise ArgumentTypeError(message)
+    return timedelta(seconds=int(text))

@@ -1,0 +1,60 @@
+"""Let queues rest."""
+
+import json as jsonlib
+from argparse import ArgumentParser
+from datetime import timedelta
+from typing import override
+
+from django.core.management.base import BaseCommand, CommandError
+
+from jobs.exceptions import UnknownConnectionError
+from jobs.management.arguments import pause_duration, queue_names
+from jobs.models.queued import EVERY_QUEUE
+from jobs.queues import list_pauses, pause_queue
+
+
+class Command(BaseCommand):
+    """Let no worker take jobs from some queues, or from any."""
+
+    help = (
+        "Let no worker take jobs from some queues (A,B), or with --all from any, for a while or until queue_resume. "
+        "Jobs in hand are finished, and dispatch goes on. Exit code: 0, 1 for an unknown connection, 2 for wrong "
+        "arguments."
+    )
+
+    @override
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        chosen = parser.add_mutually_exclusive_group(required=True)
+        chosen.add_argument("queues", nargs="?", type=queue_names, metavar="A,B", help="Queues that are to rest.")
+        chosen.add_argument("--all", action="store_true", dest="is_all", help="Every queue.")
+        parser.add_argument(
+            "--for", type=pause_duration, dest="duration", metavar="SECONDS", help="End by itself then."
+        )
+        parser.add_argument("--connection", help="Connection; that of the settings by default.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object: what rests now.")
+
+    @override
+    def handle(
+        self,
+        *,
+        queues: list[str] | None,
+        is_all: bool,
+        duration: timedelta | None,
+        connection: str | None,
+        json: bool,
+        **_others: object,
+    ) -> None:
+        names = [EVERY_QUEUE] if is_all or not queues else queues
+        try:
+            for name in names:
+                pause_queue(name, connection=connection, until=duration)
+            pauses = list_pauses(connection=connection)
+        except UnknownConnectionError as error:
+            raise CommandError(str(error)) from None
+        if json:
+            paused = {name: until.isoformat() if until else None for name, until in pauses.items()}
+            self.stdout.write(jsonlib.dumps({"paused": paused}, indent=2))
+            return
+        what = "All queues rest" if is_all else f"{', '.join(names)} {'rests' if len(names) == 1 else 'rest'}"
+        end = f"for {int(duration.total_seconds())} s" if duration else "until queue_resume"
+        self.stdout.write(f"{what} {end}. Jobs in hand are finished; new ones wait.")
