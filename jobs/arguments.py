@@ -9,7 +9,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -17,9 +17,11 @@ from typing import Annotated, Any, Literal, TypeAliasType, Union, get_args, get_
 from uuid import UUID
 
 from django.apps import apps
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models import Model
+from django.utils.connection import ConnectionDoesNotExist
 
-from jobs.callables import find_callable
+from jobs.callables import find_callable, name_callable
 from jobs.exceptions import JobArgumentError, JobDefinitionError, ModelMissingError, PayloadError
 
 # Any: an annotation can be nearly any object.
@@ -112,44 +114,32 @@ def decode_arguments(encoded: Mapping[str, object]) -> dict[str, object]:
     """
     try:
         return {name: _decode(value) for name, value in encoded.items()}
-    except (RecursionError, ValueError, InvalidOperation, OverflowError, PayloadError) as error:
+    except JobArgumentError:
+        raise
+    except (RecursionError, ValueError, TypeError, AttributeError, ArithmeticError, PayloadError) as error:
         message = f"An argument can't be read back ({type(error).__name__})."
         raise JobArgumentError(message) from None
 
 
 def _encode(value: object) -> object:
-    match value:
-        case Enum():
-            return {"$enum": [f"{type(value).__module__}:{type(value).__qualname__}", _encode(value.value)]}
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return _finite(value)
-        case UUID():
-            return {"$uuid": str(value)}
-        case datetime():
-            return {"$datetime": _aware(value).isoformat()}
-        case date():
-            return {"$date": value.isoformat()}
-        case timedelta():
-            return {"$seconds": [value.days * 86_400 + value.seconds, value.microseconds]}
-        case Decimal():
-            return {"$decimal": str(value)}
-        case Model():
-            return _encode_row(value)
-        case list() | tuple():
-            return [_encode(item) for item in value]
-        case dict():
-            return _encode_dict(value)
-        case _:
-            message = f"{type(value).__name__} is no JSON type, UUID, date, Decimal, enum or row; pass an id instead."
-            raise JobArgumentError(message)
+    encode = next((encode for kinds, encode in _ENCODERS if isinstance(value, kinds)), None)
+    if encode is None:
+        message = f"{type(value).__name__} is no JSON type, UUID, date, Decimal, enum or row; pass an id instead."
+        raise JobArgumentError(message)
+    return encode(value)
 
 
-def _encode_row(row: Model) -> object:
-    if row.pk is None or row._state.adding:  # noqa: SLF001 - Django's documented name of it
-        raise JobArgumentError("a row that isn't saved yet can't be found again.")
-    return {"$model": [row._meta.label_lower, _encode(row.pk), row._state.db or "default"]}  # noqa: SLF001 - as above
+def _decode(value: object) -> object:
+    if isinstance(value, list):
+        return [_decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    marks = [key for key in value if key.startswith("$")]
+    if not marks:
+        return {key: _decode(item) for key, item in value.items()}
+    if len(value) > 1 or marks[0] not in _DECODERS:
+        raise JobArgumentError("An argument holds a mark that this version doesn't know.")
+    return _DECODERS[marks[0]](value[marks[0]])
 
 
 def list_references(arguments: Mapping[str, object]) -> list[str]:
@@ -182,52 +172,79 @@ def _aware(value: datetime) -> datetime:
     return value
 
 
-def _decode(value: object) -> object:
-    match value:
-        case {"$uuid": str(text), **others} if not others:
-            return UUID(text)
-        case {"$datetime": str(text), **others} if not others:
-            return datetime.fromisoformat(text)
-        case {"$date": str(text), **others} if not others:
-            return date.fromisoformat(text)
-        case {"$seconds": [int(seconds), int(microseconds)], **others} if not others:
-            return timedelta(seconds=seconds, microseconds=microseconds)
-        case {"$decimal": str(text), **others} if not others:
-            return Decimal(text)
-        case {"$enum": [str(path), plain], **others} if not others:
-            return _decode_enum(path, _decode(plain))
-        case {"$model": [str(label), key, str(database)], **others} if not others:
-            return _find_row(label, _decode(key), database)
-        case {"$object": dict(inner), **others} if not others:
-            return {key: _decode(item) for key, item in inner.items()}
-        case dict():
-            if any(key.startswith("$") for key in value):
-                raise JobArgumentError("An argument holds a mark that this version doesn't know.")
-            return {key: _decode(item) for key, item in value.items()}
-        case list():
-            return [_decode(item) for item in value]
-        case _:
-            return value
+def _encode_decimal(value: Decimal) -> object:
+    if not value.is_finite():
+        raise JobArgumentError("a Decimal must be finite.")
+    return {"$decimal": str(value)}
 
 
-def _decode_enum(path: str, value: object) -> Enum:
+def _encode_enum(value: Enum) -> object:
+    try:
+        path = name_callable(type(value))
+    except JobDefinitionError:
+        raise JobArgumentError("its enum doesn't stand on the top level of a module.") from None
+    return {"$enum": [path, _encode(value.value)]}
+
+
+def _encode_row(row: Model) -> object:
+    if row.pk is None or row._state.adding:  # noqa: SLF001 - Django's documented name of it
+        raise JobArgumentError("a row that isn't saved yet can't be found again.")
+    return {"$model": [row._meta.label_lower, _encode(row.pk), row._state.db or DEFAULT_DB_ALIAS]}  # noqa: SLF001 - as above
+
+
+def _decode_duration(value: Any) -> timedelta:  # Any: JSON
+    seconds, microseconds = value
+    return timedelta(seconds=seconds, microseconds=microseconds)
+
+
+def _decode_enum(value: Any) -> Enum:  # Any: JSON
+    path, plain = value
     enum_class = find_callable(path)
     if not (isinstance(enum_class, type) and issubclass(enum_class, Enum)):
         raise JobArgumentError("An argument was an enum that is gone.")
-    return enum_class(value)
+    return enum_class(_decode(plain))
 
 
-def _find_row(label: str, key: object, database: str) -> Model:
+def _find_row(value: Any) -> Model:  # Any: JSON
+    label, key, database = value
     try:
         model = apps.get_model(label)
-    except LookupError:
-        message = f"An argument was a row of {label}, which is no model (any more)."
+        rows = model._base_manager.using(database)  # noqa: SLF001 - Django's documented name of it
+        row: Model | None = rows.filter(pk=_decode(key)).first()
+    except (LookupError, ConnectionDoesNotExist):
+        message = f"An argument was a row of {label} in the database {database}, which is not there (any more)."
         raise JobArgumentError(message) from None
-    row: Model | None = model._base_manager.using(database).filter(pk=key).first()  # noqa: SLF001 - Django's documented name of it
     if row is None:
         message = f"The row {label}:{key} is gone."
         raise ModelMissingError(message)
     return row
+
+
+#: What can be stored, by class; the first one that fits, so that those come before their bases.
+_ENCODERS: Sequence[tuple[type | tuple[type, ...], Callable[[Any], object]]] = [  # Any: of the class
+    (Enum, _encode_enum),
+    ((NoneType, bool, int, str), lambda value: value),
+    (float, _finite),
+    (UUID, lambda value: {"$uuid": str(value)}),
+    (datetime, lambda value: {"$datetime": _aware(value).isoformat()}),
+    (date, lambda value: {"$date": value.isoformat()}),
+    (timedelta, lambda value: {"$seconds": [value.days * 86_400 + value.seconds, value.microseconds]}),
+    (Decimal, _encode_decimal),
+    (Model, _encode_row),
+    ((list, tuple), lambda value: [_encode(item) for item in value]),
+    (dict, _encode_dict),
+]
+#: What a mark stands for.
+_DECODERS: Mapping[str, Callable[[Any], object]] = {  # Any: JSON
+    "$uuid": UUID,
+    "$datetime": datetime.fromisoformat,
+    "$date": date.fromisoformat,
+    "$seconds": _decode_duration,
+    "$decimal": Decimal,
+    "$enum": _decode_enum,
+    "$model": _find_row,
+    "$object": lambda inner: {key: _decode(item) for key, item in inner.items()},
+}
 
 
 def _fits(annotation: Annotation, value: object) -> bool:
