@@ -2,7 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run dev dev-debug test test-fast test-servers worlds test-browser demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
-	queue-stats queue-failed queue-retry-failed queue-clear bench
+	queue-stats queue-failed queue-retry-failed queue-clear queue-pause queue-resume queue-restart queue-prune \
+	queue-example queue-advanced-example make-job bench
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -100,6 +101,20 @@ queue-failed: ## List the failed jobs
 	@sh scripts/setup base && $(manage) queue_failed $(ARGS)
 queue-retry-failed: ## Retry failed jobs: all, or ARGS="ID ..."
 	@sh scripts/setup base && $(manage) queue_retry_failed $(if $(ARGS),$(ARGS),--all)
+queue-pause: ## Let queues rest: ARGS="NAME" or ARGS=--all
+	@sh scripts/setup base && $(manage) queue_pause $(ARGS)
+queue-resume: ## Let queues go on: ARGS="NAME" or ARGS=--all
+	@sh scripts/setup base && $(manage) queue_resume $(ARGS)
+queue-restart: ## Let every worker end after its job, to be started anew
+	@sh scripts/setup base && $(manage) queue_restart $(ARGS)
+queue-prune: ## Delete old failed jobs and batches
+	@sh scripts/setup base && $(manage) queue_prune $(ARGS)
+queue-example: ## Dispatch a small story of jobs
+	@sh scripts/setup base && $(manage) queue_example $(ARGS)
+queue-advanced-example: ## Dispatch a large story: batches, chains, limits, failures
+	@sh scripts/setup base && $(manage) queue_advanced_example $(ARGS)
+make-job: ## Write a job and its test: ARGS="APP.ClassName"
+	@sh scripts/setup base && $(manage) make_job $(ARGS)
 queue-clear: ## Delete the waiting jobs; asks first
 	@sh scripts/setup base && $(manage) queue_clear $(ARGS)
 

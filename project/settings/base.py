@@ -316,7 +316,7 @@ _redis_connection = {
 }
 JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.health read
     #: Modules that define job classes; only what they register can be run by a worker.
-    "MODULES": ["jobs.callbacks", "accounts.jobs"],
+    "MODULES": ["jobs.callbacks", "jobs.examples", "accounts.jobs"],
     #: Connection that jobs take where neither they nor their queue name another.
     "CONNECTION": _job_connection or ("redis" if REDIS_URL else "database"),
     #: Where jobs can be kept, by name. ``DRIVER`` is the import path of the driver; the rest is its own.
