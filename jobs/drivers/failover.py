@@ -103,7 +103,7 @@ class FailoverDriver(QueueDriver):
 
     @override
     def resume(self, queue: str) -> bool:
-        return any([driver.resume(queue) for driver in self.drivers])
+        return sum(driver.resume(queue) for driver in self.drivers) > 0  # each, not up to the first that says yes
 
     @override
     def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:

@@ -9,8 +9,10 @@ from uuid import UUID, uuid4
 
 from jobs.arguments import bind_arguments, decode_arguments, encode_arguments, list_references
 from jobs.backoff import Backoff
-from jobs.exceptions import JobDefinitionError, JobOptionError, PermanentJobError
+from jobs.exceptions import PermanentJobError
+from jobs.job.definition import check_class, refuse_attribute
 from jobs.job.fluent import Fluent, PendingDispatch
+from jobs.job.forms import Form
 from jobs.job.records import Link, encode_links, make_record, resolve_options, wrap_chain
 from jobs.job.registry import register
 from jobs.job.running import JobRun
@@ -23,30 +25,6 @@ from jobs.services import send
 if TYPE_CHECKING:
     from jobs.batch import Batch
     from jobs.middleware import Middleware
-
-
-class _Form:
-    """A form of dispatch: of a class it makes a job of the arguments, which are checked first; of a job it takes that.
-
-    ``with_condition`` says that the first argument is a condition, and for which answer the job is sent.
-    """
-
-    def __init__(self, send: "Callable[[Job], object]", *, with_condition: bool | None = None) -> None:
-        self._send = send
-        self._with_condition = with_condition
-
-    def __get__(self, instance: "Job | None", owner: "type[Job]") -> Callable[..., object]:
-        def form(*args: Any, **kwargs: Any) -> object:  # Any: the constructor's
-            if self._with_condition is not None:
-                condition, args = args[0], args[1:]
-                if bool(condition() if callable(condition) else condition) is not self._with_condition:
-                    return None
-            if instance is not None:
-                return self._send(instance)
-            bind_arguments(owner, args, kwargs)
-            return self._send(owner(*args, **kwargs))
-
-        return form
 
 
 class Job(Fluent, ABC):
@@ -157,10 +135,10 @@ class Job(Fluent, ABC):
             """
 
     else:
-        dispatch = _Form(lambda job: job.send())
-        dispatch_if = _Form(lambda job: job.send(), with_condition=True)
-        dispatch_unless = _Form(lambda job: job.send(), with_condition=False)
-        dispatch_now = _Form(lambda job: job.run_now())
+        dispatch = Form(lambda job: job.send())
+        dispatch_if = Form(lambda job: job.send(), with_condition=True)
+        dispatch_unless = Form(lambda job: job.send(), with_condition=False)
+        dispatch_now = Form(lambda job: job.run_now())
 
         def __new__(cls, *args: object, **kwargs: object) -> Self:
             """Keep the arguments, which are the payload."""
@@ -178,7 +156,7 @@ class Job(Fluent, ABC):
             JobDefinitionError: An option is out of range, or another class has the same name.
         """
         super().__init_subclass__(**kwargs)
-        _check_class(cls)
+        check_class(cls)
         if not is_base and (cls.handle not in _UNDONE or getattr(cls, "_handle", _missing) not in _UNDONE):
             register(cls)
             mention_queue(cls.queue)
@@ -381,29 +359,9 @@ class Job(Fluent, ABC):
         return self.running
 
 
-def _check_class(job_class: type[Job]) -> None:
-    options = JobOptions(
-        queue=job_class.queue,
-        connection=job_class.connection,
-        tries=job_class.tries,
-        backoff=job_class.backoff,
-        timeout=job_class.timeout,
-        priority=job_class.priority,
-        delay=job_class.delay,
-        max_exceptions=job_class.max_exceptions,
-        retry_until=job_class.retry_until,
-        is_failed_on_timeout=job_class.fail_on_timeout,
-    )
-    about = f"{job_class.__module__}.{job_class.__qualname__}"
-    try:
-        options.check(about=about)
-        for name in ("unique_for", "debounce_for", "debounce_max_wait"):
-            JobOptions(delay=getattr(job_class, name)).check(about=f"{about}: {name}")
-    except JobOptionError as error:
-        raise JobDefinitionError(str(error)) from None
-    if job_class.unique_for is not None and job_class.debounce_for is not None:
-        message = f"{about}: a job can't be unique and debounced."
-        raise JobDefinitionError(message)
+# A constructor that sets one of these is told to choose another name.
+for _name in ("attempts", "batch", "job_id", "options"):
+    setattr(Job, _name, getattr(Job, _name).setter(refuse_attribute(_name)))
 
 
 def _missing() -> None:

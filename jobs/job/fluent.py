@@ -69,7 +69,7 @@ class Fluent:
         return self._say(is_after_commit=True)
 
     def before_commit(self) -> "PendingDispatch":
-        """Send it at once, whatever becomes of the transaction; jobs that are kept in the database wait all the same."""
+        """Send it at once, whatever becomes of the transaction; what the database keeps waits all the same."""
         return self._say(is_after_commit=False)
 
     def on_behalf_of(self, user: Any) -> "PendingDispatch":  # Any: the user model is a setting

@@ -10,6 +10,7 @@ from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
 from jobs.encryption import seal, unseal
 from jobs.exceptions import PayloadError
+from jobs.job.definition import check_attributes
 from jobs.job.registry import get_job_class, require_registered
 from jobs.options import Delay, JobOptions
 from jobs.payload import Record
@@ -81,11 +82,13 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
 
     Raises:
         JobArgumentError: An argument is missing, of the wrong type or can't be stored.
-        JobDefinitionError: The class isn't a registered job, or its constructor can't be stored.
+        JobDefinitionError: The class isn't a registered job, its constructor can't be stored, or an attribute of the
+            job hides what the class needs.
         JobOptionError: An option is out of range, or there is no such queue or connection.
     """
     job_class = type(job)
     name = require_registered(job_class)
+    check_attributes(job)
     options = job.options
     options.check(about=job_class.__name__)
     resolved = resolve_options(job_class, options)

@@ -107,31 +107,11 @@ def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
     Nothing is written, but the lease where it is shorter than the job needs.
     """
     started = time.perf_counter()
-    now = now or timezone.now()
     job_claimed.send_robust(None, **get_facts(claim), attempt=claim.attempts)
-    try:
-        record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
-        job_class, options = open_record(record)
-        _check_attempts(record, claim)
-        resolved = resolve_options(job_class, options)
-    except (PayloadError, JobDefinitionError) as error:
-        return Quarantined(error=error)
-    if is_superseded(record):
-        _note_superseded(record)
-        return Processed(duration=_NOTHING, record=record, chain=record.chain)
-    try:
-        job = build_job(job_class, record)
-    except ModelMissingError as error:
-        if job_class.delete_when_missing_models:
-            return Processed(duration=_NOTHING, record=record, chain=record.chain)
-        return Failed(duration=_NOTHING, record=record, error=error, attempts=claim.attempts, job=None)
-    except PayloadError as error:
-        return Quarantined(error=error)
-    except Exception as error:  # noqa: BLE001 - the record no longer fits the class, or its constructor raised
-        return Failed(duration=_NOTHING, record=record, error=error, attempts=claim.attempts, job=None)
-    if (spent := _find_end(claim, record, resolved, now)) is not None:
-        return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=job)
-    outcome = _run(_Try(claim=claim, record=record, resolved=resolved, job=job, started=started, now=now))
+    prepared = _prepare(claim, started=started, now=now or timezone.now())
+    if not isinstance(prepared, _Try):
+        return prepared
+    outcome = _run(prepared)
     job_attempted.send_robust(None, **get_facts(claim), attempt=claim.attempts, duration=outcome.duration)
     return outcome
 
@@ -220,6 +200,38 @@ class _Try:
     #: By ``time.perf_counter``.
     started: float
     now: datetime
+
+
+def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
+    """Return the try of a claimed job, or how it ends without one."""
+    try:
+        record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
+        job_class, options = open_record(record)
+        _check_attempts(record, claim)
+        resolved = resolve_options(job_class, options)
+    except (PayloadError, JobDefinitionError) as error:
+        return Quarantined(error=error)
+    if is_superseded(record):
+        _note_superseded(record)
+        return Processed(duration=_NOTHING, record=record, chain=None)
+    job = _build(claim, record, job_class)
+    if not isinstance(job, Job):
+        return job
+    if (spent := _find_end(claim, record, resolved, now)) is not None:
+        return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=job)
+    return _Try(claim=claim, record=record, resolved=resolved, job=job, started=started, now=now)
+
+
+def _build(claim: Claim, record: Record, job_class: type[Job]) -> Job | Outcome:
+    """Return the job of a record, or how it ends because there is none."""
+    try:
+        return build_job(job_class, record)
+    except PayloadError as error:
+        return Quarantined(error=error)
+    except Exception as error:  # noqa: BLE001 - the record no longer fits the class, or its constructor raised
+        if isinstance(error, ModelMissingError) and job_class.delete_when_missing_models:
+            return Processed(duration=_NOTHING, record=record, chain=record.chain)
+        return Failed(duration=_NOTHING, record=record, error=error, attempts=claim.attempts, job=None)
 
 
 def _run(one: _Try) -> Processed | Released | Failed:

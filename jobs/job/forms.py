@@ -1,0 +1,36 @@
+"""Forms of dispatch, which are called on a class with its arguments, or on a job that was made before."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from jobs.arguments import bind_arguments
+
+if TYPE_CHECKING:
+    from jobs.job.base import Job
+
+
+class Form:
+    """A form of dispatch: of a class it makes a job of the arguments, which are checked first; of a job it takes that.
+
+    ``with_condition`` says that the first argument is a condition, and for which answer the job is sent.
+    """
+
+    def __init__(self, send: "Callable[[Job], object]", *, with_condition: bool | None = None) -> None:
+        """Take what sends the job."""
+        self._send = send
+        self._with_condition = with_condition
+
+    def __get__(self, instance: "Job | None", owner: "type[Job]") -> Callable[..., object]:
+        """Return the form as a function."""
+
+        def form(*args: Any, **kwargs: Any) -> object:  # Any: the constructor's
+            if self._with_condition is not None:
+                condition, args = args[0], args[1:]
+                if bool(condition() if callable(condition) else condition) is not self._with_condition:
+                    return None
+            if instance is not None:
+                return self._send(instance)
+            bind_arguments(owner, args, kwargs)
+            return self._send(owner(*args, **kwargs))
+
+        return form
