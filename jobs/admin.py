@@ -43,15 +43,15 @@ class ReadOnlyAdmin(ModelAdmin):
 class FailedJobAdmin(ReadOnlyAdmin):
     """Failed jobs: to retry needs the right to change them, to forget the right to delete them."""
 
-    list_display = ["job_class", "queue", "attempts", "summary", "failed_at"]
-    list_filter = ["queue", "job_class", "failed_at"]
+    list_display = ["job_class", "queue", "attempts", "summary", "state", "failed_at"]
+    list_filter = ["queue", "job_class", "failed_at", "is_quarantined"]
     search_fields = ["job_id", "exception"]
     search_help_text = "Id of the job, or a part of the exception"
     fields = [
-        "job_id", "job_class", "queue", "priority", "attempts", "failed_at", "argument_names", "summary",
-        "formatted_traceback",
+        "job_id", "job_class", "connection", "queue", "priority", "attempts", "failed_at", "argument_names", "summary",
+        "formatted_traceback", "context", "is_quarantined", "state", "retry_count", "retried_at", "recovered_at",
     ]  # fmt: skip
-    readonly_fields = ["argument_names", "summary", "formatted_traceback"]
+    readonly_fields = ["argument_names", "summary", "formatted_traceback", "state"]
     actions = ["retry_failed_jobs", "forget_failed_jobs"]
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
@@ -64,7 +64,7 @@ class FailedJobAdmin(ReadOnlyAdmin):
 
     @admin.action(permissions=["retry"], description="Retry the selected failed jobs")
     def retry_failed_jobs(self, request: HttpRequest, queryset: QuerySet[FailedJob]) -> None:
-        """Put them back into their queues."""
+        """Put back those that nobody has put back yet."""
         count = len(retry_failed_jobs(job_ids=_ids(queryset)))
         self.message_user(request, f"{_to_words(count)} put back; a worker runs them.", messages.SUCCESS)
 

@@ -5,6 +5,8 @@ from argparse import ArgumentTypeError
 from datetime import timedelta
 from uuid import UUID
 
+from jobs.drivers.base import get_driver
+from jobs.exceptions import UnknownConnectionError
 from jobs.options import is_queue_name
 
 
@@ -19,6 +21,15 @@ def queue_name(text: str) -> str:
 def queue_names(text: str) -> list[str]:
     """Read names of queues, comma-separated; one that is named twice counts once."""
     return list(dict.fromkeys(queue_name(part.strip()) for part in text.split(",")))
+
+
+def connection_name(text: str) -> str:
+    """Read the name of a connection of ``JOBS["CONNECTIONS"]``."""
+    try:
+        get_driver(text or "nameless")
+    except UnknownConnectionError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text
 
 
 def job_id(text: str) -> UUID:

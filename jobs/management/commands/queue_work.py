@@ -1,14 +1,18 @@
 """Run jobs until told to stop."""
 
+import sys
 from argparse import ArgumentParser
 from datetime import timedelta
-from typing import override
+from typing import Any, Final, override
 
 from django.core.management.base import BaseCommand
 
 from jobs.conf import get_job_settings
-from jobs.management.arguments import pause_seconds, positive_count, queue_name, queue_names
+from jobs.management.arguments import connection_name, pause_seconds, positive_count, queue_name, queue_names
 from jobs.worker.loop import Worker, WorkerOptions
+
+#: Exit code of a worker that has taken more memory than it may.
+EXIT_MEMORY: Final = 12
 
 
 class Command(BaseCommand):
@@ -17,14 +21,31 @@ class Command(BaseCommand):
     help = (
         "Run jobs, one after another, until SIGTERM or Ctrl-C; the job in hand is finished first. Without --queue it "
         "serves every queue, highest priority first; with --queue a,b a job of b runs only when none of a is due. "
-        "Several workers may run at once. Exit code: 0 at a normal end (also by a signal), 1 when the worker can't "
-        "start, 2 for wrong arguments."
+        "Several workers may run at once. SIGUSR2 lets it rest, SIGCONT go on. Exit code: 0 at a normal end (also by "
+        "a signal, a limit of jobs or time, or a restart), 1 when the worker can't start, 2 for wrong arguments, 12 "
+        "when it ended because of --memory."
     )
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--queue", type=queue_names, default=[], metavar="A,B", help="Queues to serve, in order.")
+        parser.add_argument(
+            "--connection",
+            type=connection_name,
+            default="",
+            metavar="NAME",
+            help="Connection to serve; JOBS['CONNECTION'] by default.",
+        )
         parser.add_argument("--max-jobs", type=positive_count, metavar="N", help="End after N tries.")
+        parser.add_argument(
+            "--max-time",
+            type=positive_count,
+            metavar="SECONDS",
+            help="End, after the job in hand, when it ran so long.",
+        )
+        parser.add_argument(
+            "--memory", type=positive_count, metavar="MB", help="End, after the job in hand, when it took more memory."
+        )
         parser.add_argument("--stop-when-empty", action="store_true", help="End when no job is due.")
         parser.add_argument("--once", action="store_true", help="Run one job if one is due, then end.")
         parser.add_argument(
@@ -33,32 +54,47 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="Pause between two looks at an empty queue; JOBS['SLEEP_SECONDS'] by default.",
         )
+        parser.add_argument(
+            "--rest", type=pause_seconds, metavar="SECONDS", help="Pause after each job; none by default."
+        )
         parser.add_argument("--name", type=queue_name, help="Name in queue_stats, in place of the host's.")
 
     @override
-    def handle(
-        self,
-        *,
-        queue: list[str],
-        max_jobs: int | None,
-        stop_when_empty: bool,
-        once: bool,
-        sleep: float | None,
-        name: str | None,
-        **_others: object,
-    ) -> None:
-        pause = get_job_settings().sleep if sleep is None else timedelta(seconds=sleep)
-        options = WorkerOptions(
-            queues=tuple(queue),
-            name=name or "",
-            sleep=pause,
-            max_jobs=1 if once else max_jobs,
-            stop_when_empty=stop_when_empty or once,
-        )
-        worker = Worker(options)
+    def handle(self, *, queue: list[str], **arguments: Any) -> None:  # Any: as declared above
+        worker = Worker(_make_options(queue, **arguments))
         served = f"the queues {', '.join(queue)}" if queue else "every queue"
         self.stdout.write(f"Worker {worker.name} serves {served}. Ctrl-C ends it after the job in hand.")
         self.stdout.flush()
         with worker.listen_to_signals():
             tries = worker.run()
-        self.stdout.write(f"Worker {worker.name} ended after {tries} {'try' if tries == 1 else 'tries'}.")
+        reason = " because of --memory" if worker.stop_reason == "memory" else ""
+        self.stdout.write(f"Worker {worker.name} ended after {tries} {'try' if tries == 1 else 'tries'}{reason}.")
+        if worker.stop_reason == "memory":
+            sys.exit(EXIT_MEMORY)
+
+
+def _make_options(
+    queue: list[str],
+    *,
+    connection: str,
+    name: str | None,
+    sleep: float | None,
+    rest: float | None,
+    max_jobs: int | None,
+    max_time: int | None,
+    memory: int | None,
+    stop_when_empty: bool,
+    once: bool,
+    **_others: object,
+) -> WorkerOptions:
+    return WorkerOptions(
+        queues=tuple(queue),
+        connection=connection,
+        name=name or "",
+        sleep=get_job_settings().sleep if sleep is None else timedelta(seconds=sleep),
+        rest=timedelta(seconds=rest or 0),
+        max_jobs=1 if once else max_jobs,
+        max_time=None if max_time is None else timedelta(seconds=max_time),
+        memory_mb=memory,
+        stop_when_empty=stop_when_empty or once,
+    )
