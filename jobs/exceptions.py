@@ -36,6 +36,13 @@ class QueueFullError(DomainError):
         return cls(f"The queue {queue} holds {count} jobs, and may hold {max_jobs}. Try again later.")
 
 
+class UniqueJobError(DomainError):
+    """Another job with the same key waits or runs. Try again when it has ended."""
+
+    code = "job_is_unique"
+    status = HTTPStatus.CONFLICT
+
+
 class JobRefusedError(DomainError):
     """The user may not have this job run: a permission that it requires is lacking."""
 
@@ -98,3 +105,12 @@ class MaxAttemptsExceededError(Exception):
 
 class RetryDeadlineError(Exception):
     """The moment until which the job may be tried has passed."""
+
+
+class ScheduleTimingError(ValueError):
+    """An entry of the schedule says nothing that could be due: its expression, interval or time zone is wrong."""
+
+    def __init__(self, message: str, *, field: str) -> None:
+        """Keep which field of the entry is wrong."""
+        super().__init__(message)
+        self.field = field

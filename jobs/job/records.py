@@ -101,6 +101,9 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
     arguments: Mapping[str, object] = job.serialize()
     if job_class.encrypted:
         arguments = seal(arguments, about=f"{job.job_id}")
+    encoded = options.encode()
+    if resolved.max_exceptions is not None:  # what is counted for it is dropped when the job ends
+        encoded["max_exceptions"] = resolved.max_exceptions
     delay = resolved.delay
     return Record(
         job_id=job.job_id,
@@ -108,7 +111,7 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
         queue=own_queue,
         connection=own_connection,
         arguments=arguments,
-        options=options.encode(),
+        options=encoded,
         priority=resolved.priority,
         delay_seconds=_to_seconds(delay),
         delay_until=delay if isinstance(delay, datetime) else None,

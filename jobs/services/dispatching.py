@@ -21,6 +21,8 @@ from project.transactions import on_end
 #: Prefixes of what the coordinator keeps for jobs.
 UNIQUE: Final = "unique:"
 DEBOUNCE: Final = "debounce:"
+#: How much longer than a job may wait it is remembered which one is the last of its key.
+_DEBOUNCE_MARGIN: Final = timedelta(days=1)
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 
@@ -66,9 +68,9 @@ def announce_queued(messages: Iterable[Message], *, connection: str) -> None:
 
 
 def _send_to(driver: QueueDriver, records: list[Record], *, is_after_commit: bool, now: datetime) -> list[Record]:
-    prepared = [_debounce(replace(record, created_at=now), now) for record in records]
+    prepared = [_put_off(replace(record, created_at=now), now) for record in records]
     messages = make_messages(prepared, now=now)  # whatever can't be stored is heard before a lock is taken
-    accepted = [record for record in prepared if _is_accepted(record, now)]
+    accepted = [record for record in prepared if take_locks(record)]
     kept = {record.job_id for record in accepted}
     messages = [message for message in messages if message.job_id in kept]
     if not messages:
@@ -147,15 +149,22 @@ def _make_message(record: Record, now: datetime) -> Message:
     )
 
 
-def _is_accepted(record: Record, now: datetime) -> bool:
-    """Take the lock of a unique job; only its owner, the job itself, gives it back."""
+def take_locks(record: Record) -> bool:
+    """Take the lock of a unique job, which only the job itself gives back; make a debounced one the last of its key.
+
+    Both are undone if the transaction is rolled back.
+
+    Returns:
+        False if another job holds the lock.
+    """
+    if record.debounce is not None:
+        _make_last(record)
     if record.unique is None:
         return True
     key, seconds = str(record.unique["key"]), record.unique["seconds"]
     lifetime = timedelta(seconds=seconds) if seconds else None
-    owner = str(record.job_id)
-    if get_coordinator().acquire(UNIQUE + key, owner=owner, lifetime=lifetime, now=None):
-        on_end(rollback=partial(_release_after_rollback, key, owner))
+    if get_coordinator().acquire(UNIQUE + key, owner=str(record.job_id), lifetime=lifetime):
+        on_end(rollback=partial(_release_after_rollback, UNIQUE + key, str(record.job_id)))
         return True
     facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
     unique_job_skipped.send_robust(None, **facts, connection=record.connection, key=key)
@@ -166,29 +175,43 @@ def _release_after_rollback(key: str, owner: str) -> None:
     """Give a lock back; what is kept in the database was rolled back itself, and can't be asked now."""
     coordinator = get_coordinator()
     if not coordinator.is_transactional:
-        coordinator.release(UNIQUE + key, owner=owner)
+        coordinator.release(key, owner=owner)
 
 
 def _unlock(records: Iterable[Record]) -> None:
+    if transaction.get_connection().needs_rollback:
+        return
     for record in records:
-        if record.unique is not None and not transaction.get_connection().needs_rollback:
-            get_coordinator().release(UNIQUE + str(record.unique["key"]), owner=str(record.job_id))
+        for prefix, lock in ((UNIQUE, record.unique), (DEBOUNCE, record.debounce)):
+            if lock is not None:
+                get_coordinator().release(prefix + str(lock["key"]), owner=str(record.job_id))
 
 
-def _debounce(record: Record, now: datetime) -> Record:
-    """Make a job the one of its key that will run, and let it wait, but not longer than may be waited in all."""
+def _put_off(record: Record, now: datetime) -> Record:
+    """Let a debounced job wait, but not longer than the first one of its key may be put off in all."""
     if record.debounce is None:
         return record
-    key = DEBOUNCE + str(record.debounce["key"])
     wait, longest = float(record.debounce["seconds"]), record.debounce["max_wait"]
-    coordinator = get_coordinator()
-    lifetime = timedelta(seconds=max(wait, longest or 0)) + timedelta(days=1)
     if longest is not None:
-        first = f"{now.timestamp()}"
-        began = key + ":since"
-        if not coordinator.list_owners(began):
-            coordinator.acquire(began, owner=first, lifetime=lifetime)
-        since = float(next(iter(coordinator.list_owners(began)), first))
-        wait = max(min(wait, since + longest - now.timestamp()), 0)
-    coordinator.replace(key, owner=str(record.job_id), lifetime=lifetime)
+        since = next(iter(get_coordinator().list_owners(_get_since_key(record))), now.isoformat())
+        end = datetime.fromisoformat(since) + timedelta(seconds=longest)
+        wait = max(min(wait, (end - now).total_seconds()), 0)
     return replace(record, delay_seconds=wait, delay_until=None)
+
+
+def _make_last(record: Record) -> None:
+    """Make a job the one of its key that will run; if it isn't stored after all, the ones before it run."""
+    assert record.debounce is not None  # noqa: S101 - asked by the caller
+    assert record.created_at is not None  # noqa: S101 - set at dispatch
+    key, owner, coordinator = DEBOUNCE + str(record.debounce["key"]), str(record.job_id), get_coordinator()
+    lifetime = timedelta(seconds=max(record.debounce["seconds"], record.debounce["max_wait"] or 0)) + _DEBOUNCE_MARGIN
+    if record.debounce["max_wait"] is not None and not coordinator.list_owners(_get_since_key(record)):
+        coordinator.acquire(_get_since_key(record), owner=record.created_at.isoformat(), lifetime=lifetime)
+    coordinator.replace(key, owner=owner, lifetime=lifetime)
+    on_end(rollback=partial(_release_after_rollback, key, owner))
+
+
+def _get_since_key(record: Record) -> str:
+    """Return the key under which it is kept since when jobs of the same key are put off."""
+    assert record.debounce is not None  # noqa: S101 - asked by the caller
+    return f"{DEBOUNCE}{record.debounce['key']}:since"

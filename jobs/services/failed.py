@@ -10,12 +10,11 @@ from django.db.models import F
 from django.utils import timezone
 
 from jobs.drivers.base import Message, get_driver
-from jobs.exceptions import FailedJobNotFoundError, PayloadError
+from jobs.exceptions import FailedJobNotFoundError, PayloadError, UniqueJobError
 from jobs.models import BatchMember, FailedJob
-from jobs.options import get_due_time
-from jobs.payload import decode_payload, encode_payload
+from jobs.payload import Record, decode_payload, encode_payload
 from jobs.selectors import IS_OPEN
-from jobs.services.dispatching import announce_queued
+from jobs.services.dispatching import announce_queued, take_locks
 from jobs.signals import job_retry_requested
 from project.transactions import on_end
 
@@ -23,10 +22,11 @@ from project.transactions import on_end
 def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
     """Put a failed job back into its queue under its own id, with no try used. Of two callers at once one succeeds.
 
-    What became of it stays to be seen: see ``FailedJob.state``.
+    What became of it stays to be seen: see ``FailedJob.state``. A unique job takes its lock again.
 
     Raises:
         FailedJobNotFoundError: There is no such failed job, or it was retried already.
+        UniqueJobError: Another job of its key waits or runs.
     """
     now = now or timezone.now()
     with transaction.atomic():
@@ -35,7 +35,10 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
             raise FailedJobNotFoundError
         FailedJob.objects.filter(pk=failed.pk).update(retried_at=now, retry_count=F("retry_count") + 1)
         driver = get_driver(failed.connection)
-        message = _make_message(failed, now)
+        record = _read_record(failed, now)
+        if record is not None and not take_locks(record):
+            raise UniqueJobError
+        message = _make_message(failed, record, now)
         if driver.is_transactional:
             driver.push([message])
         else:
@@ -49,13 +52,13 @@ def retry_failed_jobs(*, job_ids: Iterable[UUID] | None = None, now: datetime | 
     """Retry several failed jobs, or all, each in a transaction of its own.
 
     Returns:
-        The ids that were put back; one that isn't a failed job any more is left out.
+        The ids that were put back; one that isn't a failed job any more, or waits for another of its key, is left out.
     """
     retried = []
     for job_id in _all_open_ids() if job_ids is None else list(job_ids):
         try:
             retry_failed_job(job_id=job_id, now=now)
-        except FailedJobNotFoundError:
+        except (FailedJobNotFoundError, UniqueJobError):
             continue
         retried.append(job_id)
     return retried
@@ -90,26 +93,26 @@ def prune_failed_jobs(*, older_than: timedelta = timedelta(days=1), now: datetim
     return FailedJob.objects.filter(failed_at__lt=(now or timezone.now()) - older_than).delete()[0]
 
 
-def _make_message(failed: FailedJob, now: datetime) -> Message:
-    """Return the job as it was. A record that can't be trusted goes as it is, unsigned by us, to be refused again."""
-    payload, lease_seconds = failed.payload, 75.0
+def _read_record(failed: FailedJob, now: datetime) -> Record | None:
+    """Return the record as it goes back; None where it can't be trusted."""
     try:
-        record = decode_payload(payload, job_id=failed.job_id, queue=failed.queue, job_class=failed.job_class)
+        record = decode_payload(failed.payload, job_id=failed.job_id, queue=failed.queue, job_class=failed.job_class)
     except PayloadError:
-        pass
-    else:
-        attempts = None if record.attempts is None else 0
-        record = replace(record, is_retry=True, created_at=now, attempts=attempts)
-        payload, lease_seconds = encode_payload(record), record.lease_seconds
+        return None
+    return replace(record, is_retry=True, created_at=now, attempts=None if record.attempts is None else 0)
+
+
+def _make_message(failed: FailedJob, record: Record | None, now: datetime) -> Message:
+    """Return the job as it was. A record that can't be trusted goes as it is, unsigned by us, to be refused again."""
     return Message(
         job_id=failed.job_id,
         queue=failed.queue,
         job_class=failed.job_class,
-        payload=payload,
+        payload=failed.payload if record is None else encode_payload(record),
         priority=failed.priority,
-        available_at=get_due_time(None, now=now),
+        available_at=now,
         created_at=now,
-        lease_seconds=lease_seconds,
+        lease_seconds=75.0 if record is None else record.lease_seconds,
     )
 
 
