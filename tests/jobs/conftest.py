@@ -12,7 +12,9 @@ from jobs.drivers.base import QueueDriver, get_driver
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that take ``job_connection`` once for each connection of the run: the embedded one has no Redis."""
     if "job_connection" in metafunc.fixturenames:
-        names = ["database", "redis"] if django_settings.REDIS_URL else ["database"]
+        # What Redis keeps is sent with the commit, which must therefore come.
+        redis = pytest.param("redis", marks=pytest.mark.django_db(transaction=True))
+        names = ["database", redis] if django_settings.REDIS_URL else ["database"]
         metafunc.parametrize("job_connection", names, indirect=True)
 
 

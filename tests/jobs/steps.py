@@ -1,10 +1,17 @@
 """What a worker does, step by step, at a time of the test's choosing."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
+from django.dispatch import Signal
 from django.utils import timezone
 
-from jobs.drivers.base import Claim, get_driver
+from jobs.drivers.base import Claim, StoredJob, get_driver
+from jobs.payload import Record
+from jobs.services import make_messages
 from jobs.worker.runner import Outcome, attempt, settle
 from tests.processes import child_environment
 
@@ -28,9 +35,60 @@ def run_next(*, now: datetime | None = None) -> Outcome:
     """Claim a job that must be there, run it, and write down how it ended."""
     now = now or timezone.now()
     claim = claim_one(now=now)
-    outcome = attempt(claim)
+    outcome = attempt(claim, now=now)
     settle(claim, outcome, now=now)
     return outcome
+
+
+def drain(*queues: str, now: datetime | None = None) -> int:
+    """Run everything that is due, also what comes up meanwhile; return how many tries that were."""
+    tries = 0
+    while (claim := claim_next(*queues, now=now)) is not None:
+        settle(claim, attempt(claim, now=now), now=now or timezone.now())
+        tries += 1
+    return tries
+
+
+def soon(hours: float = 2) -> datetime:
+    """Return a moment at which what waits now is due."""
+    return timezone.now() + timedelta(hours=hours)
+
+
+def stored() -> list[StoredJob]:
+    """Return all jobs that the connection holds."""
+    return list(get_driver().list_jobs(now=timezone.now()))
+
+
+def stored_one() -> StoredJob:
+    """Return the one job that the connection holds."""
+    (job,) = stored()
+    return job
+
+
+def push_record(**values: Any) -> Record:  # Any: fields of the record
+    """Store a record that no class has made."""
+    fields = {"queue": "default", "job_class": "tests.NoteJob", "arguments": {}, **values}
+    record = Record(job_id=uuid4(), connection=get_driver().name, **fields)
+    get_driver().push(make_messages([record], now=values.get("created_at") or timezone.now()))
+    return record
+
+
+@contextmanager
+def heard(*signals: Signal) -> Iterator[list[tuple[Signal, dict[str, Any]]]]:  # Any: each has facts of its own
+    """Yield a list to which each of the signals is added as it is sent, with its facts."""
+    seen: list[tuple[Signal, dict[str, Any]]] = []  # Any: as above
+
+    def note(*, signal: Signal, **facts: object) -> None:
+        facts.pop("sender")
+        seen.append((signal, facts))
+
+    for signal in signals:
+        signal.connect(note)
+    try:
+        yield seen
+    finally:
+        for signal in signals:
+            signal.disconnect(note)
 
 
 def worker_environment() -> dict[str, str]:
