@@ -162,10 +162,9 @@ def release_locks(record: Record) -> None:
     """Give back what a job held while it waited and ran."""
     if record.unique is not None:
         release_unique(record)
-    if record.debounce is not None:
-        key = DEBOUNCE + str(record.debounce["key"])
-        if get_coordinator().release(key, owner=str(record.job_id)):
-            get_coordinator().forget(key + ":since")
+    # That it was the last one of its key stays known, so that earlier ones which are still to come are dropped.
+    if record.debounce is not None and record.debounce["max_wait"] is not None and not is_superseded(record):
+        get_coordinator().forget(f"{DEBOUNCE}{record.debounce['key']}:since")
     if "max_exceptions" in record.options:
         get_coordinator().forget(_EXCEPTIONS + str(record.job_id))
 
