@@ -215,18 +215,22 @@ def _within(jobs: QuerySet[QueuedJob], queues: Sequence[str]) -> QuerySet[Queued
 
 
 def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[QueuedJob]:
-    """Claim in one statement; jobs that another worker is claiming are passed over."""
-    chosen = due.select_for_update(skip_locked=True, of=("self",)).order_by(*_ORDER).values("pk")[:count]
+    """Claim in one statement; jobs that another worker is claiming are passed over.
+
+    Django writes FOR UPDATE within transactions only, but one statement is one by itself.
+    """
+    chosen = due.order_by(*_ORDER).values("pk")[:count]
     chosen_sql, chosen_params = chosen.query.sql_with_params()
     columns = ", ".join(f'"{one.column}"' for one in QueuedJob._meta.concrete_fields)  # noqa: SLF001 - documented
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
+            WITH chosen (id) AS MATERIALIZED ({chosen_sql} FOR UPDATE OF jobs SKIP LOCKED)
             UPDATE jobs SET attempts = attempts + 1, lease_id = %s, worker = %s,
                 lease_expires_at = %s::timestamptz + make_interval(secs => lease_seconds)
-            WHERE id IN ({chosen_sql}) RETURNING {columns}
+            WHERE id IN (SELECT chosen.id FROM chosen) RETURNING {columns}
             """,  # noqa: S608 - the parts are written by Django
-            [uuid4(), worker, now, *chosen_params],
+            [*chosen_params, uuid4(), worker, now],
         )
         rows = [QueuedJob(*values) for values in cursor.fetchall()]
     return sorted(rows, key=lambda row: (-row.priority, row.available_at, row.pk))
