@@ -29,3 +29,8 @@ def store_failure(claim: Claim, burial: Burial) -> None:
         failed_at=burial.failed_at,
     )
     FailedJob.objects.bulk_create([failed], update_conflicts=True, unique_fields=["job_id"], update_fields=_REPLACED)
+
+
+def remove_failure(claim: Claim, burial: Burial) -> None:
+    """Take back what ``store_failure`` wrote, where it turns out that somebody else holds the job."""
+    FailedJob.objects.filter(job_id=claim.job_id, failed_at=burial.failed_at).delete()

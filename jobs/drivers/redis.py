@@ -1,7 +1,216 @@
-"""The driver that keeps jobs in Redis, in the keys of RQ."""
+"""The driver that keeps jobs in Redis, in the keys of RQ: its tools show them, and its workers can run them.
 
-from jobs.drivers.base import QueueDriver
+Each call is one script (``lua/``), so nothing is ever half done, whatever dies in between. What RQ doesn't know (tries,
+leases, priorities, pauses) stands in fields of ours in the job's hash, and in keys under ``jobs:``.
+
+Order: the jobs of one priority stand in a list by due time, then arrival. Jobs that RQ's own tools put there, or put
+back, stand where these put them; jobs of others in the same lists are left to the workers of RQ.
+"""
+
+import json
+import math
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import batched
+from pathlib import Path
+from typing import Any, ClassVar, Final, override
+from uuid import UUID, uuid4
+
+from rq.defaults import RQ_KEY_PREFIX
+
+from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.failures import remove_failure, store_failure
+from jobs.exceptions import QueueFullError
+from jobs.redis_scripts import OUTAGES, Scripts, from_stamp, to_stamp
+
+#: The function that RQ's workers call.
+ENTRY: Final = "jobs.rq_entry.perform"
+_FOLDER: Final = Path(__file__).with_name("lua")
+_FAILURE_KEPT_SECONDS: Final = 7 * 24 * 3600
+#: RQ's alarm rings later than ours.
+_TIMEOUT_MARGIN: Final = 5
 
 
 class RedisDriver(QueueDriver):
-    """To be written."""
+    """Redis or Valkey, through the entry of ``settings.RQ_QUEUES`` that the option ``RQ_QUEUE`` names."""
+
+    outage_errors: ClassVar[tuple[type[Exception], ...]] = OUTAGES
+
+    def __init__(self, name: str, options: Mapping[str, Any]) -> None:  # Any: those of the settings
+        """Take the options; nothing is opened yet."""
+        super().__init__(name, options)
+        self._scripts = Scripts(_FOLDER, entry=options.get("RQ_QUEUE", "default"))
+        self._failure_kept = int(options.get("FAILURE_KEPT_SECONDS", _FAILURE_KEPT_SECONDS))
+
+    @override
+    def get_now(self) -> datetime:
+        return self._scripts.get_now()
+
+    @override
+    def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
+        if not messages:
+            return
+        limited = [value for queue, limit in (limits or {}).items() for value in (queue, limit)]
+        refused = self._run("push", len(limited) // 2, *limited, *self._to_arguments(messages))
+        if refused:
+            queue = refused[0].decode()
+            raise QueueFullError.named(queue, count=refused[1], max_jobs=(limits or {})[queue])
+
+    @override
+    def claim(
+        self, *, queues: Sequence[str], worker: str, count: int = 1, now: datetime | None = None
+    ) -> Sequence[Claim]:
+        lease_id = uuid4()
+        values = self._run("claim", str(lease_id), worker, count, *queues, now=now)
+        return [self._to_claim(row, lease_id, worker) for row in batched(values, 7, strict=True)]
+
+    def adopt(self, job_id: UUID, *, worker: str) -> Claim | None:
+        """Hold a job that a worker of RQ has taken from its list; None where there is no such job.
+
+        Raises:
+            LookupError: Somebody else holds it.
+        """
+        lease_id = uuid4()
+        values = self._run("adopt", str(job_id), str(lease_id), worker)
+        if values == [b"held"]:
+            message = f"The job {job_id} is held by another worker."
+            raise LookupError(message)
+        return self._to_claim(values, lease_id, worker) if values else None
+
+    @override
+    def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
+        return self._run("finish", *_fence(claim), *self._to_arguments(followers)) == 1
+
+    @override
+    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
+        return self._run("release", *_fence(claim), to_stamp(available_at), _write_call(payload)) == 1
+
+    @override
+    def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
+        return self._run("renew", *_fence(claim), to_stamp(lease_expires_at), _write_call(payload)) == 1
+
+    @override
+    def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
+        """Write the row first, then let go of the job.
+
+        Whoever dies in between leaves both: the lease lapses, the job is tried again or fails again, and that failure
+        takes the row's place. The other way round the failure would be lost.
+        """
+        if self._run("bury", *_fence(claim), "0") != 1:
+            return False
+        store_failure(claim, burial)
+        text = burial.traceback or burial.exception
+        if self._run("bury", *_fence(claim), "1", text, *self._to_arguments(followers)) == 1:
+            return True
+        remove_failure(claim, burial)
+        return False
+
+    @override
+    def remove(self, job_ids: Collection[UUID]) -> int:
+        return int(self._run("remove", *(str(one) for one in job_ids)))
+
+    @override
+    def clear(self, *, queue: str | None, now: datetime | None = None) -> int:
+        return int(self._run("clear", *([] if queue is None else [queue]), now=now))
+
+    @override
+    def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
+        rows = batched(self._run("measure", now=now), 5, strict=True)
+        figures = {
+            name.decode(): QueueFigures(
+                waiting=waiting, delayed=delayed, running=running, oldest_due_at=from_stamp(oldest) if oldest else None
+            )
+            for name, waiting, delayed, running, oldest in rows
+        }
+        return dict(sorted(figures.items()))
+
+    @override
+    def list_jobs(
+        self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
+    ) -> Sequence[StoredJob]:
+        values = self._run("list", state or "", limit, *([] if queue is None else [queue]), now=now)
+        jobs = [_to_stored_job(row) for row in batched(values, 11, strict=True)]
+        jobs.sort(key=lambda one: (-one[0].priority, one[0].available_at, one[1]))
+        return [job for job, _ in jobs[:limit]]
+
+    @override
+    def pause(self, queue: str, *, until: datetime | None = None) -> None:
+        self._scripts.client.hset("jobs:paused", queue, to_stamp(until))
+
+    @override
+    def resume(self, queue: str) -> bool:
+        return bool(self._run("pauses", queue))
+
+    @override
+    def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:
+        rows = batched(self._run("pauses", now=now), 2, strict=True)
+        return dict(sorted((name.decode(), from_stamp(until) if until else None) for name, until in rows))
+
+    def _run(self, script: str, *arguments: str | float, now: datetime | None = None) -> Any:  # Any: as Scripts.run
+        return self._scripts.run(script, RQ_KEY_PREFIX, to_stamp(now), *arguments)
+
+    def _to_arguments(self, messages: Iterable[Message]) -> Iterator[str | float]:
+        """Yield what ``push_all`` in ``common.lua`` reads of each job."""
+        for message in messages:
+            yield str(message.job_id)
+            yield message.queue
+            yield message.job_class
+            yield _write_call(message.payload)
+            yield message.priority
+            yield to_stamp(message.available_at)
+            yield to_stamp(message.created_at)
+            yield message.lease_seconds
+            yield math.ceil(message.lease_seconds) + _TIMEOUT_MARGIN
+            yield self._failure_kept
+
+    def _to_claim(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> Claim:
+        job_id, queue, job_class, call, priority, attempts, ends = values
+        return Claim(
+            job_id=UUID(job_id.decode()),
+            queue=queue.decode(),
+            job_class=job_class.decode(),
+            payload=_read_call(call),
+            priority=int(priority),
+            attempts=int(attempts),
+            lease_id=lease_id,
+            lease_expires_at=from_stamp(ends),
+            connection=self.name,
+            worker=worker,
+        )
+
+
+def _fence(claim: Claim) -> tuple[str, str]:
+    return str(claim.job_id), str(claim.lease_id)
+
+
+def _write_call(payload: str | None) -> str:
+    """Return what RQ's JSON serializer writes for a call of the entry with this record; empty for None."""
+    return "" if payload is None else json.dumps([ENTRY, None, [payload], {}])
+
+
+def _read_call(data: bytes) -> str:
+    """Return the record of a call; RQ itself compresses what it writes. What can't be read is no record either."""
+    try:
+        text = zlib.decompress(data) if data[:1] == b"x" else data
+        return str(json.loads(text)[2][0])
+    except (ValueError, IndexError, KeyError, TypeError, zlib.error, RecursionError):
+        return data.decode(errors="replace").replace("\x00", "")
+
+
+def _to_stored_job(values: Sequence[bytes]) -> tuple[StoredJob, int]:
+    job_id, queue, job_class, call, priority, attempts, state, due, born, worker, sequence = values
+    states: Mapping[bytes, JobState] = {b"waiting": "waiting", b"delayed": "delayed", b"running": "running"}
+    job = StoredJob(
+        job_id=UUID(job_id.decode()),
+        queue=queue.decode(),
+        job_class=job_class.decode(),
+        payload=_read_call(call),
+        priority=int(priority),
+        attempts=int(attempts),
+        state=states[state],
+        available_at=from_stamp(due),
+        created_at=from_stamp(born),
+        worker=worker.decode(),
+    )
+    return job, int(sequence)

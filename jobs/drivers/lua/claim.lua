@@ -1,0 +1,146 @@
+-- Take due jobs. ARGV: lease, worker, how many, the queues in order (none: all as one).
+-- Returns the end of each lease, and the job, one after another.
+local lease, worker, count = ARGV[3], ARGV[4], tonumber(ARGV[5])
+
+local paused = {}
+local pauses = redis.call('HGETALL', 'jobs:paused')
+for at = 1, #pauses, 2 do
+  if pauses[at + 1] == '' or tonumber(pauses[at + 1]) > present then paused[pauses[at]] = true end
+end
+if paused['*'] then return {} end
+
+-- Let scheduled jobs that have become due wait in their lists.
+local function promote(queue)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
+    local values = redis.call('HMGET', job_key(id), 'job_class', 'priority', 'due', 'sequence', 'data')
+    if values[1] then
+      redis.call('ZREM', scheduled_of(queue), id)
+      enqueue(id, queue, tonumber(values[2]), tonumber(values[3]), tonumber(values[4]))
+    elseif not values[5] then
+      redis.call('ZREM', scheduled_of(queue), id)
+    end
+  end
+end
+
+-- Let a job wait again, also where RQ counts it as failed, because its worker is gone.
+local function recover(id, queue, values)
+  local priority = tonumber(values[2])
+  redis.call('PERSIST', job_key(id))
+  redis.call('ZREM', failed_of(queue), id)
+  redis.call('ZREM', failed_of(line_of(queue, priority)), id)
+  redis.call('HDEL', job_key(id), 'stock')
+  await(id, queue, priority, values[3], tonumber(values[4]))
+end
+
+-- Let jobs whose worker never came back wait again. The lease stays theirs until somebody claims them.
+local function take_back(queue)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
+    local values = redis.call('HMGET', job_key(id), 'job_class', 'priority', 'due', 'sequence', 'status', 'lease_id')
+    let_go(id, queue, values[6] or '')
+    if values[1] and values[5] ~= 'queued' then recover(id, queue, values) end
+  end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', returned_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
+    local values = redis.call('HMGET', job_key(id), 'job_class', 'priority', 'due', 'sequence', 'status')
+    redis.call('ZREM', returned_of(queue), id)
+    if values[1] and values[5] ~= 'queued' and values[5] ~= 'scheduled' then recover(id, queue, values) end
+  end
+end
+
+-- Return the first job of a list that may be claimed now. What isn't ours is left to RQ's own workers.
+local function find_first(list, queue, priority)
+  local place = 0
+  while place < CHUNK do
+    local id = redis.call('LINDEX', list, place)
+    if not id then
+      if place == 0 then redis.call('ZREM', lines_of(queue), priority) end
+      return nil
+    end
+    local values = redis.call('HMGET', job_key(id), 'job_class', 'due', 'sequence', 'status', 'data')
+    if not values[5] then
+      redis.call('LREM', list, 1, id)
+    elseif not values[1] then
+      place = place + 1
+    elseif values[4] == 'started' and tonumber(redis.call('ZSCORE', leases_of(queue), id) or '0') > present then
+      redis.call('LREM', list, 1, id)  -- it stood here twice, and runs
+    elseif tonumber(values[2]) > present then
+      redis.call('LREM', list, 1, id)
+      redis.call('HSET', job_key(id), 'status', 'scheduled', 'origin', queue)
+      redis.call('ZADD', scheduled_of(queue), values[2], id)
+    else
+      return {id = id, list = list, queue = queue, priority = priority, due = tonumber(values[2]),
+        sequence = tonumber(values[3])}
+    end
+  end
+end
+
+local function find_best(queue)
+  for _, priority in ipairs(priorities_of(queue)) do
+    local found = find_first(list_of(line_of(queue, priority)), queue, priority)
+    if found then return found end
+  end
+end
+
+local taken = {}
+local function take(found)
+  local id, key = found.id, job_key(found.id)
+  redis.call('LREM', found.list, 1, id)
+  redis.call('HINCRBY', key, 'attempts', 1)
+  local values = redis.call('HMGET', key, 'data', 'job_class', 'attempts', 'lease_seconds')
+  local ends = stamp(present + tonumber(values[4]))
+  redis.call('HSET', key, 'status', 'started', 'origin', found.queue, 'started_at', utc(now), 'lease_id', lease,
+    'worker_name', worker, 'last_heartbeat', utc(now))
+  redis.call('HDEL', key, 'stock')
+  redis.call('ZREM', returned_of(found.queue), id)
+  redis.call('ZADD', leases_of(found.queue), ends, id)
+  -- Without an end: RQ fails what it finds at its end, but a lapsed job is to be tried again, which only we know.
+  redis.call('ZADD', wip_of(found.queue), '+inf', id .. ':' .. lease)
+  local execution = rq .. ':execution:' .. id .. ':' .. lease
+  redis.call('HSET', execution, 'id', lease, 'job_id', id, 'created_at', now, 'last_heartbeat', now,
+    'worker_name', worker)
+  redis.call('EXPIRE', execution, math.ceil(tonumber(values[4])) + 60)
+  for _, value in ipairs({id, found.queue, values[2], values[1], found.priority, values[3], ends}) do
+    taken[#taken + 1] = value
+  end
+end
+
+local function is_before(one, other)
+  if one.priority ~= other.priority then return one.priority > other.priority end
+  if one.due ~= other.due then return one.due < other.due end
+  return one.sequence < other.sequence
+end
+
+local queues, is_all = {}, #ARGV < 6
+for _, queue in ipairs(is_all and redis.call('SMEMBERS', 'jobs:queues') or {unpack(ARGV, 6)}) do
+  if not paused[queue] then queues[#queues + 1] = queue end
+end
+
+if not is_all then
+  for _, queue in ipairs(queues) do
+    promote(queue)
+    take_back(queue)
+    for _ = 1, count do
+      local found = find_best(queue)
+      if not found then break end
+      take(found)
+    end
+    if #taken > 0 then return taken end
+  end
+  return taken
+end
+
+local heads = {}
+for _, queue in ipairs(queues) do
+  promote(queue)
+  take_back(queue)
+  heads[queue] = find_best(queue)
+end
+for _ = 1, count do
+  local best = nil
+  for _, head in pairs(heads) do
+    if not best or is_before(head, best) then best = head end
+  end
+  if not best then break end
+  take(best)
+  heads[best.queue] = find_best(best.queue)
+end
+return taken
