@@ -66,7 +66,7 @@ class JobOptions:
         encoded: dict[str, object] = {}
         for name in _STORED:
             value = getattr(self, name)
-            if value is not None and value != ():
+            if value is not None and (name != "tags" or value):
                 encoded[name] = _encode(value)
         return encoded
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jobs.arguments import bind_arguments
+from jobs.job.registry import require_registered
 
 if TYPE_CHECKING:
     from jobs.job.base import Job
@@ -30,6 +31,7 @@ class Form:
                     return None
             if instance is not None:
                 return self._send(instance)
+            require_registered(owner)
             bind_arguments(owner, args, kwargs)
             return self._send(owner(*args, **kwargs))
 

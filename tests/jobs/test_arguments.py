@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
 from typing import Annotated, Literal
 from uuid import UUID, uuid4
 
@@ -13,6 +15,20 @@ from hypothesis import strategies as st
 from jobs.arguments import bind_arguments, decode_arguments, encode_arguments, get_parameters
 from jobs.exceptions import JobArgumentError, JobDefinitionError
 
+
+class Colour(Enum):
+    RED = "red"
+    NONE = None
+
+
+class Size(IntEnum):
+    SMALL = 1
+
+
+class Flavour(StrEnum):
+    SWEET = "sweet"
+
+
 _zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))])
 _leaves = (
     st.none()
@@ -22,6 +38,10 @@ _leaves = (
     | st.text()
     | st.uuids()
     | st.datetimes(timezones=_zones)
+    | st.dates()
+    | st.timedeltas()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([*Colour, *Size, *Flavour])
 )
 _values = st.recursive(
     _leaves,
@@ -36,9 +56,27 @@ def test_whatever_is_stored_comes_back_as_it_was(value: object) -> None:
     assert decode_arguments(stored) == {"value": value}
 
 
+def _local() -> Enum:
+    class Local(Enum):
+        A = 1
+
+    return Local.A
+
+
 @pytest.mark.parametrize(
     "value",
-    [b"bytes", {1, 2}, 1j, object(), float("nan"), float("inf"), {1: "a"}, datetime(2026, 1, 1), timedelta(1)],  # noqa: DTZ001 - the naive one is the point
+    [
+        b"bytes",
+        {1, 2},
+        1j,
+        object(),
+        float("nan"),
+        float("inf"),
+        {1: "a"},
+        datetime(2026, 1, 1),  # noqa: DTZ001 - the naive one is the point
+        Decimal("NaN"),
+        _local(),
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_json_cannot_hold_is_refused_by_the_name_of_the_argument(value: object) -> None:
@@ -54,8 +92,17 @@ def test_a_list_that_contains_itself_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", [{"$uuid": "nonsense"}, {"$datetime": "today"}, {"$os.system": "id"}, {"$uuid": 1}, {"$object": []}]
-)
+    "stored",
+    [
+        {"$uuid": "nonsense"}, {"$datetime": "today"}, {"$os.system": "id"}, {"$uuid": 1}, {"$object": []},
+        {"$date": 1}, {"$seconds": 5}, {"$seconds": ["a", 1]}, {"$decimal": "x"}, {"$enum": ["os:system", 1]},
+        {"$enum": "x"},
+        {"$enum": ["tests.jobs.test_arguments:Colour", "green"]}, {"$enum": ["tests.jobs.test_arguments:Gone", "red"]},
+        {"$model": ["nothing.here", 1, "default"]}, {"$model": ["accounts.user", 1, "nowhere"]}, {"$model": 1},
+        {"$uuid": "00000000-0000-4000-8000-000000000001", "more": 1},
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_a_mark_that_this_house_does_not_write_is_refused(stored: object) -> None:
     with pytest.raises(JobArgumentError):
         decode_arguments({"value": stored})
@@ -71,6 +118,10 @@ class Taker:
         kind: Literal["a", "b"] = "a",
         ids: Sequence[UUID] = (),
         limits: Mapping[str, int] | None = None,
+        day: date | None = None,
+        wait: timedelta = timedelta(0),
+        price: Decimal = Decimal(0),
+        colour: Colour = Colour.RED,
     ) -> None: ...
 
 
@@ -87,6 +138,11 @@ class Taker:
         {"name": "x", "ids": "abc"},
         {"name": "x", "limits": {"a": "b"}},
         {"name": "x", "limits": {1: 1}},
+        {"name": "x", "day": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"name": "x", "wait": 5},
+        {"name": "x", "price": 1.5},
+        {"name": "x", "price": Decimal("Infinity")},
+        {"name": "x", "colour": "red"},
         {"name": "x", "unknown": 1},
         {},
     ],
@@ -105,8 +161,20 @@ def test_the_refusal_names_the_argument_and_both_types_but_not_the_value() -> No
 
 def test_fitting_arguments_are_bound_by_name_with_their_defaults() -> None:
     user_id = uuid4()
-    bound = bind_arguments(Taker, ("x",), {"ratio": 1, "ids": (user_id,), "limits": {"a": 1}})
-    assert bound == {"name": "x", "count": 1, "ratio": 1, "kind": "a", "ids": (user_id,), "limits": {"a": 1}}
+    day = date(2026, 1, 1)
+    bound = bind_arguments(Taker, ("x",), {"ratio": 1, "ids": (user_id,), "limits": {"a": 1}, "day": day})
+    assert bound == {
+        "name": "x",
+        "count": 1,
+        "ratio": 1,
+        "kind": "a",
+        "ids": (user_id,),
+        "limits": {"a": 1},
+        "day": day,
+        "wait": timedelta(0),
+        "price": Decimal(0),
+        "colour": Colour.RED,
+    }
 
 
 def test_a_datetime_without_time_zone_is_refused_with_the_way_out() -> None:
