@@ -6,17 +6,20 @@
 from django.utils.module_loading import import_string
 
 from jobs.conf import get_job_settings
-from jobs.coordination.base import Coordinator
+from jobs.coordination.base import Coordinator, Window
+from jobs.outlet import Current
 
 _DATABASE = "jobs.coordination.database.DatabaseCoordinator"
 
 
 def get_coordinator() -> Coordinator:
     """Return the coordinator of the connection that ``JOBS["COORDINATION"]`` or ``JOBS["CONNECTION"]`` names."""
+    if Current.outlet is not None and isinstance(other := Current.outlet.get_coordinator(), Coordinator):
+        return other
     settings = get_job_settings()
     options = settings.connections[settings.coordination or settings.connection]
     coordinator_class: type[Coordinator] = import_string(options.get("COORDINATOR", _DATABASE))
     return coordinator_class(options)
 
 
-__all__ = ["Coordinator", "get_coordinator"]
+__all__ = ["Coordinator", "Window", "get_coordinator"]

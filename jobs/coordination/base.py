@@ -1,9 +1,19 @@
 """What a coordinator can do; each call is one atomic step, whoever else calls at the same time."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How often events of a key may happen: ``limit`` times within ``length``, wherever that begins."""
+
+    key: str
+    limit: int
+    length: timedelta
 
 
 class Coordinator(ABC):
@@ -56,6 +66,28 @@ class Coordinator(ABC):
     @abstractmethod
     def count_hits(self, key: str, *, window: timedelta, now: datetime | None = None) -> int:
         """Return how many events happened within the window that ends now."""
+
+    def hit_all(self, windows: Sequence[Window], *, now: datetime | None = None) -> timedelta:
+        """Count one event in each of several windows of different keys, or in none; return what ``hit`` does.
+
+        No limit is ever exceeded. Where a store can't do it in one step, as here, a window that fills up in between
+        leaves the event counted in those before it, which makes them stricter.
+        """
+        for window in windows:
+            if wait := self.get_wait(window, now=now):
+                return wait
+        for window in windows:
+            if wait := self.hit(window.key, limit=window.limit, window=window.length, now=now):
+                return wait
+        return timedelta(0)
+
+    def get_wait(self, window: Window, *, now: datetime | None = None) -> timedelta:
+        """Return how long until there is room in a window, at most its length; nothing where there is. Nothing changes.
+
+        A store that can't tell says: the whole length.
+        """
+        is_full = self.count_hits(window.key, window=window.length, now=now) >= window.limit
+        return window.length if is_full else timedelta(0)
 
     @abstractmethod
     def increment(self, key: str, *, lifetime: timedelta, now: datetime | None = None) -> int:

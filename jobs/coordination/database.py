@@ -1,7 +1,7 @@
 """Coordination in the default database. A lock taken in a transaction that is rolled back was never taken."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import ClassVar, override
@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.models import F, Q
 
 from jobs.clock import get_database_now
-from jobs.coordination.base import Coordinator
+from jobs.coordination.base import Coordinator, Window
 from jobs.models import Counter, Hit, Slot
 
 _MAX_KEY_LENGTH = 200
@@ -55,17 +55,29 @@ class DatabaseCoordinator(Coordinator):
 
     @override
     def hit(self, key: str, *, limit: int, window: timedelta, now: datetime | None = None) -> timedelta:
-        with _alone(key) as name:
+        return self.hit_all([Window(key, limit, window)], now=now)
+
+    @override
+    def hit_all(self, windows: Sequence[Window], *, now: datetime | None = None) -> timedelta:
+        with ExitStack() as stack:
+            # In one order, so that two who want the same keys don't wait for each other.
+            names = {key: stack.enter_context(_alone(key)) for key in sorted({window.key for window in windows})}
             now = now or get_database_now()
-            hits = Hit.objects.filter(key=name)
-            hits.filter(happened_at__lte=now - window).delete()
-            latest = list(hits.order_by("-happened_at", "-id").values_list("happened_at", flat=True)[:limit])
-            if len(latest) >= limit:
-                # Room comes when the oldest of the last ``limit`` events leaves the window.
-                return window if not latest else max(latest[-1] + window - now, timedelta(microseconds=1))
-            # Nothing is counted before something that was: a clock that was set back must not open the window.
-            Hit.objects.create(key=name, happened_at=max(now, *latest[:1]) if latest else now)
+            latest = {window.key: _find_latest(names[window.key], window, now) for window in windows}
+            for window in windows:
+                if wait := _find_wait(latest[window.key], window, now):
+                    return wait
+            for window in windows:
+                name, events = names[window.key], latest[window.key]
+                Hit.objects.filter(key=name, happened_at__lte=now - window.length).delete()
+                # Nothing is counted before something that was: a clock that was set back must not open the window.
+                Hit.objects.create(key=name, happened_at=max(now, *events[:1]) if events else now)
         return timedelta(0)
+
+    @override
+    def get_wait(self, window: Window, *, now: datetime | None = None) -> timedelta:
+        now = now or get_database_now()
+        return _find_wait(_find_latest(_shorten(window.key), window, now), window, now)
 
     @override
     def count_hits(self, key: str, *, window: timedelta, now: datetime | None = None) -> int:
@@ -87,6 +99,19 @@ class DatabaseCoordinator(Coordinator):
         with transaction.atomic():
             for model in (Slot, Hit, Counter):
                 model.objects.filter(key=name).delete()
+
+
+def _find_latest(name: str, window: Window, now: datetime) -> list[datetime]:
+    """Return when the last events of a window happened, as many as it may hold, the latest first."""
+    hits = Hit.objects.filter(key=name, happened_at__gt=now - window.length)
+    return list(hits.order_by("-happened_at", "-id").values_list("happened_at", flat=True)[: window.limit])
+
+
+def _find_wait(latest: Sequence[datetime], window: Window, now: datetime) -> timedelta:
+    """Return how long until the oldest of the last events leaves a window that is full."""
+    if len(latest) < window.limit:
+        return timedelta(0)
+    return max(latest[-1] + window.length - now, timedelta(microseconds=1)) if latest else window.length
 
 
 @contextmanager
