@@ -12,6 +12,7 @@ from jobs.conf import get_job_settings
 from jobs.drivers.base import QueueDriver, get_driver
 from jobs.exceptions import JobDefinitionError, JobOptionError, UnknownConnectionError
 from jobs.job import list_job_classes
+from jobs.middleware import find_middleware
 from jobs.queues import get_queue
 
 
@@ -42,6 +43,18 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> l
             get_queue(name)
         except (TypeError, JobOptionError) as error:
             errors.append(Error(f"JOBS['QUEUES'][{name!r}]: {error}", id="jobs.E003"))
+    return errors
+
+
+@register("jobs")
+def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """Require that what the settings name as middleware is such."""
+    errors: list[CheckMessage] = []
+    for path in get_job_settings().middleware:
+        try:
+            find_middleware(path)
+        except JobDefinitionError as error:
+            errors.append(Error(str(error), id="jobs.E004"))
     return errors
 
 

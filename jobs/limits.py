@@ -10,7 +10,8 @@ from jobs.backoff import MAX_SECONDS
 class RateLimit:
     """At most ``max_attempts`` in any ``per_seconds``, over all workers: the window slides, it has no edges.
 
-    Limits with the same ``key`` count together; without one, what uses the limit counts for itself.
+    Limits with the same ``key`` and the same window count together; without a key, what uses the limit counts for
+    itself.
     """
 
     max_attempts: int = 100
@@ -32,6 +33,16 @@ class RateLimit:
         """The window's length."""
         return timedelta(seconds=self.per_seconds)
 
+    def name_key(self, about: str) -> str:
+        """Return the key under which events are counted; ``about`` names who uses the limit."""
+        # Windows of different lengths forget at different times, so they can't have one list of events.
+        return f"rate:{about}/{self.per_seconds:g}"
+
+    @classmethod
+    def per_second(cls, max_attempts: int, *, key: str = "") -> "RateLimit":
+        """Return so many in any second."""
+        return cls(max_attempts, 1, key)
+
     @classmethod
     def per_minute(cls, max_attempts: int, *, key: str = "") -> "RateLimit":
         """Return so many in any minute."""
@@ -42,17 +53,22 @@ class RateLimit:
         """Return so many in any hour."""
         return cls(max_attempts, 3600, key)
 
+    @classmethod
+    def per_day(cls, max_attempts: int, *, key: str = "") -> "RateLimit":
+        """Return so many in any 24 hours."""
+        return cls(max_attempts, 24 * 3600, key)
+
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyLimit:
     """At most ``max_running`` at the same time, over all workers.
 
-    A place that is not given back, because its worker died, is free ``lifetime_seconds`` after it was taken; longer
-    than the job's timeout is right.
+    A place that is not given back, because its worker died, is free ``lifetime_seconds`` after it was taken; None
+    means as long as a worker may hold the job.
     """
 
     max_running: int
-    lifetime_seconds: float = 3600
+    lifetime_seconds: float | None = None
     key: str = ""
 
     def __post_init__(self) -> None:
@@ -61,6 +77,7 @@ class ConcurrencyLimit:
         Raises:
             ValueError: One is out of range.
         """
-        if not (1 <= self.max_running <= 1_000_000 and 0 < self.lifetime_seconds <= MAX_SECONDS):
+        lifetime = MAX_SECONDS if self.lifetime_seconds is None else self.lifetime_seconds
+        if not (1 <= self.max_running <= 1_000_000 and 0 < lifetime <= MAX_SECONDS):
             message = "ConcurrencyLimit needs max_running from 1 and lifetime_seconds above 0, of at most a year."
             raise ValueError(message)

@@ -1,8 +1,8 @@
 """What a job knows and decides while it runs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 
@@ -15,6 +15,10 @@ class JobRun:
     connection: str
     #: This try included.
     attempts: int
+    #: Name of the worker; empty where there is none.
+    worker: str = ""
+    #: How long a worker may hold the job, in seconds; 0 where none holds it.
+    lease_seconds: float = 0
     batch_id: UUID | None = None
     #: What follows, as JSON values (``jobs.payload.Record.chain``); the job may change it.
     chain: dict[str, Any] | None = None  # Any: JSON
@@ -22,12 +26,16 @@ class JobRun:
     released: timedelta | datetime | None = None
     #: Set by ``delete``.
     is_deleted: bool = False
-    #: Set by ``fail`` where it doesn't raise.
-    error: Exception | None = None
-    #: What runs when this try is over, whatever became of it; set by middleware.
-    finalizers: list[Any] = field(default_factory=list)  # Any: callables
+    #: Set by middleware that lets an exception through which is the last one, whatever tries are left.
+    is_final: bool = False
 
-    @property
-    def is_decided(self) -> bool:
-        """Whether the job has said how it ends."""
-        return self.is_deleted or self.released is not None or self.error is not None
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEnd:
+    """How a try ended, for a job that keeps a record of it."""
+
+    state: Literal["done", "released", "failed"]
+    #: The number of the try.
+    attempts: int
+    error: Exception | None
+    now: datetime

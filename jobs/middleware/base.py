@@ -1,0 +1,73 @@
+"""What every middleware is, and what several of them do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import structlog
+
+from jobs.coordination import get_coordinator
+from jobs.job import Job, get_lease_seconds
+from jobs.options import Delay, JobOptions
+
+_log = structlog.get_logger("gatehouse.jobs")
+
+#: Goes on with the job.
+type Proceed = Callable[[], object]
+
+
+class Middleware(ABC):
+    """Something that stands around a job while it runs.
+
+    One object may stand around many jobs at a time, so it keeps nothing about any of them.
+    """
+
+    @abstractmethod
+    def handle(self, job: Job, proceed: Proceed) -> object:
+        """Run the job by ``proceed()``, or not; return what that returned."""
+
+
+def put_back(job: Job, *, wait: timedelta, release_after: Delay | None, is_dropped: bool) -> None:
+    """Let a job that may not run now come back, or end."""
+    if is_dropped:
+        job.delete()
+    else:
+        job.release(wait if release_after is None else release_after)
+
+
+def check_wait(wait: Delay | None, *, about: str) -> Delay | None:
+    """Return a wait that was said in a constructor.
+
+    Raises:
+        JobOptionError: It is out of range.
+    """
+    JobOptions(delay=wait).check(about=about)
+    return wait
+
+
+@contextmanager
+def hold_place(job: Job, key: str, *, places: int = 1, lifetime_seconds: float | None = None) -> Iterator[bool]:
+    """Hold one of the places of a key within the block, if there is one; yield whether there was.
+
+    Without a lifetime the place is held as long as a worker may hold the job, so that one which died holds nobody up
+    longer than that.
+    """
+    coordinator, owner = get_coordinator(), str(uuid4())
+    lifetime = timedelta(seconds=lifetime_seconds or _get_lease_seconds(job))
+    if not coordinator.acquire(key, owner=owner, lifetime=lifetime, places=places):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        try:
+            coordinator.release(key, owner=owner)
+        except Exception as error:  # noqa: BLE001 - what the job did counts; the place is free by itself in a while
+            _log.warning("place_not_given_back", error=type(error).__qualname__)
+
+
+def _get_lease_seconds(job: Job) -> float:
+    run = job.running
+    return run.lease_seconds if run is not None and run.lease_seconds else get_lease_seconds(0)
