@@ -7,15 +7,15 @@ from pytest_django import DjangoAssertNumQueries
 
 from jobs.models import FailedJob
 from jobs.selectors import QueueHealth, get_queue_health, get_queue_statistics, list_failed_jobs, list_workers
-from jobs.services import queue_job, record_heartbeat
-from tests.jobs.steps import NOON, claim_one
+from jobs.services import record_heartbeat
+from tests.jobs.steps import NOON, claim_one, push_record
 
 pytestmark = pytest.mark.django_db
 MINUTE = timedelta(minutes=1)
 
 
 def _queue(queue: str = "default", *, delay: timedelta = timedelta(0)) -> None:
-    queue_job(job_class="tests.NoteJob", queue=queue, arguments={}, available_at=NOON + delay, now=NOON)
+    push_record(queue=queue, created_at=NOON + min(delay, timedelta(0)), delay_until=NOON + delay)
 
 
 def _beat(name: str, *, queues: tuple[str, ...] = ()) -> None:

@@ -1,0 +1,204 @@
+"""Failed jobs: what is kept of them, retried, forgotten, pruned."""
+
+import threading
+from datetime import timedelta
+from typing import ClassVar, override
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from jobs.exceptions import FailedJobNotFoundError
+from jobs.job import Job
+from jobs.models import FailedJob
+from jobs.selectors import list_failed_jobs
+from jobs.services import (
+    forget_failed_job,
+    forget_failed_jobs,
+    prune_failed_jobs,
+    retry_failed_job,
+    retry_failed_jobs,
+)
+from jobs.signals import job_queued, job_retry_requested
+from jobs.worker.runner import Processed
+from tests.jobs.sample_jobs import HopelessJob
+from tests.jobs.steps import NOON, heard, run_next, soon, stored, stored_one
+
+pytestmark = pytest.mark.usefixtures("job_connection")
+
+
+class MoodyJob(Job):
+    """Fails while its mood is bad."""
+
+    tries = 1
+    is_bad: ClassVar[bool] = True
+
+    def __init__(self, secret: str = "hunter2") -> None:  # noqa: S107 - to be hidden
+        self.secret = secret
+
+    @override
+    def handle(self) -> None:
+        if self.is_bad:
+            message = f"can't log in with {self.secret}"
+            raise ValueError(message)
+
+    @override
+    def redact(self, text: str) -> str:
+        return text.replace(self.secret, "[hidden]")
+
+
+@pytest.fixture(autouse=True)
+def bad_mood() -> None:
+    MoodyJob.is_bad = True
+
+
+def _fail_one() -> UUID:
+    job_id = HopelessJob.dispatch()
+    run_next(now=soon(0.1))
+    return job_id
+
+
+def _state() -> str:
+    return FailedJob.objects.get().state
+
+
+# --- What is kept
+
+
+def test_a_failed_job_tells_where_and_as_part_of_what_it_ran(job_connection: str) -> None:
+    MoodyJob().with_tags("login").with_priority(7).dispatch()
+    run_next(now=soon(0.1))
+    failed = FailedJob.objects.get()
+    assert (failed.connection, failed.queue, failed.priority, failed.attempts) == (job_connection, "default", 7, 1)
+    assert (failed.context["worker"], failed.context["tags"]) == ("test", ["login"])
+    assert not failed.is_quarantined
+
+
+def test_what_a_job_hides_stands_neither_in_text_nor_in_traceback() -> None:
+    MoodyJob.dispatch()
+    run_next(now=soon(0.1))
+    failed = FailedJob.objects.get()
+    assert failed.exception == "ValueError: can't log in with [hidden]"
+    assert "hunter2" not in failed.traceback
+
+
+# --- Retried
+
+
+def test_a_retried_job_waits_again_as_it_was_with_no_try_used() -> None:
+    job_id = MoodyJob().with_priority(9).dispatch()
+    run_next(now=soon(0.1))
+    now = timezone.now()
+    retry_failed_job(job_id=job_id, now=now)
+    job = stored_one()
+    assert (job.job_id, job.attempts, job.available_at, job.priority) == (job_id, 0, now, 9)
+
+
+def test_what_became_of_a_retry_is_seen_at_the_failed_job() -> None:
+    job_id = MoodyJob.dispatch()
+    run_next(now=soon(0.1))
+    assert _state() == "failed"
+    retry_failed_job(job_id=job_id)
+    assert _state() == "retrying"
+    assert not list_failed_jobs().exists()
+    MoodyJob.is_bad = False
+    assert isinstance(run_next(now=soon(0.2)), Processed)
+    failed = FailedJob.objects.get()
+    assert (failed.state, failed.retry_count) == ("recovered", 1)
+
+
+def test_a_job_that_fails_again_is_a_failed_one_again_and_counts_its_retries() -> None:
+    job_id = MoodyJob.dispatch()
+    run_next(now=soon(0.1))
+    for count in (1, 2):
+        retry_failed_job(job_id=job_id)
+        run_next(now=soon(count))
+        failed = FailedJob.objects.get()
+        assert (failed.state, failed.retry_count) == ("failed", count)
+    assert list_failed_jobs().count() == 1
+
+
+def test_a_job_that_was_put_back_is_not_put_back_a_second_time() -> None:
+    job_id = _fail_one()
+    retry_failed_job(job_id=job_id)
+    with pytest.raises(FailedJobNotFoundError):
+        retry_failed_job(job_id=job_id)
+    assert len(stored()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_retry_is_announced() -> None:
+    job_id = _fail_one()
+    with heard(job_retry_requested, job_queued) as seen:
+        retry_failed_job(job_id=job_id)
+    assert {signal for signal, _ in seen} == {job_retry_requested, job_queued}
+    assert {facts["job_id"] for _, facts in seen} == {job_id}
+
+
+def test_retrying_what_is_no_failed_job_is_refused() -> None:
+    with pytest.raises(FailedJobNotFoundError):
+        retry_failed_job(job_id=uuid4())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_retries_at_once_one_pushes_the_job() -> None:
+    job_id = _fail_one()
+    retried: list[UUID] = []
+    threads = [threading.Thread(target=_retry_into, args=(retried, job_id)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert retried == [job_id]
+    assert len(stored()) == 1
+
+
+def _retry_into(retried: list[UUID], job_id: UUID) -> None:
+    try:
+        retried.extend(retry_failed_jobs(job_ids=[job_id]))
+    finally:
+        connections.close_all()
+
+
+def test_all_failed_jobs_are_retried_where_no_ids_are_given() -> None:
+    ids = [_fail_one() for _ in range(3)]
+    assert retry_failed_jobs() == ids
+    assert len(stored()) == 3
+
+
+def test_retrying_leaves_out_what_is_not_there() -> None:
+    job_id = _fail_one()
+    assert retry_failed_jobs(job_ids=[uuid4(), job_id]) == [job_id]
+
+
+# --- Forgotten, pruned
+
+
+def test_a_forgotten_job_is_gone() -> None:
+    job_id = _fail_one()
+    forget_failed_job(job_id=job_id)
+    assert not FailedJob.objects.exists()
+    with pytest.raises(FailedJobNotFoundError):
+        forget_failed_job(job_id=job_id)
+
+
+def test_forgetting_several_counts_those_that_were_there() -> None:
+    ids = [_fail_one(), _fail_one()]
+    assert forget_failed_jobs(job_ids=[ids[0], uuid4()]) == 1
+    assert forget_failed_jobs() == 1
+
+
+def test_what_failed_long_ago_is_pruned_and_the_rest_stays() -> None:
+    old, young = _fail_one(), _fail_one()
+    FailedJob.objects.filter(job_id=old).update(failed_at=NOON)
+    FailedJob.objects.filter(job_id=young).update(failed_at=NOON + timedelta(hours=2))
+    assert prune_failed_jobs(older_than=timedelta(hours=1), now=NOON + timedelta(hours=2)) == 1
+    assert FailedJob.objects.get().job_id == young
+
+
+def test_forgetting_can_be_for_those_that_failed_long_ago() -> None:
+    _fail_one()
+    assert forget_failed_jobs(older_than=timedelta(days=1)) == 0
+    FailedJob.objects.update(failed_at=NOON - timedelta(days=900))
+    assert forget_failed_jobs(older_than=timedelta(days=1)) == 1

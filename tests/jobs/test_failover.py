@@ -1,0 +1,143 @@
+"""The driver that sends jobs to the first connection that can be reached."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, override
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError
+from pytest_django import Settings
+
+from jobs.drivers.base import Claim, Message, get_driver
+from jobs.drivers.database import DatabaseDriver
+from jobs.models import FailedJob, QueuedJob
+from jobs.queues import pause_queue, resume_queue
+from jobs.signals import queue_failed_over
+from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.runner import Failed
+from tests.jobs.sample_jobs import HopelessJob, NoteJob
+from tests.jobs.steps import claim_next, drain, heard, run_next, soon
+
+#: What isn't part of the transaction is sent with the commit, which must therefore come.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class SwitchedDriver(DatabaseDriver):
+    """A store with a switch; it keeps its jobs in queues with a prefix of its own name."""
+
+    off: ClassVar[set[str]] = set()
+    kept: ClassVar[dict[str, list[Message]]] = {}
+
+    @override
+    def push(self, messages: Sequence[Message], **arguments: Any) -> None:  # Any: as of the base
+        self._check()
+        self.kept.setdefault(self.name, []).extend(messages)
+        super().push(messages, **arguments)
+
+    @override
+    def claim(self, **arguments: Any) -> Sequence[Claim]:  # Any: as of the base
+        self._check()
+        ids = {message.job_id for message in self.kept.get(self.name, [])}
+        waiting = QueuedJob.objects.exclude(job_id__in=ids)
+        hidden = dict(waiting.values_list("pk", "available_at"))
+        waiting.update(available_at="2999-01-01T00:00Z")  # those of the other connection
+        try:
+            return super().claim(**arguments)
+        finally:
+            for key, available_at in hidden.items():
+                QueuedJob.objects.filter(pk=key).update(available_at=available_at)
+
+    def _check(self) -> None:
+        if self.name in self.off:
+            message = f"{self.name} is away"
+            raise OperationalError(message)
+
+
+@pytest.fixture(autouse=True)
+def two_connections(settings: Settings) -> Iterator[None]:
+    driver = {"DRIVER": f"{__name__}.SwitchedDriver"}
+    failover = {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": ["first", "second"]}
+    connections = {**settings.JOBS["CONNECTIONS"], "first": driver, "second": driver, "failover": failover}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "CONNECTION": "failover"}
+    yield
+    SwitchedDriver.off.clear()
+    SwitchedDriver.kept.clear()
+
+
+def _kept() -> dict[str, int]:
+    return {name: len(messages) for name, messages in SwitchedDriver.kept.items()}
+
+
+def test_jobs_go_to_the_first_connection_while_it_answers() -> None:
+    with heard(queue_failed_over) as seen:
+        NoteJob.dispatch("notes.txt", "x")
+    assert _kept() == {"first": 1}
+    assert seen == []
+
+
+def test_while_the_first_one_is_away_the_second_one_takes_them_and_that_is_told() -> None:
+    SwitchedDriver.off.add("first")
+    with heard(queue_failed_over) as seen:
+        NoteJob.dispatch("notes.txt", "x")
+    assert _kept() == {"second": 1}
+    ((_, facts),) = seen
+    assert (facts["connection"], facts["failed_connection"]) == ("failover", "first")
+    assert str(facts["error"]) == "first is away"
+
+
+def test_where_none_answers_dispatch_says_so() -> None:
+    SwitchedDriver.off.update({"first", "second"})
+    with pytest.raises(OperationalError, match="second is away"):
+        NoteJob.dispatch("notes.txt", "x")
+
+
+def test_a_worker_drains_both() -> None:
+    NoteJob.dispatch("/dev/null", "x")
+    SwitchedDriver.off.add("first")
+    NoteJob.dispatch("/dev/null", "y")
+    SwitchedDriver.off.clear()
+    assert drain(now=soon()) == 2
+    assert not QueuedJob.objects.exists()
+
+
+def test_a_worker_goes_on_with_the_second_one_while_the_first_one_is_away() -> None:
+    NoteJob.dispatch("/dev/null", "waits for the first")
+    SwitchedDriver.off.add("first")
+    NoteJob.dispatch("/dev/null", "runs")
+    run_next(now=soon())
+    assert QueuedJob.objects.count() == 1
+
+
+def test_a_worker_waits_while_one_is_away_and_the_other_is_empty() -> None:
+    SwitchedDriver.off.add("first")
+    with pytest.raises(OperationalError):
+        claim_next(now=soon())
+
+
+def test_a_job_that_fails_is_written_down_with_the_connection_that_kept_it() -> None:
+    HopelessJob.dispatch()
+    assert isinstance(run_next(now=soon()), Failed)
+    assert FailedJob.objects.get().connection == "first"
+
+
+def test_figures_and_rest_are_of_both() -> None:
+    pause_queue("notes")
+    NoteJob.dispatch("notes.txt", "x")
+    assert claim_next(now=soon()) is None
+    assert resume_queue("notes")
+    assert get_driver().measure()["notes"].waiting >= 1
+
+
+def test_the_loop_works_on_it_as_on_any_other() -> None:
+    NoteJob.dispatch("/dev/null", "x")
+    worker = Worker(WorkerOptions(sleep=timedelta(0), stop_when_empty=True))
+    assert worker.run() == 1
+
+
+@pytest.mark.parametrize("names", [[], ["failover"]])
+def test_a_failover_to_nobody_or_to_itself_is_refused(names: list[str], settings: Settings) -> None:
+    options = {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": names}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "failover": options}}
+    with pytest.raises(ImproperlyConfigured, match="must name other connections"):
+        get_driver("failover")

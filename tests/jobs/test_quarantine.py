@@ -1,0 +1,146 @@
+"""Records that can't be trusted or read: set apart with the reason, kept, never run."""
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from jobs.models import FailedJob, QueuedJob
+from jobs.services import retry_failed_job
+from jobs.signals import job_failed, job_quarantined
+from jobs.worker.runner import Failed, Quarantined
+from tests.jobs.sample_jobs import FailingJob, NoteJob
+from tests.jobs.steps import NOON, drain, heard, push_record, run_next, soon, stored, stored_one
+
+
+def _change_record(**changes: Any) -> str:  # Any: JSON
+    """Change the one stored record behind the back of the house; return it."""
+    record = json.loads(QueuedJob.objects.get().payload)
+    payload = json.dumps(record | changes)
+    QueuedJob.objects.update(payload=payload)
+    return payload
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ("", "not JSON"),
+        ("\x01", "not JSON"),
+        ("[]", "not a JSON object"),
+        ('["os.system", null, ["id"], {}]', "not a JSON object"),
+        ('{"job_class": "tests.NoteJob", "arguments": {}}', "signature"),
+    ],
+)
+def test_garbage_is_set_apart_with_the_reason_and_the_record_kept(payload: str, reason: str) -> None:
+    job_id = uuid4()
+    QueuedJob.objects.create(
+        job_id=job_id, queue="q", job_class="tests.NoteJob", payload=payload, available_at=NOON, created_at=NOON
+    )
+    with heard(job_quarantined, job_failed) as seen:
+        assert isinstance(run_next(), Quarantined)
+    failed = FailedJob.objects.get()
+    assert (failed.job_id, failed.payload, failed.attempts, failed.is_quarantined) == (job_id, payload, 1, True)
+    assert reason in failed.exception
+    assert [(signal, facts["job_id"]) for signal, facts in seen] == [(job_quarantined, job_id), (job_failed, job_id)]
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL stores no bytes in a text column")
+def test_bytes_in_place_of_the_record_are_set_apart() -> None:
+    NoteJob.dispatch("notes.txt", "hello")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs SET payload = x'80044b012eff'")
+    run_next()
+    assert "not JSON" in FailedJob.objects.get().exception
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arguments": {"path": "notes.txt", "text": "evil"}},
+        {"options": {"tries": 99}},
+        {"chain": {"links": [], "catch": [{"function": "os:abort"}]}},
+        {"actor_id": "1"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_changed_record_is_set_apart_and_not_run(change: dict[str, Any]) -> None:  # Any: JSON
+    NoteJob.dispatch("notes.txt", "hello")
+    _change_record(**change)
+    assert isinstance(run_next(), Quarantined)
+    assert "signature" in FailedJob.objects.get().exception
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "change", [{"job_class": "tests.FailingJob"}, {"queue": "other"}, {"job_id": uuid4()}], ids=str
+)
+def test_a_record_moved_to_another_row_is_set_apart(change: dict[str, str]) -> None:
+    NoteJob.dispatch("notes.txt", "hello")
+    QueuedJob.objects.update(**change)
+    run_next()
+    assert "not the one that was signed" in FailedJob.objects.get().exception
+
+
+@pytest.mark.django_db
+def test_a_record_that_is_refused_is_refused_again_when_it_is_retried() -> None:
+    job_id = NoteJob.dispatch("notes.txt", "hello")
+    payload = _change_record(arguments={"path": "notes.txt", "text": "evil"})
+    run_next()
+    retry_failed_job(job_id=job_id)
+    assert stored_one().payload == payload
+    assert isinstance(run_next(now=soon(0.1)), Quarantined)
+    failed = FailedJob.objects.get()
+    assert (failed.state, failed.payload, failed.retry_count) == ("failed", payload, 1)
+
+
+def test_a_record_of_an_unknown_class_is_set_apart(job_connection: str) -> None:
+    push_record(job_class="tests.GoneJob")
+    assert isinstance(run_next(), Quarantined)
+    assert "No registered job class is called tests.GoneJob" in FailedJob.objects.get().exception
+
+
+def test_a_record_whose_options_make_no_sense_is_set_apart(job_connection: str) -> None:
+    push_record(options={"tries": "many"})
+    assert isinstance(run_next(), Quarantined)
+
+
+def test_a_record_that_no_longer_fits_its_class_fails(job_connection: str) -> None:
+    push_record(queue="notes", arguments={"path": "notes.txt", "body": "old name"})
+    assert isinstance(run_next(), Failed)
+    assert "JobArgumentError" in FailedJob.objects.get().exception
+
+
+def test_after_a_record_that_is_set_apart_the_next_job_runs(job_connection: str, tmp_path: Path) -> None:
+    push_record(job_class="tests.GoneJob")
+    NoteJob.dispatch(str(tmp_path / "notes"), "still here")
+    assert drain(now=soon(0.1)) == 2
+    assert stored() == []
+
+
+class SignedTriesJob(FailingJob):
+    """Signs how often it was tried."""
+
+    tries = 3
+    backoff = 0
+    signs_attempts = True
+
+
+@pytest.mark.django_db
+def test_a_count_of_tries_that_was_set_back_is_noticed() -> None:
+    SignedTriesJob.dispatch()
+    run_next(now=soon(0.1))
+    assert stored_one().attempts == 1
+    QueuedJob.objects.update(attempts=0)
+    assert isinstance(run_next(now=soon(0.2)), Quarantined)
+
+
+def test_a_job_that_signs_its_tries_uses_them_up_as_any_other(job_connection: str) -> None:
+    SignedTriesJob.dispatch()
+    assert drain(now=soon(0.1)) == 3
+    assert FailedJob.objects.get().attempts == 3

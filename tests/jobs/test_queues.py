@@ -1,0 +1,255 @@
+"""Queues: definitions, room, rest."""
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+from pytest_django import Settings
+
+from jobs.drivers.base import QueueDriver
+from jobs.exceptions import JobOptionError, QueueFullError, UnknownConnectionError, UnknownQueueError
+from jobs.limits import RateLimit
+from jobs.queues import (
+    check_queue_is_known,
+    define_queue,
+    forget_queue,
+    get_queue,
+    is_paused,
+    list_pauses,
+    list_queue_names,
+    pause_queue,
+    resume_queue,
+)
+from jobs.services import clear_queue
+from jobs.signals import queue_paused, queue_resumed
+from tests.jobs.sample_jobs import FailingJob, NoteJob
+from tests.jobs.steps import claim_next, claim_one, drain, heard, soon, stored
+from tests.waiting import wait_until
+
+
+@pytest.fixture(autouse=True)
+def own_queue() -> Iterator[None]:
+    yield
+    forget_queue("notes")
+    forget_queue("extra")
+
+
+# --- Definitions
+
+
+def test_a_queue_says_what_it_was_defined_with() -> None:
+    define_queue(
+        "extra", connection="database", max_jobs=5, rate_limit_enabled=True, rate_limit_max_attempts=2, tries=4
+    )
+    found = get_queue("extra")
+    assert (found.connection, found.max_jobs, found.tries, found.timeout) == ("database", 5, 4, None)
+    assert found.rate_limit == RateLimit(2, 3600)
+
+
+def test_a_queue_without_a_definition_says_nothing() -> None:
+    found = get_queue("nobody-defined-it")
+    assert (found.connection, found.max_jobs, found.rate_limit, found.tries) == (None, None, None, None)
+
+
+def test_the_settings_define_queues_too_and_code_comes_first(settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "QUEUES": {"extra": {"tries": 2}}}
+    assert get_queue("extra").tries == 2
+    define_queue("extra", tries=3)
+    assert get_queue("extra").tries == 3
+    forget_queue("extra")
+    assert get_queue("extra").tries == 2
+
+
+def test_a_limit_that_is_not_enabled_holds_nobody_up() -> None:
+    assert define_queue("extra", rate_limit_max_attempts=1).rate_limit is None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"max_jobs": 0}, {"max_running": 0}, {"tries": -1}, {"timeout": -1}, {"backoff": "x"},
+        {"rate_limit_enabled": True, "rate_limit_max_attempts": -1},
+        {"rate_limit_enabled": True, "rate_limit_per_seconds": 0},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_a_definition_out_of_range_is_refused_by_the_name_of_the_queue(words: Any) -> None:  # Any: wrong on purpose
+    with pytest.raises(JobOptionError, match="queue extra: "):
+        define_queue("extra", **words)
+    assert "extra" not in list_queue_names()
+
+
+def test_a_definition_with_an_unknown_connection_is_refused() -> None:
+    with pytest.raises(UnknownConnectionError):
+        define_queue("extra", connection="nowhere")
+
+
+def test_queues_of_definitions_settings_and_classes_are_known() -> None:
+    define_queue("extra")
+    assert {"extra", "emails", "notes", "default"} <= set(list_queue_names())
+    check_queue_is_known("notes")
+    forget_queue("extra")
+    with pytest.raises(UnknownQueueError, match="no queue 'extra'"):
+        check_queue_is_known("extra")
+
+
+# --- Room
+
+
+def test_dispatch_beyond_the_room_of_a_queue_is_refused_with_the_figures(job_connection: str) -> None:
+    define_queue("notes", max_jobs=2)
+    for text in "ab":
+        NoteJob.dispatch("notes.txt", text)
+    with pytest.raises(QueueFullError, match="The queue notes holds 2 jobs, and may hold 2"):
+        NoteJob.dispatch("notes.txt", "c")
+    assert len(stored()) == 2
+
+
+def test_delayed_and_running_jobs_take_room_too(job_connection: str) -> None:
+    define_queue("notes", max_jobs=2)
+    NoteJob.dispatch("notes.txt", "runs")
+    claim_one(now=soon(0.001))
+    NoteJob("notes.txt", "waits").delay_until(3600).dispatch()
+    with pytest.raises(QueueFullError):
+        NoteJob.dispatch("notes.txt", "c")
+
+
+def test_a_full_queue_holds_up_no_other(job_connection: str) -> None:
+    define_queue("notes", max_jobs=1)
+    NoteJob.dispatch("notes.txt", "a")
+    FailingJob.dispatch()
+    assert len(stored()) == 2
+
+
+def test_a_job_that_has_ended_makes_room(job_connection: str) -> None:
+    define_queue("notes", max_jobs=1)
+    NoteJob.dispatch("/dev/null", "a")
+    drain(now=soon())
+    NoteJob.dispatch("/dev/null", "b")
+    assert len(stored()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_dispatch_waits_for_room_where_the_queue_says_so(job_connection: str) -> None:
+    define_queue("notes", max_jobs=1, wait_for_room_seconds=30)
+    NoteJob.dispatch("notes.txt", "a")
+
+    def dispatch() -> None:
+        try:
+            NoteJob.dispatch("notes.txt", "b")
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=dispatch)
+    thread.start()
+    clear_queue(queue="notes")
+    wait_until(lambda: len(stored()) == 1)
+    thread.join()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_and_gives_up_when_that_time_is_over(job_connection: str) -> None:
+    define_queue("notes", max_jobs=1, wait_for_room_seconds=0.1)
+    NoteJob.dispatch("notes.txt", "a")
+    with pytest.raises(QueueFullError):
+        NoteJob.dispatch("notes.txt", "b")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_dispatch_does_not_wait_while_it_holds_a_transaction(job_connection: str) -> None:
+    define_queue("notes", max_jobs=1, wait_for_room_seconds=600)
+    NoteJob.dispatch("notes.txt", "a")
+    with pytest.raises(QueueFullError), transaction.atomic():
+        NoteJob.dispatch("notes.txt", "b")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_that_dispatch_at_once_as_many_as_fit_come_in(job_connection: str) -> None:
+    define_queue("notes", max_jobs=5)
+    refused: list[Exception] = []
+
+    def dispatch_three() -> None:
+        for _ in range(3):
+            try:
+                NoteJob.dispatch("notes.txt", "x")
+            except QueueFullError as error:
+                refused.append(error)
+        connections.close_all()
+
+    threads = [threading.Thread(target=dispatch_three) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(stored()), len(refused)) == (5, 7)
+
+
+# --- Rest
+
+
+def test_nothing_is_claimed_from_a_queue_that_rests(job_connection: str) -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    FailingJob.dispatch()
+    pause_queue("notes")
+    assert claim_one(now=soon(0.001)).queue == "default"
+    assert claim_next(now=soon(0.001)) is None
+    assert resume_queue("notes")
+    assert claim_one(now=soon(0.001)).queue == "notes"
+
+
+def test_while_all_queues_rest_nothing_is_claimed(job_connection: str) -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    pause_queue()
+    assert is_paused("notes")
+    assert claim_next("notes", now=soon(0.001)) is None
+    assert not resume_queue("notes")
+    assert resume_queue()
+    assert not is_paused("notes")
+
+
+def test_a_rest_ends_by_itself_at_its_time(job_connection: str) -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    pause_queue("notes", until=timedelta(hours=1))
+    assert claim_next(now=soon(0.5)) is None
+    assert claim_one(now=soon(1.5)).queue == "notes"
+
+
+def test_a_queue_that_rests_alone_rests_on_when_all_go_on(job_connection: str, driver: QueueDriver) -> None:
+    pause_queue("notes")
+    pause_queue(until=driver.get_now() + timedelta(hours=1))
+    assert set(list_pauses()) == {"notes", "*"}
+    resume_queue()
+    assert list_pauses() == {"notes": None}
+
+
+def test_dispatch_to_a_queue_that_rests_goes_on(job_connection: str) -> None:
+    pause_queue("notes")
+    NoteJob.dispatch("notes.txt", "x")
+    assert len(stored()) == 1
+
+
+def test_rest_and_its_end_are_told(job_connection: str) -> None:
+    with heard(queue_paused, queue_resumed) as seen:
+        pause_queue("notes")
+        resume_queue("notes")
+        resume_queue("notes")
+    assert seen == [
+        (queue_paused, {"connection": job_connection, "queue": "notes", "until": None}),
+        (queue_resumed, {"connection": job_connection, "queue": "notes"}),
+    ]
+
+
+# --- Clearing
+
+
+def test_clearing_deletes_waiting_and_delayed_jobs_and_spares_running_ones(job_connection: str) -> None:
+    NoteJob.dispatch("notes.txt", "running")
+    claim_one(now=soon(0.001))
+    NoteJob.dispatch("notes.txt", "waiting")
+    NoteJob("notes.txt", "delayed").delay_until(3600).dispatch()
+    assert clear_queue(queue="default") == 0
+    assert clear_queue(queue="notes") == 2
+    assert [job.state for job in stored()] == ["running"]
