@@ -114,3 +114,7 @@ class ScheduleTimingError(ValueError):
         """Keep which field of the entry is wrong."""
         super().__init__(message)
         self.field = field
+
+
+class ScheduleBrokenError(ValueError):
+    """An entry of the schedule can't be dispatched as it stands; the text says why and what to do."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, Max, Q, QuerySet
 
 from jobs.drivers.base import QueueFigures, get_driver
-from jobs.models import FailedJob, WorkerHeartbeat
+from jobs.models import FailedJob, Schedule, WorkerHeartbeat
 
 #: Failed jobs that nobody has put back.
 IS_OPEN = Q(retried_at=None, recovered_at=None)
@@ -108,6 +108,11 @@ def list_failed_jobs(*, queue: str | None = None) -> QuerySet[FailedJob]:
     """Return the failed jobs that nobody has put back, newest first."""
     failed = FailedJob.objects.filter(IS_OPEN).order_by("-failed_at", "-id")
     return failed if queue is None else failed.filter(queue=queue)
+
+
+def list_schedules() -> QuerySet[Schedule]:
+    """Return the entries of the schedule by name."""
+    return Schedule.objects.order_by("name")
 
 
 def _wait(due_at: datetime | None, now: datetime) -> timedelta | None:

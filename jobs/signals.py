@@ -78,3 +78,10 @@ worker_interrupting = Signal()
 #: A worker rests until it is told to go on, or goes on.
 worker_pausing = Signal()
 worker_resuming = Signal()
+
+# --- Schedules; each carries ``schedule: str``, the name.
+
+#: An entry was due, and its job was dispatched; sent after the commit. Adds ``run_at: datetime`` and ``job_id: UUID``.
+schedule_dispatched = Signal()
+#: An entry could not be dispatched, for a reason that it didn't have before. Adds ``problem: str``.
+schedule_broken = Signal()

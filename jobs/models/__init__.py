@@ -4,6 +4,21 @@ from jobs.models.batches import Batch, BatchMember
 from jobs.models.coordination import Counter, Hit, Slot
 from jobs.models.failed import FailedJob
 from jobs.models.queued import QueuedJob, QueuePause
+from jobs.models.schedules import MissedRuns, RunState, Schedule, ScheduleRun
 from jobs.models.workers import WorkerHeartbeat
 
-__all__ = ["Batch", "BatchMember", "Counter", "FailedJob", "Hit", "QueuePause", "QueuedJob", "Slot", "WorkerHeartbeat"]
+__all__ = [
+    "Batch",
+    "BatchMember",
+    "Counter",
+    "FailedJob",
+    "Hit",
+    "MissedRuns",
+    "QueuePause",
+    "QueuedJob",
+    "RunState",
+    "Schedule",
+    "ScheduleRun",
+    "Slot",
+    "WorkerHeartbeat",
+]
