@@ -10,10 +10,11 @@ from django.db import connection
 from jobs.arguments import get_parameters
 from jobs.conf import get_job_settings
 from jobs.drivers.base import QueueDriver, get_driver
-from jobs.exceptions import JobDefinitionError, JobOptionError, UnknownConnectionError
+from jobs.exceptions import JobDefinitionError, JobOptionError, ScheduleTimingError, UnknownConnectionError
 from jobs.job import list_job_classes
 from jobs.middleware import find_middleware
 from jobs.queues import get_queue
+from jobs.schedules import list_entries
 
 
 @register("jobs")
@@ -68,6 +69,16 @@ def check_constructors(app_configs: Sequence[AppConfig] | None, **kwargs: object
         except JobDefinitionError as error:
             errors.append(Error(str(error), obj=job_class, id="jobs.E002"))
     return errors
+
+
+@register("jobs")
+def check_schedules(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """Require that the schedules of the code have names of their own and say when they are due."""
+    try:
+        list_entries()
+    except (JobDefinitionError, ScheduleTimingError) as error:
+        return [Error(str(error), id="jobs.E005")]
+    return []
 
 
 @register("jobs")

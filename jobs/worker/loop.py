@@ -20,6 +20,7 @@ from django.db import connections
 from django.utils import timezone
 
 from jobs.drivers.base import Claim, get_driver
+from jobs.scheduler import Ticker
 from jobs.services import get_restart_count, record_heartbeat, remove_dead_heartbeats, remove_heartbeat
 from jobs.signals import (
     job_claiming,
@@ -83,6 +84,7 @@ class Worker:
         self._next_beat_at = self._started_at
         self._next_renewal_at = self._started_at + CONNECTION_LIFE
         self._restart_count: int | None = None
+        self._ticker = Ticker()
         self._is_stopping = self._is_resting = False
         #: Why it ended; what ``worker_stopping`` says.
         self.stop_reason = ""
@@ -98,6 +100,7 @@ class Worker:
         self._restart_count = self._patiently(get_restart_count)
         tries = 0
         while not (reason := self._find_reason_to_stop(tries)):
+            self._ticker.tick()
             claim = None if self._is_resting else self._patiently(self._claim)
             self._beat(claim)
             if claim is not None:
