@@ -10,6 +10,7 @@ from django.utils.html import format_html
 
 from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
 from jobs.payload import get_argument_names
+from jobs.schedule_admin import ScheduleAdmin  # noqa: F401 - registers itself
 from jobs.services import forget_failed_jobs, retry_failed_jobs
 
 if TYPE_CHECKING:
