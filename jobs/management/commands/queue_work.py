@@ -32,7 +32,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--connection",
             type=connection_name,
-            default="",
             metavar="NAME",
             help="Connection to serve; JOBS['CONNECTION'] by default.",
         )
@@ -76,7 +75,7 @@ class Command(BaseCommand):
 def _make_options(
     queue: list[str],
     *,
-    connection: str,
+    connection: str | None,
     name: str | None,
     sleep: float | None,
     rest: float | None,
@@ -89,7 +88,7 @@ def _make_options(
 ) -> WorkerOptions:
     return WorkerOptions(
         queues=tuple(queue),
-        connection=connection,
+        connection=connection or "",
         name=name or "",
         sleep=get_job_settings().sleep if sleep is None else timedelta(seconds=sleep),
         rest=timedelta(seconds=rest or 0),
