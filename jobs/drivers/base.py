@@ -181,6 +181,9 @@ class QueueDriver(ABC):
     def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
         """Move a job to the failed jobs, and store what follows it, in one step; False as ``finish`` says."""
 
+    def forget_failed(self, job_ids: Collection[UUID]) -> None:  # noqa: B027 - most keep nothing
+        """Drop what the store itself keeps of failed jobs, beside their rows."""
+
     @abstractmethod
     def remove(self, job_ids: Collection[UUID]) -> int:
         """Delete jobs that are in nobody's hands; return how many there were."""

@@ -10,8 +10,10 @@ back, stand where these put them; jobs of others in the same lists are left to t
 import json
 import math
 import zlib
+from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import batched
 from pathlib import Path
 from typing import Any, ClassVar, Final, override
@@ -84,11 +86,11 @@ class RedisDriver(QueueDriver):
 
     @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        return self._run("release", *_fence(claim), to_stamp(available_at), _write_call(payload)) == 1
+        return self._run("release", *_fence(claim), to_stamp(available_at), payload or "") == 1
 
     @override
     def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
-        return self._run("renew", *_fence(claim), to_stamp(lease_expires_at), _write_call(payload)) == 1
+        return self._run("renew", *_fence(claim), to_stamp(lease_expires_at), payload or "") == 1
 
     @override
     def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
@@ -100,11 +102,15 @@ class RedisDriver(QueueDriver):
         if self._run("bury", *_fence(claim), "0") != 1:
             return False
         store_failure(claim, burial)
-        text = burial.traceback or burial.exception
-        if self._run("bury", *_fence(claim), "1", text, *self._to_arguments(followers)) == 1:
+        text = b64encode(zlib.compress((burial.traceback or burial.exception).encode())).decode()
+        if self._run("bury", *_fence(claim), "1", text, claim.worker, *self._to_arguments(followers)) == 1:
             return True
         remove_failure(claim, burial)
         return False
+
+    @override
+    def forget_failed(self, job_ids: Collection[UUID]) -> None:
+        self._run("forget", *(str(one) for one in job_ids))
 
     @override
     def remove(self, job_ids: Collection[UUID]) -> int:
@@ -156,21 +162,22 @@ class RedisDriver(QueueDriver):
             yield str(message.job_id)
             yield message.queue
             yield message.job_class
-            yield _write_call(message.payload)
+            yield message.payload
             yield message.priority
             yield to_stamp(message.available_at)
             yield to_stamp(message.created_at)
             yield message.lease_seconds
             yield math.ceil(message.lease_seconds) + _TIMEOUT_MARGIN
             yield self._failure_kept
+            yield _write_call(message.job_class)
 
     def _to_claim(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> Claim:
-        job_id, queue, job_class, call, priority, attempts, ends = values
+        job_id, queue, job_class, payload, priority, attempts, ends = values
         return Claim(
             job_id=UUID(job_id.decode()),
             queue=queue.decode(),
             job_class=job_class.decode(),
-            payload=_read_call(call),
+            payload=_read_record(payload),
             priority=int(priority),
             attempts=int(attempts),
             lease_id=lease_id,
@@ -184,28 +191,28 @@ def _fence(claim: Claim) -> tuple[str, str]:
     return str(claim.job_id), str(claim.lease_id)
 
 
-def _write_call(payload: str | None) -> str:
-    """Return what RQ's JSON serializer writes for a call of the entry with this record; empty for None."""
-    return "" if payload is None else json.dumps([ENTRY, None, [payload], {}])
+@cache
+def _write_call(job_class: str) -> str:
+    """Return the call of the entry as RQ's JSON serializer writes it.
+
+    RQ shows arguments on its pages and in its log; the record, which may hold anything, is therefore none.
+    """
+    return json.dumps([ENTRY, None, [job_class], {}])
 
 
-def _read_call(data: bytes) -> str:
-    """Return the record of a call; RQ itself compresses what it writes. What can't be read is no record either."""
-    try:
-        text = zlib.decompress(data) if data[:1] == b"x" else data
-        return str(json.loads(text)[2][0])
-    except (ValueError, IndexError, KeyError, TypeError, zlib.error, RecursionError):
-        return data.decode(errors="replace").replace("\x00", "")
+def _read_record(value: bytes) -> str:
+    """Return a record; what isn't text is none, and is refused where it is read."""
+    return value.decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
 def _to_stored_job(values: Sequence[bytes]) -> tuple[StoredJob, int]:
-    job_id, queue, job_class, call, priority, attempts, state, due, born, worker, sequence = values
+    job_id, queue, job_class, payload, priority, attempts, state, due, born, worker, sequence = values
     states: Mapping[bytes, JobState] = {b"waiting": "waiting", b"delayed": "delayed", b"running": "running"}
     job = StoredJob(
         job_id=UUID(job_id.decode()),
         queue=queue.decode(),
         job_class=job_class.decode(),
-        payload=_read_call(call),
+        payload=_read_record(payload),
         priority=int(priority),
         attempts=int(attempts),
         state=states[state],

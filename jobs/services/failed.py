@@ -1,22 +1,29 @@
 """Failed jobs: tried again, forgotten, pruned."""
 
+from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import batched
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from jobs.drivers.base import Message, get_driver
-from jobs.exceptions import FailedJobNotFoundError, PayloadError, UniqueJobError
+from jobs.exceptions import FailedJobNotFoundError, PayloadError, UniqueJobError, UnknownConnectionError
 from jobs.models import BatchMember, FailedJob
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.selectors import IS_OPEN
 from jobs.services.dispatching import announce_queued, take_locks
 from jobs.signals import job_retry_requested
 from project.transactions import on_end
+
+_CHUNK: Final = 1_000
 
 
 def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
@@ -85,12 +92,35 @@ def forget_failed_jobs(*, job_ids: Iterable[UUID] | None = None, older_than: tim
     failed = FailedJob.objects.all() if job_ids is None else FailedJob.objects.filter(job_id__in=list(job_ids))
     if older_than is not None:
         failed = failed.filter(failed_at__lt=timezone.now() - older_than)
-    return failed.delete()[0]
+    return _delete(failed)
 
 
 def prune_failed_jobs(*, older_than: timedelta = timedelta(days=1), now: datetime | None = None) -> int:
     """Delete what failed long ago, whatever became of it; return how many there were."""
-    return FailedJob.objects.filter(failed_at__lt=(now or timezone.now()) - older_than).delete()[0]
+    return _delete(FailedJob.objects.filter(failed_at__lt=(now or timezone.now()) - older_than))
+
+
+def _delete(failed: QuerySet[FailedJob]) -> int:
+    """Delete failed jobs, and what the stores that they came from show of them to tools of their own."""
+    ids: defaultdict[str, list[UUID]] = defaultdict(list)
+    with transaction.atomic():
+        for connection, job_id in failed.values_list("connection", "job_id"):
+            ids[connection].append(job_id)
+        count = failed.delete()[0]
+    for connection, job_ids in ids.items():
+        transaction.on_commit(partial(_forget_in_store, connection, job_ids))
+    return count
+
+
+def _forget_in_store(connection: str, job_ids: list[UUID]) -> None:
+    """Forget failed jobs where a store keeps them; one that is away, or gone, does that by itself after a while."""
+    try:
+        driver = get_driver(connection)
+    except UnknownConnectionError:
+        return
+    with suppress(*driver.outage_errors):
+        for chunk in batched(job_ids, _CHUNK, strict=False):
+            driver.forget_failed(chunk)
 
 
 def _read_record(failed: FailedJob, now: datetime) -> Record | None:

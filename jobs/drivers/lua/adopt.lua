@@ -9,7 +9,7 @@ if values[3] ~= '' and tonumber(redis.call('ZSCORE', leases_of(queue), id) or '0
 redis.call('HINCRBY', key, 'attempts', 1)
 redis.call('ZREM', scheduled_of(queue), id)
 redis.call('ZREM', returned_of(queue), id)
-local found = redis.call('HMGET', key, 'data', 'attempts', 'lease_seconds', 'priority')
+local found = redis.call('HMGET', key, 'payload', 'attempts', 'lease_seconds', 'priority')
 local ends = stamp(present + tonumber(found[3]))
 redis.call('HSET', key, 'lease_id', lease, 'worker_name', worker, 'stock', '1', 'status', 'started')
 redis.call('ZADD', leases_of(queue), ends, id)

@@ -1,5 +1,6 @@
 -- Move a job to RQ's registry of failed jobs, and store what follows it.
--- ARGV: job, lease, '1' to do it or '0' to ask only whether the lease holds, the traceback, the jobs that follow.
+-- ARGV: job, lease, '1' to do it or '0' to ask only whether the lease holds, the traceback as RQ keeps it, the worker,
+-- the jobs that follow.
 if ARGV[5] == '0' then
   return redis.call('HGET', job_key(ARGV[3]), 'lease_id') == ARGV[4] and 1 or 0
 end
@@ -9,10 +10,14 @@ let_go(held.id, held.queue, ARGV[4])
 local key = job_key(held.id)
 local life = tonumber(redis.call('HGET', key, 'failure_ttl'))
 -- Whoever puts it back with RQ's own means begins with the first try.
-redis.call('HSET', key, 'status', 'failed', 'origin', held.queue, 'ended_at', utc(now), 'exc_info', ARGV[6],
-  'lease_id', '', 'attempts', '0', 'worker_name', '')
+redis.call('HSET', key, 'status', 'failed', 'origin', held.queue, 'ended_at', utc(now), 'lease_id', '',
+  'attempts', '0', 'worker_name', '')
 redis.call('ZADD', failed_of(held.queue), stamp(present + life), held.id)
 redis.call('EXPIRE', key, life)
+local results = rq .. ':results:' .. held.id
+redis.call('XADD', results, 'MAXLEN', 10, '*', 'type', 2, 'worker_name', ARGV[7], 'exc_string', ARGV[6],
+  'execution_id', ARGV[4])
+redis.call('EXPIRE', results, life)
 redis.call('SADD', rq .. ':queues', list_of(held.queue))
-push_all(7)
+push_all(8)
 return 1

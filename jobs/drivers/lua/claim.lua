@@ -85,7 +85,7 @@ local function take(found)
   local id, key = found.id, job_key(found.id)
   redis.call('LREM', found.list, 1, id)
   redis.call('HINCRBY', key, 'attempts', 1)
-  local values = redis.call('HMGET', key, 'data', 'job_class', 'attempts', 'lease_seconds')
+  local values = redis.call('HMGET', key, 'payload', 'job_class', 'attempts', 'lease_seconds')
   local ends = stamp(present + tonumber(values[4]))
   redis.call('HSET', key, 'status', 'started', 'origin', found.queue, 'started_at', utc(now), 'lease_id', lease,
     'worker_name', worker, 'last_heartbeat', utc(now))

@@ -112,7 +112,7 @@ end
 local function let_go(id, queue, lease)
   redis.call('ZREM', leases_of(queue), id)
   redis.call('ZREM', wip_of(queue), id .. ':' .. lease)
-  redis.call('DEL', rq .. ':execution:' .. id .. ':' .. lease, rq .. ':executions:' .. id)
+  redis.call('DEL', rq .. ':execution:' .. id .. ':' .. lease)
 end
 
 -- Delete a job, wherever it waits or has failed.
@@ -138,20 +138,20 @@ local function get_held(id, lease)
   return held
 end
 
--- Store jobs from ARGV[first] on, ten values each; one that is stored already is left as it is.
-local FIELDS = 10
+-- Store jobs from ARGV[first] on, eleven values each; one that is stored already is left as it is.
+local FIELDS = 11
 local function push_all(first)
   local count = math.floor((#ARGV - first + 1) / FIELDS)
   local last = redis.call('INCRBY', 'jobs:sequence', count)
   for number = 1, count do
     local at = first + (number - 1) * FIELDS
-    local id, queue, job_class, data = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+    local id, queue, job_class, payload = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     local priority, due, born = tonumber(ARGV[at + 4]), ARGV[at + 5], ARGV[at + 6]
     local status = redis.call('HGET', job_key(id), 'status')
     if not (status == 'queued' or status == 'scheduled' or status == 'started') then
       if status then delete_job(id, queue, priority) end
       local sequence = last - count + number
-      redis.call('HSET', job_key(id), 'data', data, 'created_at', utc(born), 'enqueued_at', utc(due),
+      redis.call('HSET', job_key(id), 'data', ARGV[at + 10], 'payload', payload, 'created_at', utc(born), 'enqueued_at', utc(due),
         'description', job_class, 'timeout', ARGV[at + 8], 'result_ttl', '0', 'failure_ttl', ARGV[at + 9],
         'queue', queue, 'job_class', job_class, 'priority', ARGV[at + 4], 'due', due, 'born', born,
         'lease_seconds', ARGV[at + 7], 'attempts', '0', 'lease_id', '', 'sequence', sequence)

@@ -2,6 +2,12 @@
 local held = get_held(ARGV[3], ARGV[4])
 if not held then return 0 end
 let_go(held.id, held.queue, ARGV[4])
-delete_job(held.id, held.queue, held.priority)
+if held.is_stock then
+  -- The worker of RQ still reads the hash, and deletes it; what made it a job of ours is gone.
+  redis.call('HDEL', job_key(held.id), 'job_class', 'payload', 'lease_id', 'stock')
+  redis.call('EXPIRE', job_key(held.id), 60)
+else
+  delete_job(held.id, held.queue, held.priority)
+end
 push_all(5)
 return 1

@@ -1,11 +1,11 @@
 -- Return jobs, at most ARGV[4] of each place, of one state or any (ARGV[3] = ''), of the queues given or of all:
--- job, queue, class, call, priority, tries, state, due time, birth, worker, number.
+-- job, queue, class, record, priority, tries, state, due time, birth, worker, number.
 local wanted, limit = ARGV[3], tonumber(ARGV[4])
 local jobs = {}
 local function add(ids, state)
   if wanted ~= '' and wanted ~= state then return end
   for _, id in ipairs(ids) do
-    local values = redis.call('HMGET', job_key(id), 'queue', 'job_class', 'data', 'priority', 'attempts', 'due', 'born',
+    local values = redis.call('HMGET', job_key(id), 'queue', 'job_class', 'payload', 'priority', 'attempts', 'due', 'born',
       'worker_name', 'sequence')
     if values[2] then
       for _, value in ipairs({id, values[1], values[2], values[3], values[4], values[5], state, values[6], values[7],

@@ -1,10 +1,10 @@
--- Put a job back for another try. ARGV: job, lease, when it is due, the call where the record changed, or ''.
+-- Put a job back for another try. ARGV: job, lease, when it is due, the record where it changed, or ''.
 local SAFETY = 60
 local held = get_held(ARGV[3], ARGV[4])
 if not held then return 0 end
 local key, due = job_key(held.id), ARGV[5]
 redis.call('HSET', key, 'lease_id', '', 'worker_name', '', 'due', due, 'enqueued_at', utc(due))
-if ARGV[6] ~= '' then redis.call('HSET', key, 'data', ARGV[6]) end
+if ARGV[6] ~= '' then redis.call('HSET', key, 'payload', ARGV[6]) end
 if held.is_stock then
   -- The worker of RQ puts it back itself, in a moment. If it dies before that, we do.
   redis.call('ZREM', leases_of(held.queue), held.id)
