@@ -307,8 +307,6 @@ OAUTH2_PROVIDER = {
 # --- Jobs ------------------------------------------------------------------------------------------------------------
 env.group("Jobs")
 _job_connection = env.text("JOB_CONNECTION", help="database or redis; without it redis where REDIS_URL is set.")
-#: What django-rq knows: one server, named by every queue of JOBS.
-RQ_QUEUES: dict[str, Any] = {"default": {"URL": REDIS_URL}} if REDIS_URL else {}  # Any: django-rq's own shape
 _redis_connection = {
     "DRIVER": "jobs.drivers.redis.RedisDriver",
     "COORDINATOR": "jobs.coordination.redis.RedisCoordinator",
@@ -348,6 +346,13 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     #: Longest stored record of a job, in bytes; pass an id instead of a document.
     "MAX_PAYLOAD_BYTES": 1_000_000,
 }
+#: What django-rq knows: one server, named by every queue of JOBS, so that its pages show each.
+RQ_QUEUES: dict[str, Any] = (  # Any: django-rq's own shape
+    {name: {"URL": REDIS_URL, "SERIALIZER": "json"} for name in JOBS["QUEUES"]} if REDIS_URL else {}
+)
+RQ = {"WORKER_CLASS": "jobs.rq_entry.RQWorker"}
+if REDIS_URL:
+    INSTALLED_APPS.append("django_rq")
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

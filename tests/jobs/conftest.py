@@ -8,6 +8,9 @@ from pytest_django.fixtures import Settings
 
 from jobs.drivers.base import QueueDriver, get_driver
 
+#: RQ's own tools need Redis.
+collect_ignore = [] if django_settings.REDIS_URL else ["test_rq.py"]
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that take ``job_connection`` once for each connection of the run: the embedded one has no Redis."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import override
 from uuid import UUID
 
+from jobs.batch import BatchableJob
 from jobs.job import Job
 
 
@@ -132,6 +133,18 @@ class UrgentJob(NoteJob):
     """Go before the others."""
 
     priority = 200
+
+
+class MemberJob(BatchableJob):
+    """Be in a batch, and append a line to a file."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.text = text
+
+    @override
+    def handle(self) -> None:
+        append_line(self.path, self.text)
 
 
 class SelfishJob(Job):
