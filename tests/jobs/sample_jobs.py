@@ -48,6 +48,25 @@ class PatientWaitJob(WaitJob):
     timeout = 60
 
 
+class ListeningJob(Job):
+    """Wait until the worker is told to end."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+        self.heard = threading.Event()
+
+    @override
+    def handle(self) -> None:
+        append_line(str(self.folder / "started"), str(os.getpid()))
+        while not self.heard.is_set():
+            self.heard.wait(0.02)
+
+    @override
+    def interrupted(self, signal_number: int) -> None:
+        append_line(str(self.folder / "done"), f"interrupted by {signal_number}")
+        self.heard.set()
+
+
 class FailingJob(Job):
     """Always go wrong, and note when that is final."""
 

@@ -57,7 +57,26 @@ def test_selected_jobs_are_retried_and_the_others_stay(superuser: Client) -> Non
     first, second = _fail_one(), _fail_one()
     assert "1 failed job was put back" in _act(superuser, "retry_failed_jobs", first)
     assert QueuedJob.objects.get().job_id == first.job_id
-    assert FailedJob.objects.get() == second
+    states = dict(FailedJob.objects.values_list("pk", "retried_at"))
+    assert states[first.pk] is not None
+    assert states[second.pk] is None
+
+
+def test_a_job_that_was_put_back_is_shown_as_such_and_not_put_back_again(superuser: Client) -> None:
+    failed = _fail_one()
+    _act(superuser, "retry_failed_jobs", failed)
+    assert "retrying" in superuser.get(FAILED).content.decode()
+    assert "0 failed jobs were put back" in _act(superuser, "retry_failed_jobs", failed)
+    assert QueuedJob.objects.count() == 1
+
+
+def test_a_record_that_was_set_apart_is_shown(superuser: Client) -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    QueuedJob.objects.update(payload="garbage")
+    run_next()
+    assert "not JSON" in superuser.get(FAILED, {"is_quarantined__exact": "1"}).content.decode()
+    failed = FailedJob.objects.get()
+    assert superuser.get(f"{FAILED}{failed.pk}/change/").status_code == 200
 
 
 def test_selected_jobs_are_forgotten(superuser: Client) -> None:

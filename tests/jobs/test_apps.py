@@ -12,7 +12,8 @@ from django.db import connection
 from pytest_django import Settings
 
 from jobs.conf import get_job_settings
-from jobs.job import Job, _registry
+from jobs.job import Job
+from jobs.job.registry import _registry
 
 
 def _ids() -> list[str | None]:
@@ -34,13 +35,28 @@ def test_a_module_of_jobs_that_does_not_exist_is_named_at_start(module: str, set
     "driver", ["nothing.Here", "jobs.drivers.database.Nothing", "jobs.drivers.base.QueueDriver", "builtins.dict", "x"]
 )
 def test_what_is_no_driver_is_found_by_the_checks(driver: str, settings: Settings) -> None:
-    settings.JOBS = {**settings.JOBS, "DRIVER": driver}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "other": {"DRIVER": driver}}}
     assert "jobs.E001" in _ids()
 
 
-def test_a_missing_setting_is_named(settings: Settings) -> None:
-    settings.JOBS = {key: value for key, value in settings.JOBS.items() if key != "DRIVER"}
-    with pytest.raises(ImproperlyConfigured, match="'DRIVER'"):
+@pytest.mark.parametrize("key", ["CONNECTION", "COORDINATION"])
+def test_a_connection_that_is_named_and_not_there_is_found_by_the_checks(key: str, settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, key: "nowhere"}
+    assert "jobs.E001" in _ids()
+
+
+@pytest.mark.parametrize("words", [{"tries": -1}, {"nothing": 1}, {"connection": "nowhere"}, {"rate_limit_enabled": 1}])
+def test_a_queue_of_the_settings_that_cannot_be_defined_is_found_by_the_checks(
+    words: dict[str, object], settings: Settings
+) -> None:
+    settings.JOBS = {**settings.JOBS, "QUEUES": {"extra": {"rate_limit_per_seconds": 0, **words}}}
+    assert "jobs.E003" in _ids()
+
+
+@pytest.mark.parametrize("name", ["CONNECTIONS", "MIDDLEWARE", "TRIES", "MAX_PAYLOAD_BYTES"])
+def test_a_missing_setting_is_named(name: str, settings: Settings) -> None:
+    settings.JOBS = {key: value for key, value in settings.JOBS.items() if key != name}
+    with pytest.raises(ImproperlyConfigured, match=f"'{name}'"):
         get_job_settings()
 
 

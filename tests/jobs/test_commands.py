@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
 from jobs.models import FailedJob, QueuedJob
 from jobs.services import record_heartbeat
@@ -71,12 +72,33 @@ def test_queue_work_serves_the_named_queues_only() -> None:
         ("--sleep", "nan"),
         ("--sleep", "soon"),
         ("--name", "a,b"),
+        ("--connection", "nowhere"),
+        ("--connection", ""),
+        ("--max-time", "0"),
+        ("--memory", "-1"),
+        ("--rest", "long"),
     ],
     ids=" ".join,
 )
 def test_queue_work_refuses_what_makes_no_sense(arguments: tuple[str, ...]) -> None:
     with pytest.raises(CommandError, match=arguments[0]):
         _call("queue_work", *arguments)
+
+
+def test_queue_work_serves_the_named_connection(settings: Settings) -> None:
+    other = {"DRIVER": "jobs.drivers.database.DatabaseDriver"}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "other": other}}
+    HopelessJob.dispatch()
+    _call("queue_work", "--connection", "other", "--stop-when-empty")
+    assert FailedJob.objects.get().connection == "other"
+
+
+def test_queue_work_ends_with_its_own_exit_code_when_it_takes_too_much_memory() -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    with pytest.raises(SystemExit) as ended:
+        _call("queue_work", "--memory", "1")
+    assert ended.value.code == 12
+    assert QueuedJob.objects.exists()
 
 
 def test_queue_stats_prints_figures_and_workers() -> None:
@@ -155,7 +177,7 @@ def test_queue_retry_failed_names_what_is_not_there_and_retries_the_rest() -> No
     job_id, missing = _fail_one(), uuid4()
     with pytest.raises(CommandError, match=str(missing)):
         _call("queue_retry_failed", str(missing), str(job_id))
-    assert not FailedJob.objects.exists()
+    assert FailedJob.objects.get().state == "retrying"
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all", str(uuid4())), ("not-an-id",)], ids=["none", "both", "nonsense"])

@@ -1,11 +1,13 @@
 """The worker's loop, in this process."""
 
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, override
+from typing import Any, ClassVar, override
 
 import pytest
 import structlog
@@ -13,12 +15,25 @@ from django.db import OperationalError, connections
 from django.utils import timezone
 from pytest_django import Settings
 
-from jobs.drivers.base import Claim
+from jobs.drivers.base import Claim, Message
 from jobs.drivers.database import DatabaseDriver
+from jobs.job import Job
 from jobs.models import QueuedJob, WorkerHeartbeat
-from jobs.signals import job_processed
+from jobs.queues import pause_queue
+from jobs.services import request_restart
+from jobs.signals import (
+    job_claiming,
+    job_processed,
+    worker_idle,
+    worker_interrupting,
+    worker_pausing,
+    worker_resuming,
+    worker_starting,
+    worker_stopping,
+)
 from jobs.worker.loop import Worker, WorkerOptions
-from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob, read_lines
+from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob, UrgentJob, read_lines
+from tests.jobs.steps import heard, stored
 from tests.waiting import wait_until
 
 SHORT = timedelta(seconds=0.02)
@@ -31,14 +46,14 @@ class ShakyDriver(DatabaseDriver):
     failures_left: ClassVar[dict[str, int]] = {"claim": 0, "finish": 0}
 
     @override
-    def claim(self, **arguments: object) -> Claim | None:
+    def claim(self, **arguments: Any) -> Sequence[Claim]:  # Any: as of the base
         self._maybe_fail("claim")
-        return super().claim(**arguments)  # type: ignore[arg-type] # as above
+        return super().claim(**arguments)
 
     @override
-    def finish(self, claim: Claim) -> bool:
+    def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
         self._maybe_fail("finish")
-        return super().finish(claim)
+        return super().finish(claim, followers=followers)
 
     def _maybe_fail(self, operation: str) -> None:
         if self.failures_left[operation]:
@@ -46,28 +61,34 @@ class ShakyDriver(DatabaseDriver):
             raise OperationalError(_AWAY)
 
 
-def _worker(*, queues: tuple[str, ...] = (), max_jobs: int | None = None, name: str = "") -> Worker:
-    return Worker(WorkerOptions(queues=queues, name=name, sleep=SHORT, max_jobs=max_jobs, stop_when_empty=True))
+@pytest.fixture
+def shaky(settings: Settings) -> Iterator[None]:
+    """Keep jobs in a store that may be away."""
+    connections = {**settings.JOBS["CONNECTIONS"], "shaky": {"DRIVER": f"{__name__}.ShakyDriver"}}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "CONNECTION": "shaky"}
+    yield
+    ShakyDriver.failures_left.update(claim=0, finish=0)
 
 
-@pytest.mark.django_db
-def test_a_worker_runs_what_is_due_and_ends_when_told_to_at_an_empty_queue(tmp_path: Path) -> None:
+def _worker(**options: Any) -> Worker:  # Any: of WorkerOptions
+    return Worker(WorkerOptions(**{"sleep": SHORT, "stop_when_empty": True, **options}))
+
+
+def test_a_worker_runs_what_is_due_and_ends_when_told_to_at_an_empty_queue(tmp_path: Path, job_connection: str) -> None:
     for number in range(3):
         NoteJob.dispatch(str(tmp_path / "notes"), str(number))
     assert _worker().run() == 3
     assert read_lines(tmp_path / "notes") == ["0", "1", "2"]
 
 
-@pytest.mark.django_db
-def test_a_worker_ends_after_as_many_tries_as_asked_for() -> None:
+def test_a_worker_ends_after_as_many_tries_as_asked_for(job_connection: str) -> None:
     for _ in range(3):
         HopelessJob.dispatch()
     assert _worker(max_jobs=2).run() == 2
-    assert QueuedJob.objects.count() == 1
+    assert len(stored()) == 1
 
 
-@pytest.mark.django_db
-def test_a_worker_leaves_other_queues_alone() -> None:
+def test_a_worker_leaves_other_queues_alone(job_connection: str) -> None:
     NoteJob.dispatch("notes.txt", "x")
     assert _worker(queues=("emails",)).run() == 0
 
@@ -99,8 +120,7 @@ def test_while_a_job_runs_its_worker_counts_as_alive_until_the_end_of_the_lease(
     assert seen[0].alive_until - seen[0].beat_at > timedelta(seconds=60)
 
 
-@pytest.mark.django_db
-def test_a_worker_that_ends_takes_its_heartbeat_along() -> None:
+def test_a_worker_that_ends_takes_its_heartbeat_along(job_connection: str) -> None:
     _worker().run()
     assert not WorkerHeartbeat.objects.exists()
 
@@ -108,9 +128,8 @@ def test_a_worker_that_ends_takes_its_heartbeat_along() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("operation", ["claim", "finish"])
 def test_a_store_that_is_away_for_a_while_costs_no_job_and_no_second_run(
-    operation: str, tmp_path: Path, settings: Settings
+    operation: str, tmp_path: Path, shaky: None
 ) -> None:
-    settings.JOBS = {**settings.JOBS, "DRIVER": f"{__name__}.ShakyDriver"}
     NoteJob.dispatch(str(tmp_path / "notes"), "once")
     ShakyDriver.failures_left[operation] = 2
     with structlog.testing.capture_logs() as lines:
@@ -160,12 +179,161 @@ def test_an_idle_worker_takes_up_what_comes_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_worker_told_to_stop_while_the_store_is_away_stops(settings: Settings) -> None:
-    settings.JOBS = {**settings.JOBS, "DRIVER": f"{__name__}.ShakyDriver"}
+def test_a_worker_told_to_stop_while_the_store_is_away_stops(shaky: None) -> None:
     ShakyDriver.failures_left["claim"] = 1_000_000
     worker = Worker(WorkerOptions(sleep=SHORT))
     thread = _in_thread(worker.run)
     wait_until(lambda: ShakyDriver.failures_left["claim"] < 1_000_000)
     worker.stop()
     thread.join()
-    ShakyDriver.failures_left["claim"] = 0
+
+
+# --- Why it ends
+
+
+def test_a_worker_tells_its_start_each_look_and_why_it_ended(job_connection: str) -> None:
+    HopelessJob.dispatch()
+    with heard(worker_starting, job_claiming, worker_idle, worker_stopping) as seen:
+        _worker(queues=("default",), name="mine").run()
+    assert [signal for signal, _ in seen] == [worker_starting, job_claiming, job_claiming, worker_stopping]
+    assert {facts["worker"].startswith("mine:") for _, facts in seen} == {True}
+    assert seen[0][1]["queues"] == seen[1][1]["queues"] == ("default",)
+    assert seen[-1][1]["reason"] == "empty"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason", "tries"),
+    [
+        ({"max_jobs": 1}, "max_jobs", 1),
+        ({"max_time": timedelta(0)}, "max_time", 0),
+        ({"memory_mb": 1}, "memory", 0),
+        ({}, "empty", 2),
+    ],
+    ids=str,
+)
+def test_a_worker_ends_by_itself_and_says_why(
+    options: dict[str, Any], reason: str, tries: int, job_connection: str
+) -> None:
+    HopelessJob.dispatch()
+    HopelessJob.dispatch()
+    worker = _worker(**options)
+    assert worker.run() == tries
+    assert worker.stop_reason == reason
+    assert len(stored()) == 2 - tries
+
+
+class RestartingJob(Job):
+    """Ask for a restart of all workers."""
+
+    @override
+    def handle(self) -> None:
+        request_restart()
+
+
+def test_a_worker_ends_after_the_job_in_hand_when_a_restart_is_asked_for(job_connection: str) -> None:
+    RestartingJob.dispatch()
+    HopelessJob.dispatch()
+    HopelessJob.dispatch()
+    worker = _worker()
+    assert worker.run() < 3
+    assert worker.stop_reason == "restart"
+
+
+def test_a_restart_that_was_asked_for_before_its_start_does_not_end_a_worker(job_connection: str) -> None:
+    request_restart()
+    HopelessJob.dispatch()
+    assert _worker().run() == 1
+
+
+# --- What it takes
+
+
+def test_a_worker_takes_the_highest_priority_of_all_queues_first(tmp_path: Path, job_connection: str) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "second")
+    UrgentJob.dispatch(str(tmp_path / "notes"), "first")
+    _worker().run()
+    assert read_lines(tmp_path / "notes") == ["first", "second"]
+
+
+def test_a_worker_takes_queues_in_its_order_whatever_their_priorities(tmp_path: Path, job_connection: str) -> None:
+    UrgentJob.dispatch(str(tmp_path / "notes"), "second")
+    NoteJob(str(tmp_path / "notes"), "first").on_queue("low").dispatch()
+    _worker(queues=("low", "notes")).run()
+    assert read_lines(tmp_path / "notes") == ["first", "second"]
+
+
+def test_a_worker_takes_nothing_from_a_queue_that_rests(job_connection: str) -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    HopelessJob.dispatch()
+    pause_queue("notes")
+    assert _worker().run() == 1
+    assert [job.queue for job in stored()] == ["notes"]
+
+
+def test_a_worker_serves_the_connection_that_it_is_given(job_connection: str) -> None:
+    HopelessJob.dispatch()
+    assert _worker(connection="sync").run() == 0
+    assert _worker(connection=job_connection).run() == 1
+
+
+# --- Signals
+
+
+@pytest.mark.django_db
+def test_a_worker_that_rests_takes_no_job_until_it_goes_on(tmp_path: Path) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "x")
+    worker = _worker()
+    looks: list[int] = []
+
+    def go_on_at_the_third_look(**_facts: object) -> None:
+        looks.append(len(read_lines(tmp_path / "notes")))
+        if len(looks) == 3:
+            os.kill(os.getpid(), signal.SIGCONT)
+
+    worker_idle.connect(go_on_at_the_third_look)
+    try:
+        with heard(worker_pausing, worker_resuming) as seen, worker.listen_to_signals():
+            os.kill(os.getpid(), signal.SIGUSR2)
+            assert worker.run() == 1
+    finally:
+        worker_idle.disconnect(go_on_at_the_third_look)
+    assert looks == [0, 0, 0]
+    assert [(signal, facts["worker"]) for signal, facts in seen] == [
+        (worker_pausing, worker.name),
+        (worker_resuming, worker.name),
+    ]
+
+
+class InterruptedJob(Job):
+    """Send its own worker a signal, and note what it hears."""
+
+    heard: ClassVar[list[int]] = []
+
+    @override
+    def handle(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.heard.append(0)
+
+    @override
+    def interrupted(self, signal_number: int) -> None:
+        self.heard.append(signal_number)
+
+
+def test_a_job_in_hand_hears_the_signal_that_ends_its_worker_and_is_finished(job_connection: str) -> None:
+    InterruptedJob.heard.clear()
+    job_id = InterruptedJob.dispatch()
+    HopelessJob.dispatch()
+    worker = _worker()
+    with heard(worker_interrupting) as seen, worker.listen_to_signals():
+        assert worker.run() == 1
+    assert InterruptedJob.heard == [signal.SIGTERM, 0]
+    assert seen[0][1]["job_id"] == job_id
+    assert seen[0][1]["signal_number"] == signal.SIGTERM
+    assert (worker.stop_reason, len(stored())) == ("signal", 1)
+
+
+def test_signals_are_as_before_when_a_worker_has_ended() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGCONT)]
+    with _worker().listen_to_signals():
+        assert signal.getsignal(signal.SIGTERM) != before[0]
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGCONT)] == before

@@ -11,7 +11,8 @@ import pytest
 from django.db import connection
 
 from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
-from tests.jobs.sample_jobs import NoteJob, PatientWaitJob, WaitJob, read_lines
+from jobs.services import request_restart
+from tests.jobs.sample_jobs import ListeningJob, NoteJob, PatientWaitJob, WaitJob, read_lines
 from tests.jobs.steps import worker_environment
 from tests.processes import manage
 from tests.waiting import wait_until
@@ -54,6 +55,22 @@ def test_a_worker_told_to_end_finishes_the_job_in_hand_and_leaves_the_next(
     assert not WorkerHeartbeat.objects.exists()
 
 
+def test_a_job_in_hand_is_told_when_its_worker_is_to_end(tmp_path: Path) -> None:
+    ListeningJob.dispatch(str(tmp_path))
+    with _worker() as worker:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+    assert read_lines(tmp_path / "done") == [f"interrupted by {signal.SIGTERM.value}"]
+
+
+def test_a_worker_ends_when_a_restart_is_asked_for() -> None:
+    with _worker("--sleep", "0.05") as worker:
+        wait_until(WorkerHeartbeat.objects.exists)
+        request_restart()
+        assert worker.wait(timeout=30) == 0
+
+
 def test_an_idle_worker_ends_at_once_on_sigterm() -> None:
     with _worker("--sleep", "600") as worker:
         wait_until(WorkerHeartbeat.objects.exists)
@@ -84,7 +101,7 @@ def test_a_record_that_makes_no_sense_does_not_stop_a_worker_process(tmp_path: P
         output, _ = worker.communicate(timeout=40)
     assert worker.returncode == 0
     assert read_lines(tmp_path / "notes") == ["still here"]
-    assert "job_failed" in output
+    assert "job_quarantined" in output
     assert "pwned" not in output
     assert FailedJob.objects.count() == 1
 

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.utils import timezone
 
-from jobs.services import queue_job, record_heartbeat
+from jobs.services import record_heartbeat
+from tests.jobs.steps import push_record
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def test_readyz_is_503_when_a_job_has_waited_too_long(
     client: Client, worker: None, waited: timedelta, status: int
 ) -> None:
     now = timezone.now()
-    queue_job(job_class="tests.NoteJob", queue="default", arguments={}, available_at=now - waited, now=now - waited)
+    push_record(created_at=now - waited)
     assert client.get("/readyz").status_code == status
 
 
