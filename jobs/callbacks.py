@@ -1,20 +1,34 @@
 """The job that calls what batches and chains were given to call."""
 
-from typing import Any, override
-from uuid import UUID
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, override
+from uuid import UUID, uuid5
 
-from jobs.batch import Failure, find_batch
+import structlog
+from django.db import transaction
+
+from jobs.batch import Batch, Failure, find_batch
 from jobs.callables import find_callable
-from jobs.job import Job
+from jobs.exceptions import PayloadError
+from jobs.job import Job, build_job, make_record, open_record
 from jobs.models import Batch as BatchRow
 from jobs.payload import Record
 from jobs.services import get_callbacks, send
 
+#: Events at which a callback is told of a failure.
+_OF_FAILURE: Final = frozenset({"catch", "failure", "chain"})
+_log = structlog.get_logger("gatehouse.jobs")
+
 
 class CallbackJob(Job):
-    """Call the callbacks of some events, in order. One that raises stops none of the others; the job then fails."""
+    """Call the callbacks of some events, in order. One that raises stops none of the others; the job then fails.
 
-    tries = 1
+    That is final, and changes nothing for the batch or the chain; a retry calls all of them again. Only where a worker
+    dies are they called by the next one.
+    """
+
+    tries = 3
 
     def __init__(
         self,
@@ -34,30 +48,52 @@ class CallbackJob(Job):
         """Call them.
 
         Raises:
-            ExceptionGroup: Some have raised.
+            PermanentJobError: Some have raised, or the row of the batch was changed behind our back.
         """
+        batch = None if self.batch_id is None else find_batch(self.batch_id)
         errors: list[Exception] = []
-        for event, call in self._list_calls():
+        try:
+            calls = self._list_calls()
+        except PayloadError as error:
+            self.fail(error)
+        for number, (event, call) in enumerate(calls):
             try:
-                self._call(event, call)
+                self._call(number, event, call, batch)
             except Exception as error:  # noqa: BLE001 - the others are called all the same
                 errors.append(error)
         if errors:
-            message = "A callback raised."
-            raise ExceptionGroup(message, errors)
+            names = ", ".join(type(error).__qualname__ for error in errors)
+            self.fail(ExceptionGroup(f"Callbacks raised: {names}", errors))
 
     def _list_calls(self) -> list[tuple[str, dict[str, Any]]]:  # Any: JSON
         if self.batch_id is None:
             return [("chain", call) for call in self.calls]
         row = BatchRow.objects.filter(pk=self.batch_id).first()
         callbacks = {} if row is None else get_callbacks(row)
-        return [(event, call) for event in self.events for call in callbacks.get(event, [])]
+        return [(event, dict(call)) for event in self.events for call in callbacks.get(event, ())]
 
-    def _call(self, event: str, call: dict[str, Any]) -> None:  # Any: JSON
+    def _call(self, number: int, event: str, call: dict[str, Any], batch: Batch | None) -> None:  # Any: JSON
         if "job" in call:
-            send([Record.from_json(call["job"])])
+            send([renew(Record.from_json(call["job"]), uuid5(self.job_id, str(number)))])
             return
-        function = find_callable(call["function"])
-        batch = [] if self.batch_id is None else [find_batch(self.batch_id)]
-        failure = [self.failure] if event in {"catch", "failure", "chain"} else []
-        function(*batch, *failure)
+        arguments = [] if batch is None else [batch.fresh() or batch]
+        failure = [self.failure] if event in _OF_FAILURE else []
+        find_callable(call["function"])(*arguments, *failure)
+
+
+def call_functions(paths: Sequence[str], *, batch_id: UUID) -> None:
+    """Call functions of a batch here and now; what they raise is logged, and stops nothing."""
+    for path in paths:
+        try:
+            with transaction.atomic():
+                find_callable(path)(find_batch(batch_id))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the batch goes on
+            _log.error("callback_raised", batch_id=str(batch_id), callback=path, error=type(error).__qualname__)
+
+
+def renew(record: Record, job_id: UUID) -> Record:
+    """Return a job under another id, as whatever is called more than once needs it."""
+    job_class, _options = open_record(record)
+    job = build_job(job_class, record)
+    job.__dict__["_job_id"] = job_id
+    return replace(record, job_id=job_id, arguments=make_record(job).arguments)

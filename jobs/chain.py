@@ -5,20 +5,22 @@
     chain([ExtractJob(), TransformJob(), batch([…]), LoadJob()]).name("ETL").catch(report).dispatch()
 """
 
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Self
 from uuid import UUID, uuid4
 
-from django.db import transaction
-
 from jobs.batch import Callback, PendingBatch, encode_callback
-from jobs.exceptions import JobOptionError
+from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import InnerHandle, Job, PendingDispatch
 from jobs.job.records import encode_links, resolve_options
 from jobs.options import Delay, JobOptions
 from jobs.outlet import Current
 from jobs.payload import Record
-from jobs.services import send, start_link
+from jobs.services import BatchPlan, send, send_batch
+
+#: What can be a link of a chain.
+type Links = Iterable[Job | PendingDispatch | PendingBatch | None]
 
 
 class ChainableJob(InnerHandle):
@@ -28,16 +30,13 @@ class ChainableJob(InnerHandle):
 class PendingChain:
     """A chain of which more can be said before it is sent."""
 
-    def __init__(self, jobs: "Iterable[Job | PendingDispatch | PendingBatch | None]") -> None:
-        """Take the links; None among them is left out.
+    def __init__(self, jobs: Links = ()) -> None:
+        """Take the links; what is empty among them is left out.
 
         Raises:
-            JobOptionError: There are none.
+            JobDefinitionError: One is neither a job nor a batch.
         """
-        self._links = [job for job in jobs if job is not None]
-        if not self._links:
-            message = "A chain needs a job."
-            raise JobOptionError(message)
+        self._links = _take(jobs)
         self._name = ""
         self._catch: list[Callback] = []
         self._queue = ""
@@ -46,13 +45,23 @@ class PendingChain:
         self._is_after_commit: bool | None = None
 
     @property
-    def links(self) -> "list[Job | PendingDispatch | PendingBatch]":
+    def links(self) -> list[Job | PendingDispatch | PendingBatch]:
         """The links, the first one first."""
         return list(self._links)
 
     def get_name(self) -> str:
         """Return its name, empty where it has none."""
         return self._name
+
+    def append(self, *jobs: Job | PendingDispatch | PendingBatch | None) -> Self:
+        """Add links at the end."""
+        self._links += _take(jobs)
+        return self
+
+    def prepend(self, *jobs: Job | PendingDispatch | PendingBatch | None) -> Self:
+        """Add links, in their order, before all others."""
+        self._links[:0] = _take(jobs)
+        return self
 
     def name(self, name: str) -> Self:
         """Say what people call it."""
@@ -77,40 +86,54 @@ class PendingChain:
         return self
 
     def delay_until(self, delay: Delay) -> Self:
-        """Let the first link wait; see ``Job.delay_until``."""
+        """Let the first link wait; see ``Job.delay_until``. A batch doesn't wait: its jobs say so themselves."""
         JobOptions(delay=delay).check(about="chain")
         self._delay = delay
         return self
 
     def before_commit(self) -> Self:
-        """Send it at once, as far as the connection can."""
+        """Send it at once, as far as the connection can; a chain that begins with a batch goes with the commit."""
         self._is_after_commit = False
         return self
+
+    def when(self, condition: object, then: Callable[[Self], object]) -> Self:
+        """Call ``then`` with the chain where the condition (or what it returns, if it can be called) is true."""
+        if condition() if callable(condition) else condition:
+            then(self)
+        return self
+
+    def unless(self, condition: object, then: Callable[[Self], object]) -> Self:
+        """Call ``then`` with the chain where the condition is false; see ``when``."""
+        return self.when(not (condition() if callable(condition) else condition), then)
 
     def dispatch(self) -> UUID:
         """Send the first link, which carries the others; return its id, or that of the batch that it is.
 
         Raises:
             JobArgumentError: An argument of a job can't be stored.
-            JobOptionError: An option is out of range.
+            JobOptionError: An option is out of range, or there is no link.
+            JobRefusedError: The acting user lacks a permission that a job requires.
             QueueFullError: The queue of the first link has no room.
         """
+        if not self._links:
+            message = "A chain needs a job."
+            raise JobOptionError(message)
         first = self._links[0]
         if self._delay is not None and not isinstance(first, PendingBatch):
             first.get_job().options.delay = self._delay
-        links = encode_links(self._links, queue=self._queue, connection=self._connection)
-        chain = {"links": links, "name": self._name, "queue": self._queue}
+        link, *links = encode_links(self._links, queue=self._queue, connection=self._connection)
+        words = {"links": links, "name": self._name, "queue": self._queue, "connection": self._connection}
+        chain = {name: value for name, value in words.items() if value}
+        chain["links"] = links
         if self._catch:
             chain["catch"] = [encode_callback(one) for one in self._catch]
-        jobs = [link.get_job() for link in self._links if not isinstance(link, PendingBatch)]
-        for job in jobs:
-            job.authorize_dispatch()
-        if Current.outlet is not None and Current.outlet.take_chain(self, self._links, _get_first_record(links)):
-            return _get_id(links[0])
-        with transaction.atomic():
-            records = start_link(chain, seed=_get_id(links[0]))
-            send(records, is_after_commit=self._wants_commit(first))
-        return records[0].batch_id or records[0].job_id if records else _get_id(links[0])
+        if Current.outlet is not None:
+            Current.outlet.note_chain(self._links)
+        if "batch" in link:
+            return send_batch(plan=BatchPlan.from_json(link["batch"]), batch_id=uuid4(), chain=chain).id
+        record = replace(Record.from_json(link["record"]), chain=chain)
+        send([record], is_after_commit=self._wants_commit(first))
+        return record.job_id
 
     def dispatch_if(self, condition: object) -> UUID | None:
         """Send it where the condition (or what it returns, if it can be called) is true."""
@@ -129,15 +152,17 @@ class PendingChain:
         return True
 
 
-def chain(jobs: "Iterable[Job | PendingDispatch | PendingBatch | None]") -> PendingChain:
-    """Return a chain in the making. Raises as ``PendingChain`` does."""
+def chain(jobs: Links = ()) -> PendingChain:
+    """Return a chain in the making."""
     return PendingChain(jobs)
 
 
-def _get_first_record(links: list[dict[str, Any]]) -> Record | None:  # Any: JSON
-    return Record.from_json(links[0]["record"]) if "record" in links[0] else None
-
-
-def _get_id(link: dict[str, Any]) -> UUID:  # Any: JSON
-    """Return the id of a link that is a job; a new one where it is a batch, whose id is made from it."""
-    return UUID(link["record"]["job_id"]) if "record" in link else uuid4()
+def _take(jobs: Iterable[object]) -> list[Job | PendingDispatch | PendingBatch]:
+    taken: list[Job | PendingDispatch | PendingBatch] = []
+    for job in jobs:
+        if isinstance(job, Job | PendingDispatch | PendingBatch):
+            taken.append(job)
+        elif job:
+            message = f"{type(job).__name__} can't be a link of a chain: it is no job and no batch."
+            raise JobDefinitionError(message)
+    return taken

@@ -43,6 +43,9 @@ class JobOptions:
     #: Whether dispatch waits for the end of the transaction.
     is_after_commit: bool | None = None
     tags: tuple[str, ...] = field(default=())
+    #: Queue and connection of what is chained to it.
+    chain_queue: str | None = None
+    chain_connection: str | None = None
 
     def check(self, *, about: str = "") -> None:
         """Make sure that all that was said is in range.
@@ -148,6 +151,8 @@ def _is_flag(value: Any) -> bool:  # Any: as above
 _RULES: Final[Mapping[str, _Rule]] = {
     "queue": _Rule("1 to 100 characters without comma, space, '*' or ':p'", is_queue_name),
     "connection": _Rule("the name of a connection", lambda value: isinstance(value, str) and value != ""),
+    "chain_queue": _Rule("1 to 100 characters without comma, space, '*' or ':p'", is_queue_name),
+    "chain_connection": _Rule("the name of a connection", lambda value: isinstance(value, str) and value != ""),
     "tries": _Rule("a whole number from 0 (without end)", _is_whole(0, _MAX_TRIES)),
     "backoff": _Rule("0 to 31,536,000 seconds, a list of such, or a function", _is_backoff),
     "timeout": _Rule(
@@ -168,7 +173,8 @@ _RULES: Final[Mapping[str, _Rule]] = {
 _STORED: Final = tuple(
     one.name
     for one in fields(JobOptions)
-    if one.name not in {"queue", "connection", "priority", "delay", "is_after_commit"}
+    if one.name
+    not in {"queue", "connection", "priority", "delay", "is_after_commit", "chain_queue", "chain_connection"}
 )
 
 

@@ -15,7 +15,7 @@ from jobs.job.fluent import Fluent, PendingDispatch
 from jobs.job.forms import Form
 from jobs.job.records import Link, encode_links, make_record, resolve_options, wrap_chain
 from jobs.job.registry import register
-from jobs.job.running import JobRun
+from jobs.job.running import JobEnd, JobRun
 from jobs.options import Delay, JobOptions
 from jobs.outlet import Current
 from jobs.payload import Record
@@ -25,6 +25,7 @@ from jobs.services import send
 if TYPE_CHECKING:
     from jobs.batch import Batch
     from jobs.middleware import Middleware
+    from jobs.testing import FakeQueue
 
 
 class Job(Fluent, ABC):
@@ -94,6 +95,10 @@ class Job(Fluent, ABC):
     running: JobRun | None = None
     #: Key of the user on whose behalf it runs; "" where nobody was named.
     actor_id: str = ""
+    #: Team and guard in which that user's rights count.
+    actor_scope: Mapping[str, Any] | None = None  # Any: JSON
+    #: Whether the last dispatch sent it; not where one of its unique key waited or ran.
+    was_sent: bool = False
 
     if TYPE_CHECKING:
 
@@ -219,6 +224,12 @@ class Job(Fluent, ABC):
     def authorize_run(self) -> None:
         """Refuse to run. Called at the worker before middleware."""
 
+    def undo_dispatch(self) -> None:
+        """Undo what was stored along with the job, which its store didn't take after the commit."""
+
+    def record_end(self, end: JobEnd) -> None:
+        """Write down how a try ended, in the step in which the store is told; may be repeated, and must bear that."""
+
     def redact(self, text: str) -> str:
         """Return a text, of an exception or a traceback, without what must not be stored or shown."""
         return text
@@ -254,9 +265,9 @@ class Job(Fluent, ABC):
         args, kwargs = self.__dict__["_arguments"]
         return bind_arguments(type(self), args, kwargs)
 
-    def chain(self, jobs: Sequence[Link]) -> PendingDispatch:
-        """Let other jobs follow this one, each when the one before has ended well."""
-        self.__dict__["_links"] = [*self.__dict__.get("_links", ()), *jobs]
+    def chain(self, jobs: Sequence[Link | None]) -> PendingDispatch:
+        """Let other jobs follow this one, each when the one before has ended well; what is empty is left out."""
+        self.__dict__["_links"] = [*self.__dict__.get("_links", ()), *(job for job in jobs if job)]
         return PendingDispatch(self)
 
     def get_links(self) -> list[Link]:
@@ -268,19 +279,19 @@ class Job(Fluent, ABC):
     def send(self) -> UUID:
         """Send this job and return its id; see ``dispatch``."""
         record = self.make_record()
-        self.authorize_dispatch()
         if self.prepare_for_dispatch() is False:
             return self.job_id
-        if Current.outlet is not None and self._is_taken(record):
-            return self.job_id
-        send([record], is_after_commit=resolve_options(type(self), self.options).is_after_commit)
+        if Current.outlet is not None:
+            Current.outlet.note_job(self)
+        is_after_commit = resolve_options(type(self), self.options).is_after_commit
+        self.was_sent = bool(send([record], is_after_commit=is_after_commit, on_failure=self.undo_dispatch))
         return self.job_id
 
     def make_record(self) -> Record:
         """Return the job as it will travel, with what was chained to it. Raises as ``dispatch`` does."""
         record = make_record(self)
-        links = self.get_links()
-        return wrap_chain(record, encode_links(links, queue=record.queue, connection=record.connection))
+        words = {"queue": self.options.chain_queue or "", "connection": self.options.chain_connection or ""}
+        return wrap_chain(record, encode_links(self.get_links(), **words), **words)
 
     def run_now(self) -> object:
         """Run this job here and now; see ``dispatch_now``."""
@@ -290,12 +301,11 @@ class Job(Fluent, ABC):
         result: object = runner.run_now(self)
         return result
 
-    def _is_taken(self, record: Record) -> bool:
-        outlet = Current.outlet
-        if outlet is None:
-            return False
-        links = self.get_links()
-        return outlet.take_chain(self, [self, *links], record) if links else outlet.take_job(self, record)
+    def with_fake_queue(self, *, attempts: int = 1) -> "FakeQueue[Self]":
+        """Return what stands for the job's queue in a test of this job alone; see ``jobs.testing.FakeQueue``."""
+        testing = import_module("jobs.testing")  # it stands above this module, and needs pytest
+        queue: FakeQueue[Self] = testing.fake_queue(self, attempts=attempts)
+        return queue
 
     # --- While it runs
 
@@ -344,8 +354,8 @@ class Job(Fluent, ABC):
         chain["links"] = [*self._encode(jobs), *chain["links"]]
 
     def _encode(self, jobs: Sequence[Link]) -> list[dict[str, Any]]:  # Any: JSON
-        run = self._get_run()
-        return encode_links(jobs, queue=run.queue, connection=run.connection)
+        chain = self._get_chain()
+        return encode_links(jobs, queue=chain.get("queue", ""), connection=chain.get("connection", ""))
 
     def _get_chain(self) -> dict[str, Any]:  # Any: JSON
         run = self._get_run()

@@ -28,6 +28,14 @@ class Fluent:
         """Send it to another connection than its queue, its class or the settings say."""
         return self._say(connection=connection)
 
+    def all_on_queue(self, queue: str) -> "PendingDispatch":
+        """Let it, and what is chained to it and says nothing itself, wait in another queue."""
+        return self._say(queue=queue, chain_queue=queue)
+
+    def all_on_connection(self, connection: str) -> "PendingDispatch":
+        """Send it, and what is chained to it and says nothing itself, to another connection."""
+        return self._say(connection=connection, chain_connection=connection)
+
     def delay_until(self, delay: Delay) -> "PendingDispatch":
         """Let it wait so many seconds, or a duration, or until a moment (with a time zone)."""
         return self._say(delay=delay)
@@ -74,7 +82,7 @@ class Fluent:
 
     def on_behalf_of(self, user: Any) -> "PendingDispatch":  # Any: the user model is a setting
         """Name the user for whom it runs, and whose rights a secure job needs."""
-        self.get_job().actor_id = str(user.pk)
+        self.get_job().actor_id = "" if user.pk is None else str(user.pk)
         return PendingDispatch(self.get_job())
 
     def when(self, condition: object, then: "Callable[[Job], object]") -> "PendingDispatch":

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from jobs.backoff import Backoff
 from jobs.conf import get_job_settings
@@ -15,14 +15,19 @@ from jobs.job.registry import get_job_class, require_registered
 from jobs.options import Delay, JobOptions
 from jobs.payload import Record
 from jobs.queues import check_queue_is_known, get_queue
+from project.crypto import keyed_digest
 
 if TYPE_CHECKING:
     from jobs.job.base import Job
     from jobs.job.fluent import PendingDispatch
 
 
+@runtime_checkable
 class PlannedBatch(Protocol):
-    """A batch in the making, as a link of a chain (``jobs.batch``)."""
+    """A batch in the making, as a link of a chain or a part of a batch (``jobs.batch``)."""
+
+    def list_jobs(self) -> "list[Job]":
+        """Return all jobs that it holds, those of its chains and batches too."""
 
     def make_link(self, *, queue: str, connection: str) -> dict[str, Any]:  # Any: JSON
         """Return it as JSON values."""
@@ -80,11 +85,15 @@ def get_lease_seconds(timeout: float) -> float:
 def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
     """Return the job as it travels; ``queue`` and ``connection`` hold where the job itself says nothing.
 
+    Whatever sends jobs makes their records here, alone, in a chain, in a batch or as a callback; so this is where a
+    job may refuse to be sent.
+
     Raises:
         JobArgumentError: An argument is missing, of the wrong type or can't be stored.
         JobDefinitionError: The class isn't a registered job, its constructor can't be stored, or an attribute of the
             job hides what the class needs.
         JobOptionError: An option is out of range, or there is no such queue or connection.
+        JobRefusedError: The acting user may not send it.
     """
     job_class = type(job)
     name = require_registered(job_class)
@@ -99,11 +108,14 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
     check_queue_is_known(own_queue)
     get_driver(own_connection)
     arguments: Mapping[str, object] = job.serialize()
+    job.authorize_dispatch()
     if job_class.encrypted:
         arguments = seal(arguments, about=f"{job.job_id}")
     encoded = options.encode()
     if resolved.max_exceptions is not None:  # what is counted for it is dropped when the job ends
         encoded["max_exceptions"] = resolved.max_exceptions
+    if options.tags:
+        encoded["tags"] = [hide_key(job, tag) for tag in options.tags]
     delay = resolved.delay
     return Record(
         job_id=job.job_id,
@@ -116,10 +128,11 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
         delay_seconds=_to_seconds(delay),
         delay_until=delay if isinstance(delay, datetime) else None,
         lease_seconds=get_lease_seconds(resolved.timeout),
-        tags=tuple(dict.fromkeys([*job.get_tags(), *options.tags])),
+        tags=tuple(dict.fromkeys(hide_key(job, tag) for tag in [*job.get_tags(), *options.tags])),
         unique=_make_unique(job, name),
         debounce=_make_debounce(job, name),
         actor_id=job.actor_id,
+        actor_scope=job.actor_scope,
         attempts=0 if job_class.signs_attempts else None,
     )
 
@@ -128,7 +141,7 @@ def encode_links(links: Iterable[Link], *, queue: str, connection: str) -> list[
     """Return what follows a job as JSON values; queue and connection hold where a link says nothing itself."""
     encoded: list[dict[str, Any]] = []  # Any: JSON
     for link in links:
-        if hasattr(link, "make_link"):
+        if isinstance(link, PlannedBatch):
             encoded.append({"batch": link.make_link(queue=queue, connection=connection)})
             continue
         job = link.get_job()
@@ -172,20 +185,26 @@ def build_job(job_class: "type[Job]", record: Record) -> "Job":
         arguments = opened
     job = job_class.deserialize(arguments)
     job.__dict__["_job_id"] = record.job_id
-    job.actor_id = record.actor_id
+    job.actor_id, job.actor_scope = record.actor_id, record.actor_scope
     return job
+
+
+def hide_key(job: "Job", key: str) -> str:
+    """Return a key under which something about a job is stored: a digest where it holds what must not be stored."""
+    return key if job.redact(key) == key else f"hidden:{keyed_digest('job-key', key)[:32]}"
 
 
 def _make_unique(job: "Job", name: str) -> dict[str, Any] | None:  # Any: JSON
     if job.unique_for is None:
         return None
-    return {"key": f"{name}:{job.unique_key()}", "seconds": job.unique_for, "until": job.unique_until}
+    return {"key": f"{name}:{hide_key(job, job.unique_key())}", "seconds": job.unique_for, "until": job.unique_until}
 
 
 def _make_debounce(job: "Job", name: str) -> dict[str, Any] | None:  # Any: JSON
     if job.debounce_for is None:
         return None
-    return {"key": f"{name}:{job.debounce_key()}", "seconds": job.debounce_for, "max_wait": job.debounce_max_wait}
+    key = f"{name}:{hide_key(job, job.debounce_key())}"
+    return {"key": key, "seconds": job.debounce_for, "max_wait": job.debounce_max_wait}
 
 
 def _to_seconds(delay: Delay | None) -> float:

@@ -1,7 +1,7 @@
 """Storing jobs: signed, locked where they are unique, and seen by workers only if the transaction commits."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from jobs.coordination import get_coordinator
 from jobs.drivers.base import Message, QueueDriver, get_driver
 from jobs.exceptions import QueueFullError
 from jobs.options import get_due_time
+from jobs.outlet import Current
 from jobs.payload import Record, encode_payload
 from jobs.queues import get_queue
 from jobs.signals import job_queued, job_queueing, unique_job_skipped
@@ -27,12 +28,19 @@ _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 
 
-def send(records: Sequence[Record], *, is_after_commit: bool = True, now: datetime | None = None) -> list[Record]:
+def send(
+    records: Sequence[Record],
+    *,
+    is_after_commit: bool = True,
+    now: datetime | None = None,
+    on_failure: Callable[[], object] | None = None,
+) -> list[Record]:
     """Store jobs, all of one connection or none, and return those that were stored.
 
     A unique job is left out where one of its key waits or runs. Within a transaction the jobs become visible with the
     commit, and never if it is rolled back; ``is_after_commit=False`` sends them at once, where the connection's store
-    takes no part in the transaction.
+    takes no part in the transaction. Where a store takes them after the commit only, and then doesn't, their locks are
+    given back and ``on_failure`` is called, to undo what the transaction has stored.
 
     Raises:
         JobArgumentError: A record would be too long.
@@ -40,11 +48,27 @@ def send(records: Sequence[Record], *, is_after_commit: bool = True, now: dateti
         UnknownConnectionError: There is no such connection.
     """
     accepted: list[Record] = []
-    for connection in dict.fromkeys(record.connection for record in records):
-        driver = get_driver(connection)
-        here = [record for record in records if record.connection == connection]
-        accepted += _send_to(driver, here, is_after_commit=is_after_commit, now=now or driver.get_now())
+    for driver, here in _route(records):
+        sent_at = now or driver.get_now()
+        accepted += _send_to(driver, here, is_after_commit=is_after_commit, now=sent_at, on_failure=on_failure)
     return accepted
+
+
+def admit(records: Iterable[Record], *, now: datetime) -> list[Record]:
+    """Return those of some jobs that may be stored, with their locks taken and their waits begun.
+
+    For what follows a job, which its store takes in the same step. May be repeated: a lock that a job has is its own.
+    """
+    prepared = [_put_off(replace(record, created_at=now), now) for record in records]
+    return [record for record in prepared if take_locks(record)]
+
+
+def push_followers(records: Sequence[Record], *, now: datetime) -> None:
+    """Store admitted jobs in other stores than that of the job before; limits of queues don't hold them up."""
+    for driver, here in _route(records):
+        messages = make_messages(here, now=now)
+        driver.push(messages)
+        announce_queued(messages, connection=driver.name)
 
 
 def make_messages(records: Iterable[Record], *, now: datetime) -> list[Message]:
@@ -64,10 +88,28 @@ def announce_queued(messages: Iterable[Message], *, connection: str) -> None:
             connection=connection,
             available_at=message.available_at,
         )
-        transaction.on_commit(announce)
+        on_end(commit=announce)
 
 
-def _send_to(driver: QueueDriver, records: list[Record], *, is_after_commit: bool, now: datetime) -> list[Record]:
+def _route(records: Sequence[Record]) -> Iterator[tuple[QueueDriver, list[Record]]]:
+    """Go through the drivers with the jobs that each is to store; first that of a test which takes jobs."""
+    if Current.outlet is not None:
+        taken, records = Current.outlet.pick(records)
+        driver = Current.outlet.get_driver()
+        if taken and isinstance(driver, QueueDriver):
+            yield driver, taken
+    for connection in dict.fromkeys(record.connection for record in records):
+        yield get_driver(connection), [record for record in records if record.connection == connection]
+
+
+def _send_to(
+    driver: QueueDriver,
+    records: list[Record],
+    *,
+    is_after_commit: bool,
+    now: datetime,
+    on_failure: Callable[[], object] | None,
+) -> list[Record]:
     prepared = [_put_off(replace(record, created_at=now), now) for record in records]
     messages = make_messages(prepared, now=now)  # whatever can't be stored is heard before a lock is taken
     accepted = [record for record in prepared if take_locks(record)]
@@ -75,11 +117,12 @@ def _send_to(driver: QueueDriver, records: list[Record], *, is_after_commit: boo
     messages = [message for message in messages if message.job_id in kept]
     if not messages:
         return []
-    for message in messages:
-        facts = {"job_id": message.job_id, "job_class": message.job_class, "queue": message.queue}
-        job_queueing.send_robust(None, **facts, connection=driver.name)
+    for record in accepted:
+        facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
+        job_queueing.send_robust(None, **facts, connection=driver.name, actor_id=record.actor_id)
     try:
-        _push(driver, messages, is_after_commit=is_after_commit)
+        undo = partial(_undo, accepted, on_failure)
+        _push(driver, messages, is_after_commit=is_after_commit, undo=undo)
     except BaseException:
         _unlock(accepted)
         raise
@@ -87,14 +130,31 @@ def _send_to(driver: QueueDriver, records: list[Record], *, is_after_commit: boo
     return accepted
 
 
-def _push(driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool) -> None:
+def _push(
+    driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, undo: Callable[[], None]
+) -> None:
     limits = _get_limits(messages)
     if driver.is_transactional or not is_after_commit or not transaction.get_connection().in_atomic_block:
         _push_patiently(driver, messages, limits)
         return
     if limits:
         _check_room(driver, messages, limits)
-    on_end(commit=partial(driver.push, messages))
+    on_end(commit=partial(_push_late, driver, messages, undo))
+
+
+def _push_late(driver: QueueDriver, messages: Sequence[Message], undo: Callable[[], None]) -> None:
+    """Push after the commit; where that raises, the transaction can't be rolled back any more, but undone."""
+    try:
+        driver.push(messages)
+    except BaseException:
+        undo()
+        raise
+
+
+def _undo(records: Sequence[Record], on_failure: Callable[[], object] | None) -> None:
+    _unlock(records)
+    if on_failure is not None:
+        on_failure()
 
 
 def _push_patiently(driver: QueueDriver, messages: Sequence[Message], limits: dict[str, int]) -> None:

@@ -19,6 +19,7 @@ from jobs.exceptions import FailedJobNotFoundError, PayloadError, UniqueJobError
 from jobs.models import BatchMember, FailedJob
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.selectors import IS_OPEN
+from jobs.services.batches import reopen_member
 from jobs.services.dispatching import announce_queued, take_locks
 from jobs.signals import job_retry_requested
 from project.transactions import on_end
@@ -45,6 +46,7 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
         record = _read_record(failed, now)
         if record is not None and not take_locks(record):
             raise UniqueJobError
+        reopen_member(job_id, record=record)
         message = _make_message(failed, record, now)
         if driver.is_transactional:
             driver.push([message])

@@ -14,8 +14,8 @@ from jobs.coordination import get_coordinator
 from jobs.drivers.base import Burial, Claim, QueueDriver, get_driver
 from jobs.models import FailedJob
 from jobs.payload import Record, encode_payload
-from jobs.services.batches import call_catch, record_failure, record_success, start_link
-from jobs.services.dispatching import DEBOUNCE, UNIQUE, announce_queued, make_messages, send
+from jobs.services.batches import abandon, break_chain, call_catch, record_failure, record_success, start_link
+from jobs.services.dispatching import DEBOUNCE, UNIQUE, admit, announce_queued, make_messages, push_followers
 from jobs.signals import job_failed, job_processed, job_quarantined, job_released
 
 #: Longest text of an exception, and longest traceback, that a failed job keeps, in characters.
@@ -33,6 +33,7 @@ def finish_job(
     chain: Mapping[str, Any] | None,  # Any: JSON
     duration: timedelta,
     now: datetime,
+    note: Callable[[], object] | None = None,
 ) -> bool:
     """Remove a job that ran to its end, count it in its batch, and send what follows it.
 
@@ -42,18 +43,21 @@ def finish_job(
         chain: What follows; a job may have changed it while it ran.
         duration: How long it took.
         now: The present.
+        note: Writes, in the same step, what the job itself keeps of its end.
 
     Returns:
         False if the lease was lost; then the job itself and its followers are somebody else's.
     """
 
     def follow() -> list[Record]:
+        if note is not None:
+            note()
         followers = record_success(record, now=now) if record.batch_id else []
-        return followers + (start_link(chain, seed=record.job_id) if chain else [])
+        return followers + (start_link(chain, seed=record.job_id, now=now) if chain else [])
 
-    has_more = record.batch_id is not None or bool(chain and chain.get("links"))
+    has_more = note is not None or record.batch_id is not None or bool(chain and chain.get("links"))
     driver = get_driver(claim.connection)
-    if not _settle(driver, claim, follow if has_more else None, driver.finish, now=now):
+    if not _settle(driver, claim, record, follow if has_more else None, driver.finish, now=now):
         return _note_lost_lease(claim)
     release_locks(record)
     if record.is_retry:
@@ -70,10 +74,21 @@ def release_job(
     available_at: datetime,
     error: Exception | None,
     duration: timedelta,
+    note: Callable[[], object] | None = None,
 ) -> bool:
-    """Put a job back for another try; False if the lease was lost, and nothing changed."""
+    """Put a job back for another try; False if the lease was lost, and nothing changed. ``note``: as ``finish_job``."""
     payload = None if record.attempts is None else encode_payload(replace(record, attempts=claim.attempts))
-    if not get_driver(claim.connection).release(claim, available_at=available_at, payload=payload):
+    driver = get_driver(claim.connection)
+
+    def follow() -> list[Record]:
+        if note is not None:
+            note()
+        return []
+
+    def release(held: Claim, *, followers: Sequence[Any] = ()) -> bool:  # Any: messages, of which there are none
+        return driver.release(held, available_at=available_at, payload=payload)
+
+    if not _settle(driver, claim, record, follow if note else None, release, now=available_at):
         return _note_lost_lease(claim)
     _log.warning(
         "job_released",
@@ -94,19 +109,23 @@ def fail_job(
     duration: timedelta,
     now: datetime,
     redact: Callable[[str], str] = str,
+    note: Callable[[], object] | None = None,
 ) -> bool:
     """Move a job to the failed jobs, count that in its batch, and send what its batch or chain has for failures.
 
-    ``redact`` takes out of the texts what must not be stored. False as ``finish_job`` says.
+    ``redact`` takes out of the texts what must not be stored. ``note``, and False: see ``finish_job``.
     """
     failure = describe_failure(record, error, redact)
 
     def follow() -> list[Record]:
-        followers = record_failure(record, failure=failure, now=now) if record.batch_id else []
+        if note is not None:
+            note()
+        followers: list[Record] = []
+        if record.batch_id:
+            followers += record_failure(record.job_id, record=record, failure=failure, now=now)
         if record.chain and record.chain.get("catch"):
-            catch = call_catch(record.chain, failure, seed=record.job_id, connection=record.connection)
-            followers.append(catch)
-        return followers
+            followers.append(call_catch(record.chain, failure, seed=record.job_id, connection=record.connection))
+        return followers + break_chain(record, now=now)
 
     burial = Burial(
         attempts=attempts,
@@ -117,12 +136,12 @@ def fail_job(
         context=_get_context(claim, record),
     )
     driver = get_driver(claim.connection)
-    has_more = record.batch_id is not None or bool(record.chain and record.chain.get("catch"))
+    has_more = note is not None or record.batch_id is not None or bool(record.chain)
 
     def bury(held: Claim, *, followers: Sequence[Any] = ()) -> bool:  # Any: messages
         return driver.bury(held, burial, followers=followers)
 
-    if not _settle(driver, claim, follow if has_more else None, bury, now=now):
+    if not _settle(driver, claim, record, follow if has_more else None, bury, now=now):
         return _note_lost_lease(claim)
     release_locks(record)
     _log.error("job_failed", duration_ms=_to_milliseconds(duration), **_describe_for_log(error))
@@ -131,7 +150,12 @@ def fail_job(
 
 
 def quarantine_job(*, claim: Claim, error: Exception, now: datetime) -> bool:
-    """Move a record that can't be trusted or read to the failed jobs; nothing that stands in it is believed."""
+    """Move a record that can't be trusted or read to the failed jobs; nothing that stands in it is believed.
+
+    Where a job of its id is in a batch, that failed; links behind it stay in the batch, for they stand in it alone.
+    """
+    failure = {"job_id": str(claim.job_id), "job_class": claim.job_class}
+    failure |= {"exception": type(error).__qualname__, "message": str(error)}
     burial = Burial(
         attempts=claim.attempts,
         exception=_to_storable("".join(traceback.format_exception_only(error)).strip())[:MAX_EXCEPTION_LENGTH],
@@ -140,7 +164,15 @@ def quarantine_job(*, claim: Claim, error: Exception, now: datetime) -> bool:
         context={"worker": claim.worker},
         is_quarantined=True,
     )
-    if not get_driver(claim.connection).bury(claim, burial):
+    driver = get_driver(claim.connection)
+
+    def follow() -> list[Record]:
+        return record_failure(claim.job_id, record=None, failure=failure, now=now)
+
+    def bury(held: Claim, *, followers: Sequence[Any] = ()) -> bool:  # Any: messages
+        return driver.bury(held, burial, followers=followers)
+
+    if not _settle(driver, claim, None, follow, bury, now=now):
         return _note_lost_lease(claim)
     _log.error("job_quarantined", **_describe_for_log(error))
     job_quarantined.send_robust(None, **get_facts(claim), error=error)
@@ -201,6 +233,7 @@ def get_facts(claim: Claim) -> dict[str, Any]:  # Any: of several types
 def _settle(
     driver: QueueDriver,
     claim: Claim,
+    record: Record | None,
     follow: Callable[[], list[Record]] | None,
     end: Callable[..., bool],
     *,
@@ -208,29 +241,43 @@ def _settle(
 ) -> bool:
     """End a job and send what follows it in one step.
 
-    Where the store is the default database all is one transaction. Elsewhere the batch is counted first: that counts
-    a job once only, and says the same again to a worker that must repeat this.
+    Where that is all in the default database it is one transaction. Elsewhere the batch is counted first, then what
+    goes to other stores is sent there, and the job ends last: the first counts a job once only, the second leaves alone
+    what is there, and a worker that must repeat this is told the same again.
     """
     if follow is None:
         return end(claim)
-    if driver.is_transactional:
-        with transaction.atomic():
-            return _end(driver, claim, follow(), end, now)
     with transaction.atomic():
-        followers = follow()
-    return _end(driver, claim, followers, end, now)
+        followers = _admit(record, follow(), now)
+        here = [follower for follower in followers if follower.connection == driver.name]
+        if driver.is_transactional and len(here) == len(followers):
+            has_ended = _end(driver, claim, here, end, now)
+            if not has_ended:
+                transaction.set_rollback(True)
+            return has_ended
+    push_followers([follower for follower in followers if follower.connection != driver.name], now=now)
+    return _end(driver, claim, here, end, now)
 
 
 def _end(driver: QueueDriver, claim: Claim, followers: list[Record], end: Callable[..., bool], now: datetime) -> bool:
-    here = [record for record in followers if record.connection == driver.name]
-    messages = make_messages(here, now=now)
+    messages = make_messages(followers, now=now)
     if not end(claim, followers=messages):
-        if driver.is_transactional:
-            transaction.set_rollback(True)
         return False
     announce_queued(messages, connection=driver.name)
-    send([record for record in followers if record.connection != driver.name])
     return True
+
+
+def _admit(ended: Record | None, followers: list[Record], now: datetime) -> list[Record]:
+    """Take the locks of what follows a job; what finds another job of its key waiting or running, is left out."""
+    if ended is not None and ended.unique and any(one.unique == ended.unique for one in followers):
+        release_unique(ended)  # its own lock must not keep out what follows it
+    admitted: list[Record] = []
+    while followers:
+        admitted += admit(followers, now=now)
+        known = {record.job_id for record in admitted}
+        refused = [record for record in followers if record.job_id not in known]
+        followers = [follower for record in refused for follower in abandon(record, now=now)]
+    return admitted
 
 
 def _get_context(claim: Claim, record: Record) -> dict[str, Any]:  # Any: JSON

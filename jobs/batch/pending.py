@@ -1,0 +1,185 @@
+"""A batch of which more can be said before it is sent."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Self
+from uuid import uuid4
+
+from jobs.batch.members import (
+    Callback,
+    Member,
+    Members,
+    check_members,
+    encode_callback,
+    list_jobs,
+    make_records,
+)
+from jobs.batch.stored import Batch, to_batch
+from jobs.conf import get_job_settings
+from jobs.exceptions import JobOptionError
+from jobs.job import Job, PendingDispatch
+from jobs.job.records import PlannedBatch
+from jobs.outlet import Current
+from jobs.services import BatchPlan, send_batch
+
+
+class PendingBatch:
+    """A batch of which more can be said before it is sent."""
+
+    def __init__(self, jobs: Members) -> None:
+        """Take the jobs.
+
+        Raises:
+            NotBatchableError: One isn't a ``BatchableJob``.
+        """
+        self._jobs: list[Member] = list(check_members(jobs))
+        self._name = ""
+        self._allowed: int | None = 0
+        self._callbacks: dict[str, list[Callback]] = {}
+        self._queue = ""
+        self._connection = ""
+        self._extra: dict[str, Any] = {}  # Any: JSON
+
+    @property
+    def jobs(self) -> list[object]:
+        """The jobs, chains and batches that it holds so far."""
+        return list(self._jobs)
+
+    def list_jobs(self) -> list[Job]:
+        """Return all jobs that it holds, those of its chains and batches too."""
+        return list_jobs(self._jobs)
+
+    def get_name(self) -> str:
+        """Return its name, empty where it has none."""
+        return self._name
+
+    def get_callbacks(self, event: str) -> list[Callback]:
+        """Return what is called at an event such as ``then``."""
+        return list(self._callbacks.get(event, ()))
+
+    def add(self, jobs: "Members | Job | PendingDispatch | PlannedBatch") -> Self:
+        """Add jobs. Raises as the constructor does."""
+        self._jobs += check_members([jobs] if isinstance(jobs, Job | PendingDispatch | PlannedBatch) else jobs)
+        return self
+
+    def name(self, name: str) -> Self:
+        """Say what people call it, in at most 200 characters."""
+        if len(name) > 200:
+            message = "The name of a batch must be at most 200 characters."
+            raise JobOptionError(message)
+        self._name = name
+        return self
+
+    def with_option(self, name: str, value: Any) -> Self:  # Any: JSON
+        """Keep something with it, of JSON types, which ``Batch.get_option`` returns."""
+        self._extra[name] = value
+        return self
+
+    def allow_failures(self, count: int | bool | Callback = True, /, *callbacks: Callback) -> Self:  # noqa: FBT001, FBT002 - Laravel's word
+        """Let it go on when jobs fail: so many of them, or any number (True); then call for each failure."""
+        if isinstance(count, bool):
+            self._allowed = None if count else 0
+        elif isinstance(count, int):
+            if count < 0:
+                message = f"allow_failures needs a number from 0, not {count}."
+                raise JobOptionError(message)
+            self._allowed = count
+        else:
+            self._allowed, callbacks = None, (count, *callbacks)
+        return self._on("failure", callbacks)
+
+    def before(self, *callbacks: Callback) -> Self:
+        """Call when the batch is stored, before its jobs are sent: ``function(batch)``.
+
+        In the place where it is sent, or by the worker that comes to it in a chain, and before the commit; what a
+        function raises is logged, and stops nothing.
+        """
+        return self._on("before", callbacks)
+
+    def progress(self, *callbacks: Callback) -> Self:
+        """Call whenever a job has ended well, and where failures are allowed, ended at all: ``function(batch)``."""
+        return self._on("progress", callbacks)
+
+    def then(self, *callbacks: Callback) -> Self:
+        """Call when all jobs have ended well: ``function(batch)``."""
+        return self._on("then", callbacks)
+
+    def catch(self, *callbacks: Callback) -> Self:
+        """Call at the first failure: ``function(batch, failure)``."""
+        return self._on("catch", callbacks)
+
+    def finally_(self, *callbacks: Callback) -> Self:
+        """Call when each job has ended, well or not: ``function(batch)``."""
+        return self._on("finally", callbacks)
+
+    def on_queue(self, queue: str) -> Self:
+        """Let jobs that say nothing themselves, and the callbacks, wait in this queue."""
+        self._queue = queue
+        return self
+
+    def on_connection(self, connection: str) -> Self:
+        """Send jobs that say nothing themselves, and the callbacks, to this connection."""
+        self._connection = connection
+        return self
+
+    def when(self, condition: object, then: Callable[[Self], object]) -> Self:
+        """Call ``then`` with the batch where the condition (or what it returns, if it can be called) is true."""
+        if condition() if callable(condition) else condition:
+            then(self)
+        return self
+
+    def unless(self, condition: object, then: Callable[[Self], object]) -> Self:
+        """Call ``then`` with the batch where the condition is false; see ``when``."""
+        return self.when(not (condition() if callable(condition) else condition), then)
+
+    def dispatch(self) -> Batch:
+        """Store the batch and its jobs, all or none, and return it; within a transaction it is sent with the commit.
+
+        Raises:
+            JobArgumentError: An argument of a job can't be stored.
+            JobOptionError: An option is out of range.
+            JobRefusedError: The acting user lacks a permission that a job requires.
+            QueueFullError: A queue has no room for them.
+        """
+        sent = to_batch(send_batch(plan=self.make_plan(), batch_id=uuid4()))
+        if Current.outlet is not None:
+            Current.outlet.note_batch(self)
+        return sent
+
+    def dispatch_if(self, condition: object) -> Batch | None:
+        """Send it where the condition (or what it returns, if it can be called) is true."""
+        return self.dispatch() if (condition() if callable(condition) else condition) else None
+
+    def dispatch_unless(self, condition: object) -> Batch | None:
+        """Send it where the condition is false."""
+        return None if (condition() if callable(condition) else condition) else self.dispatch()
+
+    def make_plan(self, *, queue: str = "", connection: str = "") -> BatchPlan:
+        """Return it as it is stored; queue and connection hold where nothing else is said."""
+        own_queue = self._queue or queue
+        own_connection = self._connection or connection
+        return BatchPlan(
+            name=self._name,
+            allowed_failures=self._allowed,
+            callbacks={
+                event: [encode_callback(one) for one in callbacks] for event, callbacks in self._callbacks.items()
+            },
+            records=list(make_records(self._jobs, queue=own_queue, connection=own_connection)),
+            queue=own_queue or "default",
+            connection=own_connection or get_job_settings().connection,
+            extra=self._extra,
+        )
+
+    def make_link(self, *, queue: str, connection: str) -> dict[str, Any]:  # Any: JSON
+        """Return it as a link of a chain."""
+        return self.make_plan(queue=queue, connection=connection).as_json()
+
+    def _on(self, event: str, callbacks: Iterable[Callback]) -> Self:
+        for callback in callbacks:
+            encode_callback(callback)  # what can't travel is heard here
+            self._callbacks.setdefault(event, []).append(callback)
+        return self
+
+
+def batch(jobs: Members = ()) -> PendingBatch:
+    """Return a batch in the making. Raises as ``PendingBatch`` does."""
+    return PendingBatch(jobs)

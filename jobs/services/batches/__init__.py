@@ -1,0 +1,35 @@
+"""Batches: what they hold, how their jobs are counted, and what follows."""
+
+from jobs.services.batches.changes import add_jobs, cancel_batch, delete_batch, prune_batches, send_batch
+from jobs.services.batches.counting import (
+    abandon,
+    break_chain,
+    leave_batch,
+    record_failure,
+    record_success,
+    reopen_member,
+)
+from jobs.services.batches.following import CALLBACK_JOB, call_catch, start_link
+from jobs.services.batches.plans import BatchOptions, BatchPlan, allows, get_callbacks, read_options
+
+__all__ = [
+    "CALLBACK_JOB",
+    "BatchOptions",
+    "BatchPlan",
+    "abandon",
+    "add_jobs",
+    "allows",
+    "break_chain",
+    "call_catch",
+    "cancel_batch",
+    "delete_batch",
+    "get_callbacks",
+    "leave_batch",
+    "prune_batches",
+    "read_options",
+    "record_failure",
+    "record_success",
+    "reopen_member",
+    "send_batch",
+    "start_link",
+]
