@@ -1,0 +1,586 @@
+"""Batches: what they hold, how their jobs are counted, and how they end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.dispatch import Signal
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from jobs import signals
+from jobs.batch import Batch, Members, PendingBatch, batch
+from jobs.drivers.base import QueueDriver, get_driver
+from jobs.exceptions import BatchNotFoundError, JobArgumentError, JobOptionError, NotBatchableError, QueueFullError
+from jobs.models import Batch as BatchRow
+from jobs.models import BatchMember, FailedJob
+from jobs.queues import define_queue, forget_queue
+from jobs.services import prune_batches, retry_batch, retry_failed_job
+from jobs.worker.runner import attempt, settle
+from tests.jobs.batch_jobs import (
+    BROKEN,
+    NOTES,
+    AddingJob,
+    AsyncAddingJob,
+    CancellingJob,
+    ChangingJob,
+    LastStepJob,
+    NoBatchJob,
+    SkippingJob,
+    StepJob,
+    UniqueStepJob,
+    on_finally,
+    on_progress,
+    on_then,
+    read_batch,
+    read_counts,
+)
+from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
+from tests.jobs.steps import LATER, claim_one, drain, run_next
+
+pytestmark = pytest.mark.usefixtures("job_connection")
+
+
+def _steps(*names: str) -> list[StepJob]:
+    return [StepJob(name) for name in names]
+
+
+type Listen = Callable[[Signal], list[UUID]]
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    """What returns the ids of the batches of which a signal tells from now on."""
+    with ExitStack() as stack:
+
+        def begin(signal: Signal) -> list[UUID]:
+            heard: list[UUID] = []
+
+            def note(*, batch_id: UUID, **_facts: object) -> None:
+                heard.append(batch_id)
+
+            signal.connect(note, weak=False)
+            stack.callback(signal.disconnect, note)
+            return heard
+
+        yield begin
+
+
+# --- What a batch holds
+
+
+def test_a_batch_counts_its_jobs_as_they_succeed() -> None:
+    found = batch(_steps("a", "b")).name("Import").dispatch()
+    assert (found.name, found.total_jobs, found.pending_jobs, found.failed_jobs) == ("Import", 2, 2, 0)
+    run_next()
+    assert read_counts(found.id) == (2, 1, 0)
+    assert read_batch(found.id).progress == 50
+    run_next()
+    assert read_counts(found.id) == (2, 0, 0)
+    assert read_batch(found.id).is_finished
+    assert read_batch(found.id).has_ended
+
+
+def test_processed_jobs_and_progress_follow_from_the_counts() -> None:
+    found = Batch(
+        id=uuid4(),
+        name="",
+        total_jobs=10,
+        pending_jobs=4,
+        failed_jobs=1,
+        allows_failures=True,
+        created_at=timezone.now(),
+        cancelled_at=None,
+        finished_at=None,
+    )
+    assert (found.processed_jobs, found.progress) == (6, 60)
+    assert (found.has_failures, found.is_finished, found.is_cancelled, found.has_ended) == (True, False, False, False)
+
+
+def test_jobs_come_from_any_iterable_and_what_is_empty_is_left_out() -> None:
+    pending = batch(StepJob(name) for name in "ab").add([None, []]).add(StepJob("c")).add([StepJob("d")])
+    assert len(pending.jobs) == 4
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        lambda: batch([NoBatchJob()]),
+        lambda: batch([[StepJob("a"), NoBatchJob()]]),
+        lambda: batch([batch([NoBatchJob()])]),
+        lambda: batch([StepJob("a").chain([NoBatchJob()])]),
+        lambda: batch(["a"]),
+        lambda: batch([]).add(NoBatchJob()),
+        lambda: batch([]).dispatch().add(NoBatchJob()),
+    ],
+)
+def test_what_is_not_batchable_is_refused(jobs: Callable[[], object]) -> None:
+    with pytest.raises(NotBatchableError):
+        jobs()
+
+
+def test_lists_are_chains_and_their_links_are_counted() -> None:
+    found = batch([StepJob("x"), [StepJob("a"), [StepJob("b")], StepJob("c")]]).dispatch()
+    assert read_counts(found.id) == (4, 4, 0)
+    assert drain() == 4
+    assert NOTES == ["x", "a", "b", "c"]
+    assert read_counts(found.id) == (4, 0, 0)
+
+
+def test_what_was_chained_to_a_job_is_counted_with_it() -> None:
+    found = batch([StepJob("a").chain(_steps("b"))]).dispatch()
+    assert read_counts(found.id) == (2, 2, 0)
+    drain()
+    assert read_batch(found.id).is_finished
+
+
+def test_a_batch_within_a_batch_counts_as_one_job_that_sends_it() -> None:
+    found = batch([StepJob("a"), batch(_steps("b", "c")).name("inner")]).dispatch()
+    assert read_counts(found.id) == (2, 2, 0)
+    drain()
+    assert sorted(NOTES) == ["a", "b", "c"]
+    assert read_batch(found.id).is_finished
+    assert read_batch(BatchRow.objects.get(name="inner").pk).is_finished
+
+
+def test_jobs_know_their_batch() -> None:
+    found = batch([AddingJob("a", 1)]).dispatch()
+    run_next()
+    assert read_counts(found.id) == (2, 1, 0)
+    assert StepJob("alone").batch is None
+
+
+def test_jobs_of_a_batch_use_its_queue_unless_they_have_their_own() -> None:
+    line: Members = [StepJob("c").on_queue("low"), StepJob("d").on_queue("low"), StepJob("e")]
+    batch([StepJob("a"), StepJob("b").on_queue("low"), line]).on_queue("high").dispatch()
+    assert sorted(job.queue for job in get_driver().list_jobs()) == ["high", "low", "low"]
+    assert drain("low") == 3
+    assert drain("high") == 2
+    assert NOTES == ["b", "c", "d", "a", "e"]
+
+
+def test_links_keep_their_queue_where_the_batch_has_none() -> None:
+    batch([[StepJob("a").on_queue("high"), StepJob("b").on_queue("high")]]).dispatch()
+    assert drain("high") == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_jobs_of_a_batch_may_run_elsewhere(job_connection: str) -> None:
+    found = batch([StepJob("here").on_connection("sync"), StepJob("there")]).then(on_then).dispatch()
+    assert NOTES == ["here"]
+    drain()
+    assert NOTES == ["here", "there", "then 2/2"]
+    assert read_batch(found.id).is_finished
+
+
+def test_a_batch_keeps_options() -> None:
+    found = batch([]).with_option("source", {"path": "a.csv"}).progress(on_progress).dispatch()
+    assert found.get_option("source") == {"path": "a.csv"}
+    assert found.get_option("other", 1) == 1
+    assert (found.has_callbacks("progress"), found.has_callbacks("then")) == (True, False)
+
+
+def test_a_batch_without_jobs_is_finished_at_once() -> None:
+    found = batch([]).then(on_then).finally_(on_finally).dispatch()
+    assert found.is_finished
+    drain()
+    assert NOTES == ["then 0/0", "finally 0/0"]
+
+
+def test_a_name_that_is_too_long_and_a_negative_number_are_refused() -> None:
+    with pytest.raises(JobOptionError):
+        batch([]).name("x" * 201)
+    with pytest.raises(JobOptionError):
+        batch([]).allow_failures(-1)
+
+
+# --- Dispatch
+
+
+def test_conditions_decide_whether_a_batch_is_sent_and_how() -> None:
+    def use_high(pending: PendingBatch) -> None:
+        pending.on_queue("high")
+
+    assert batch(_steps("a")).dispatch_if(lambda: False) is None
+    assert batch(_steps("b")).dispatch_unless(True) is None
+    assert not BatchRow.objects.exists()
+    assert batch(_steps("c")).when(True, use_high).dispatch_if(True) is not None
+    assert batch(_steps("d")).unless(True, use_high).dispatch_unless(lambda: False) is not None
+    assert drain("high") == 1
+    drain()
+    assert NOTES == ["c", "d"]
+
+
+def test_a_batch_in_a_transaction_that_is_rolled_back_leaves_nothing() -> None:
+    def roll_back() -> None:
+        with transaction.atomic():
+            batch(_steps("a")).dispatch()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        roll_back()
+    assert drain() == 0
+    assert not BatchRow.objects.exists()
+
+
+def test_a_record_that_cannot_be_stored_leaves_no_batch() -> None:
+    with pytest.raises(JobArgumentError):
+        batch([StepJob("a"), StepJob("x" * 1_100_000)]).dispatch()
+    assert not BatchRow.objects.exists()
+    assert not BatchMember.objects.exists()
+    assert drain() == 0
+
+
+@pytest.fixture
+def small_queue() -> Iterator[str]:
+    define_queue("small", max_jobs=2)
+    yield "small"
+    forget_queue("small")
+
+
+def test_a_batch_that_finds_no_room_leaves_nothing(small_queue: str) -> None:
+    with pytest.raises(QueueFullError):
+        batch(_steps("a", "b", "c")).on_queue(small_queue).dispatch()
+    assert not BatchRow.objects.exists()
+    assert drain() == 0
+
+
+def test_jobs_that_find_no_room_are_not_added(small_queue: str) -> None:
+    found = batch(_steps("a")).on_queue(small_queue).dispatch()
+    with pytest.raises(QueueFullError):
+        found.add(_steps("b", "c"))
+    assert read_counts(found.id) == (1, 1, 0)
+
+
+# --- Failure
+
+
+def test_the_first_failure_cancels_a_batch_that_must_not_fail() -> None:
+    found = batch(_steps("broken a", "broken b")).dispatch()
+    drain()
+    assert read_counts(found.id) == (2, 2, 2)
+    fresh = read_batch(found.id)
+    assert (fresh.is_cancelled, fresh.is_finished, fresh.has_ended) == (True, True, True)
+
+
+@pytest.mark.parametrize("allowed", [True, 2], ids=["any", "two"])
+def test_failures_that_are_allowed_leave_a_batch_unfinished_and_not_cancelled(allowed: int) -> None:
+    found = batch(_steps("broken a", "broken b")).allow_failures(allowed).dispatch()
+    drain()
+    assert read_counts(found.id) == (2, 2, 2)
+    fresh = read_batch(found.id)
+    assert (fresh.is_cancelled, fresh.is_finished, fresh.has_ended) == (False, False, True)
+    assert len(fresh.list_failed_ids()) == 2
+
+
+def test_one_failure_more_than_allowed_cancels() -> None:
+    found = batch(_steps("broken a", "broken b", "c")).allow_failures(1).dispatch()
+    run_next()
+    assert not read_batch(found.id).is_cancelled
+    run_next()
+    assert read_batch(found.id).is_cancelled
+
+
+def test_a_try_that_is_put_back_is_not_counted() -> None:
+    found = batch([StepJob("broken").with_tries(2).with_backoff(60)]).dispatch()
+    run_next()
+    assert read_counts(found.id) == (1, 1, 0)
+    run_next(now=timezone.now() + LATER)
+    assert read_counts(found.id) == (1, 1, 1)
+
+
+def test_links_of_a_broken_chain_leave_the_batch() -> None:
+    found = batch([[StepJob("a"), StepJob("broken"), StepJob("c"), StepJob("d")], StepJob("e")]).dispatch()
+    drain()
+    assert read_counts(found.id) == (3, 1, 1)
+    assert read_batch(found.id).has_ended
+
+
+def test_links_behind_a_batch_that_broke_leave_the_batch_around_it() -> None:
+    found = batch([[batch(_steps("broken")), StepJob("never")]]).finally_(on_finally).dispatch()
+    drain()
+    assert read_counts(found.id) == (1, 0, 0)
+    assert NOTES == ["finally 0/0"]
+
+
+def test_links_behind_a_prepended_job_that_broke_leave_the_batch() -> None:
+    found = batch([[ChangingJob("prepend broken"), StepJob("never")]]).finally_(on_finally).dispatch()
+    drain()
+    assert read_counts(found.id) == (1, 0, 0)
+    assert NOTES == ["changing", "finally 0/0"]
+
+
+def test_a_record_that_was_changed_counts_as_failed(driver: QueueDriver) -> None:
+    found = batch(_steps("a")).finally_(on_finally).dispatch()
+    claim = claim_one()
+    outcome = attempt(replace(claim, payload="{}"))
+    settle(claim, outcome, now=timezone.now())
+    drain()
+    assert read_counts(found.id) == (1, 1, 1)
+    assert NOTES == ["finally 1/1"]
+
+
+# --- Cancelling
+
+
+def test_jobs_of_a_cancelled_batch_are_taken_and_skip_themselves_where_they_ask() -> None:
+    found = batch([SkippingJob("a"), StepJob("b")]).dispatch()
+    found.cancel()
+    assert drain() == 2
+    assert NOTES == ["b"]
+    assert read_counts(found.id) == (2, 0, 0)
+
+
+def test_a_job_sees_that_its_batch_was_cancelled() -> None:
+    batch([CancellingJob(), StepJob("b")]).dispatch()
+    run_next()
+    assert NOTES == ["True False True"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cancelling_twice_is_told_once(listen: Listen) -> None:
+    found = batch(_steps("a")).dispatch()
+    heard = listen(signals.batch_cancelled)
+    found.cancel()
+    found.cancel()
+    assert heard == [found.id]
+
+
+def test_a_deleted_batch_is_gone_and_its_jobs_run_as_any_other() -> None:
+    found = batch(_steps("a", "broken")).then(on_then).dispatch()
+    found.delete()
+    assert found.fresh() is None
+    drain()
+    assert NOTES == ["a"]
+    with pytest.raises(BatchNotFoundError):
+        found.cancel()
+
+
+# --- Adding
+
+
+def test_a_job_adds_to_its_batch() -> None:
+    found = batch([AddingJob("a", 3)]).then(on_then).dispatch()
+    drain()
+    assert NOTES == ["a", "a-0", "a-1", "a-2", "then 4/4"]
+    assert read_counts(found.id) == (4, 0, 0)
+
+
+def test_an_added_list_is_a_chain() -> None:
+    found = batch([]).dispatch().add([[StepJob("a"), StepJob("b")], batch(_steps("c"))])
+    assert (found.total_jobs, found.is_finished) == (3, False)
+    drain()
+    assert NOTES == ["a", "b", "c"]
+
+
+def test_adding_to_a_finished_batch_opens_it_again_and_its_end_is_told_once_more() -> None:
+    found = batch(_steps("a")).then(on_then).finally_(on_finally).dispatch()
+    drain()
+    assert not found.add(StepJob("b")).is_finished
+    drain()
+    assert NOTES == ["a", "then 1/1", "finally 0/0", "b", "then 2/2", "finally 0/0"]
+    assert read_batch(found.id).is_finished
+
+
+def test_adding_to_a_batch_that_is_gone_raises() -> None:
+    found = batch([]).dispatch()
+    found.delete()
+    with pytest.raises(BatchNotFoundError):
+        found.add(StepJob("a"))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_asynchronous_job_adds_to_its_batch() -> None:
+    found = batch([AsyncAddingJob()]).dispatch()
+    drain()
+    assert NOTES == ["async 2", "added"]
+    assert read_batch(found.id).is_finished
+
+
+# --- Unique and debounced members
+
+
+def test_a_unique_job_of_which_another_waits_leaves_the_batch_with_what_follows_it() -> None:
+    UniqueStepJob("one").on_queue("low").dispatch()
+    found = batch([StepJob("a"), [UniqueStepJob("one"), StepJob("never")]]).then(on_then).dispatch()
+    assert read_counts(found.id) == (1, 1, 0)
+    drain("default")
+    assert NOTES == ["a", "then 1/1"]
+
+
+def test_a_batch_whose_jobs_all_wait_elsewhere_ends_at_once() -> None:
+    UniqueStepJob("one").on_queue("low").dispatch()
+    found = batch([UniqueStepJob("one")]).then(on_then).finally_(on_finally).dispatch()
+    assert found.is_finished
+    drain("default")
+    assert NOTES == ["then 0/0", "finally 0/0"]
+
+
+def test_a_unique_link_of_which_another_waits_leaves_the_batch_when_its_turn_comes() -> None:
+    UniqueStepJob("one").on_queue("low").dispatch()
+    found = batch([[StepJob("a"), UniqueStepJob("one"), StepJob("never")]]).then(on_then).dispatch()
+    drain("default")
+    assert read_counts(found.id) == (1, 0, 0)
+    assert NOTES == ["a", "then 1/1"]
+
+
+def test_of_two_members_of_one_unique_key_one_is_sent() -> None:
+    found = batch([UniqueStepJob("one"), UniqueStepJob("one")]).dispatch()
+    drain()
+    assert NOTES == ["one"]
+    assert read_batch(found.id).is_finished
+
+
+def test_a_debounced_member_that_a_later_job_replaced_does_not_hold_the_batch_up() -> None:
+    found = batch([LastStepJob("one", "first")]).then(on_then).dispatch()
+    LastStepJob.dispatch("one", "second")
+    drain(now=timezone.now() + LATER)
+    assert NOTES.count("one") == 1
+    assert read_batch(found.id).is_finished
+
+
+# --- Repeats: a worker that counted, and died before the job was gone
+
+
+@pytest.mark.parametrize("name", ["a", "broken"])
+def test_a_job_that_is_settled_twice_is_counted_once(name: str) -> None:
+    found = batch(_steps(name, "z")).allow_failures().dispatch()
+    claim = claim_one()
+    outcome = attempt(claim)
+    settle(claim, outcome, now=timezone.now())
+    settle(claim, outcome, now=timezone.now())
+    failed = int(name == "broken")
+    assert read_counts(found.id) == (2, 1 + failed, failed)
+
+
+# --- Retries
+
+
+def test_a_failed_job_that_is_retried_with_success_is_no_failure_any_more() -> None:
+    BROKEN.add("b")
+    found = batch(_steps("a", "b")).allow_failures().then(on_then).finally_(on_finally).dispatch()
+    drain()
+    assert NOTES == ["a", "finally 1/1"]
+    BROKEN.clear()
+    assert len(found.retry_failed()) == 1
+    assert read_counts(found.id) == (2, 1, 1)
+    drain()
+    assert read_counts(found.id) == (2, 0, 0)
+    assert read_batch(found.id).is_finished
+    assert NOTES == ["a", "finally 1/1", "b", "then 2/2"]
+    assert found.retry_failed() == []
+
+
+def test_a_failed_job_that_is_retried_and_fails_again_is_counted_once() -> None:
+    found = batch(_steps("a", "broken")).dispatch()
+    drain()
+    retry_batch(batch_id=found.id)
+    drain()
+    assert read_counts(found.id) == (2, 1, 1)
+    assert len(retry_batch(batch_id=found.id)) == 1
+
+
+def test_links_come_back_with_the_job_before_them() -> None:
+    BROKEN.add("a")
+    found = batch([[StepJob("a"), StepJob("b")]]).then(on_then).dispatch()
+    drain()
+    assert read_counts(found.id) == (1, 1, 1)
+    BROKEN.clear()
+    retry_failed_job(job_id=FailedJob.objects.get().job_id)
+    assert read_counts(found.id) == (2, 2, 1)
+    drain()
+    assert NOTES == ["a", "b", "then 2/2"]
+
+
+def test_retrying_a_batch_leaves_failed_jobs_of_others_alone() -> None:
+    found = batch(_steps("broken")).dispatch()
+    batch(_steps("broken")).dispatch()
+    drain()
+    assert len(retry_batch(batch_id=found.id)) == 1
+    assert FailedJob.objects.filter(retried_at=None).count() == 1
+
+
+# --- Pruning
+
+
+def _make(name: str, *, age: timedelta, **fields: object) -> None:
+    then = timezone.now() - age
+    found = batch([]).name(name).dispatch()
+    moments = {key: then if value else None for key, value in fields.items()}
+    BatchRow.objects.filter(pk=found.id).update(created_at=then, **moments)
+
+
+@pytest.mark.parametrize(
+    ("older", "unfinished", "cancelled", "left"),
+    [
+        (24, None, None, {"new", "unfinished", "cancelled"}),
+        (1, None, None, {"unfinished", "cancelled"}),
+        (24, 1, None, {"new", "cancelled"}),
+        (24, None, 1, {"new", "unfinished"}),
+    ],
+)
+def test_batches_that_ended_long_ago_are_pruned_and_others_where_that_is_asked_for(
+    older: int, unfinished: int | None, cancelled: int | None, left: set[str]
+) -> None:
+    _make("old", age=timedelta(days=2), finished_at=True)
+    _make("new", age=timedelta(hours=2), finished_at=True)
+    _make("unfinished", age=timedelta(days=2), finished_at=False)
+    _make("cancelled", age=timedelta(days=2), finished_at=True, cancelled_at=True)
+    count = prune_batches(
+        older_than=timedelta(hours=older),
+        unfinished_older_than=None if unfinished is None else timedelta(hours=unfinished),
+        cancelled_older_than=None if cancelled is None else timedelta(hours=cancelled),
+    )
+    assert count == 4 - len(left)
+    assert set(BatchRow.objects.values_list("name", flat=True)) == left
+
+
+# --- Signals
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_tells_that_it_was_sent_began_and_finished_once_each(listen: Listen) -> None:
+    sent, began = listen(signals.batch_dispatched), listen(signals.batch_started)
+    finished = listen(signals.batch_finished)
+    found = batch(_steps("a", "b")).dispatch()
+    assert (sent, began, finished) == ([found.id], [], [])
+    run_next()
+    assert (began, finished) == ([found.id], [])
+    run_next()
+    assert (began, finished) == ([found.id], [found.id])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_begins_with_failures_begins_once_and_does_not_finish(listen: Listen) -> None:
+    began, finished = listen(signals.batch_started), listen(signals.batch_finished)
+    found = batch(_steps("broken a", "broken b")).allow_failures().dispatch()
+    drain()
+    assert (began, finished) == ([found.id], [])
+
+
+# --- Size
+
+
+def test_ten_thousand_jobs_are_stored_with_few_statements() -> None:
+    def count(jobs: int) -> int:
+        pending = batch([StepJob(str(number)) for number in range(jobs)])
+        with CaptureQueriesContext(connection) as queries:
+            pending.dispatch()
+        return len(queries)
+
+    small, large = count(10), count(10_000)
+    # Of each thousand: one statement for the members, one for the jobs.
+    assert large - small <= 2 * (10_000 // 1_000)
+    assert small < 15
+
+
+def test_the_record_of_a_member_does_not_grow_with_its_batch() -> None:
+    def measure(jobs: int) -> int:
+        batch([StepJob("x") for _ in range(jobs)]).name(f"{jobs}").then(on_then).dispatch()
+        return max(len(job.payload) for job in get_driver().list_jobs(limit=jobs))
+
+    assert measure(1) == measure(200)
