@@ -1,6 +1,8 @@
 """Forms in which people in the admin say what runs when."""
 
 import json
+import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, override
 
@@ -30,6 +32,19 @@ else:  # generic in the stubs only
 
 _KEPT = "Secret: what is stored isn't shown. Leave it empty to keep it, or enter all arguments anew."
 _ARGUMENTS = 'The constructor\'s arguments as a JSON object, such as {"days": 30}; {} where there are none.'
+
+
+def _list_enums(value: object) -> Iterator[str]:
+    """Return the names of enums among JSON values: to read one imports its module, which nobody may choose here."""
+    match value:
+        case {"$enum": [path, *_]}:
+            yield str(path)
+        case dict():
+            yield from (path for item in value.values() for path in _list_enums(item))
+        case list():
+            yield from (path for item in value for path in _list_enums(item))
+        case _:
+            return
 
 
 class ScheduleForm(ScheduleModelForm):
@@ -136,6 +151,9 @@ class ScheduleForm(ScheduleModelForm):
             raise ValidationError(message) from error
         if not isinstance(arguments, dict):
             message = f"This is JSON, but no object. {_ARGUMENTS}"
+            raise ValidationError(message)
+        if any(path.partition(":")[0] not in sys.modules for path in _list_enums(arguments)):
+            message = "An enum among the arguments names something that isn't in use here. Write module:EnumClass."
             raise ValidationError(message)
         return arguments
 
