@@ -22,6 +22,7 @@ from jobs.job import Job, get_job_class
 from jobs.models import Schedule
 from jobs.payload import read_document, sign_document
 from jobs.schedules import Entry, MissedRunsPolicy, list_entries
+from jobs.security import SecureJob
 
 #: Where an entry comes from.
 CODE: Final = "code"
@@ -134,7 +135,7 @@ def reset_schedules(*, ids: Iterable[int], now: datetime | None = None) -> int:
 
 def is_secret(job_class: type[Job] | None) -> bool:
     """Say whether the arguments of a class are kept from people: those of encrypted and of secure jobs."""
-    return job_class is None or job_class.encrypted or hasattr(job_class, "set_sensitive_fields")
+    return job_class is None or job_class.encrypted or issubclass(job_class, SecureJob)
 
 
 def get_shown_arguments(row: Schedule) -> Mapping[str, object] | None:
