@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, override
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connections
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -45,7 +45,7 @@ from jobs.schedules import Entry, forget_schedule, schedule
 from jobs.signals import schedule_broken, schedule_dispatched
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.sample_jobs import NoteJob, read_lines
-from tests.jobs.steps import NOON, drain, heard, worker_environment
+from tests.jobs.steps import NOON, drain, heard, soon, worker_environment
 from tests.processes import manage
 from tests.waiting import wait_until
 
@@ -363,7 +363,7 @@ def test_runs_reach_the_store_of_each_connection(job_connection: str, tmp_path: 
     _add(arguments={"path": str(tmp_path / "notes"), "text": "hello"})
     run_due_schedules(now=NOON + MINUTE)
     assert _list_runs() == [("12:01", "sent")]
-    assert drain() == 1
+    assert drain(now=soon()) == 1
     assert read_lines(tmp_path / "notes") == ["hello"]
 
 
@@ -734,6 +734,17 @@ def test_queue_schedule_lists_entries_as_json() -> None:
         "every day at 00:00, UTC",
         "2026-06-02T00:00:00+00:00",
     )
+
+
+def test_queue_schedule_explains_itself_and_its_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("queue_schedule", "--help")
+    assert "Exit code: 0" in " ".join(capsys.readouterr().out.split())
+
+
+def test_queue_schedule_refuses_to_list_and_to_run_at_once() -> None:
+    with pytest.raises(CommandError, match="not allowed with"):
+        _call("--once", "--list")
 
 
 @pytest.mark.process
