@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db.models import Count, Max, Q, QuerySet
 
 from jobs.drivers.base import QueueFigures, get_driver
-from jobs.models import FailedJob, Schedule, WorkerHeartbeat
+from jobs.models import FailedJob, JobResult, Schedule, WorkerHeartbeat
 
 #: Failed jobs that nobody has put back.
 IS_OPEN = Q(retried_at=None, recovered_at=None)
@@ -108,6 +109,11 @@ def list_failed_jobs(*, queue: str | None = None) -> QuerySet[FailedJob]:
     """Return the failed jobs that nobody has put back, newest first."""
     failed = FailedJob.objects.filter(IS_OPEN).order_by("-failed_at", "-id")
     return failed if queue is None else failed.filter(queue=queue)
+
+
+def find_result(job_id: UUID) -> JobResult | None:
+    """Return the result of a task; None where there is none (any more)."""
+    return JobResult.objects.filter(job_id=job_id).first()
 
 
 def list_schedules() -> QuerySet[Schedule]:

@@ -4,6 +4,7 @@ from jobs.models.batches import Batch, BatchMember
 from jobs.models.coordination import Counter, Hit, Slot
 from jobs.models.failed import FailedJob
 from jobs.models.queued import QueuedJob, QueuePause
+from jobs.models.results import JobResult
 from jobs.models.schedules import MissedRuns, RunState, Schedule, ScheduleRun
 from jobs.models.workers import WorkerHeartbeat
 
@@ -13,6 +14,7 @@ __all__ = [
     "Counter",
     "FailedJob",
     "Hit",
+    "JobResult",
     "MissedRuns",
     "QueuePause",
     "QueuedJob",
