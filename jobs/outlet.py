@@ -1,4 +1,4 @@
-"""Where dispatched jobs go instead of their queues while a test looks on (``jobs.testing``)."""
+"""Who looks on, and takes dispatched jobs instead of their queues: the fakes of ``jobs.testing``."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,19 +7,28 @@ from jobs.payload import Record
 
 
 class Outlet(Protocol):
-    """What takes jobs instead of drivers."""
+    """What takes jobs instead of drivers. Called in any thread."""
 
-    def take_job(self, job: object, record: Record) -> bool:
-        """Take a job; False lets it go its way."""
+    def note_job(self, job: object) -> None:
+        """Take note that a job is about to be sent, with what was chained to it."""
+
+    def note_chain(self, links: Sequence[object]) -> None:
+        """Take note that a chain is about to be sent."""
+
+    def note_batch(self, batch: object) -> None:
+        """Take note that a batch was sent."""
 
     def take_now(self, job: object) -> bool:
         """Take a job that was to run at once; False lets it run."""
 
-    def take_chain(self, chain: object, jobs: Sequence[object], record: Record | None) -> bool:
-        """Take a chain; False lets it go its way."""
+    def pick(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+        """Return the jobs that go to ``get_driver()``, and those that go their way."""
 
-    def take_batch(self, batch: object) -> object | None:
-        """Take a batch, and return what stands for it; None lets it go its way."""
+    def get_driver(self) -> object:
+        """Return the driver that stands for all others; its name is a connection's."""
+
+    def get_coordinator(self) -> object:
+        """Return the coordinator that stands for that of the settings."""
 
 
 class Current:

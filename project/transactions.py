@@ -11,7 +11,10 @@ def on_end(*, commit: Callable[[], object] | None = None, rollback: Callable[[],
     Outside of a transaction ``commit`` is called at once. ``rollback`` may run while the connection is unusable, so
     it must not use it.
     """
-    transaction.on_commit(_End(commit, rollback))
+    if transaction.get_connection().in_atomic_block:
+        transaction.on_commit(_End(commit, rollback))
+    elif commit is not None:
+        commit()
 
 
 class _End:

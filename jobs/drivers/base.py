@@ -11,6 +11,7 @@ from django.utils.module_loading import import_string
 
 from jobs.conf import get_job_settings
 from jobs.exceptions import UnknownConnectionError
+from jobs.outlet import Current
 
 #: Name of the connection that keeps nothing; it is there whether the settings name it or not.
 SYNC: Final = "sync"
@@ -221,6 +222,9 @@ def get_driver(connection: str | None = None) -> QueueDriver:
     Raises:
         UnknownConnectionError: ``JOBS["CONNECTIONS"]`` has none of that name.
     """
+    if Current.outlet is not None and isinstance(other := Current.outlet.get_driver(), QueueDriver):
+        if other.name == connection:
+            return other
     settings = get_job_settings()
     name = connection or settings.connection
     options = settings.connections.get(name, _SYNC_OPTIONS if name == SYNC else None)
