@@ -4,11 +4,12 @@ from jobs.job.base import InnerHandle, Job, dispatch
 from jobs.job.fluent import PendingDispatch
 from jobs.job.records import Resolved, build_job, get_lease_seconds, make_record, open_record, resolve_options
 from jobs.job.registry import get_job_class, get_job_name, list_job_classes
-from jobs.job.running import JobRun
+from jobs.job.running import JobEnd, JobRun
 
 __all__ = [
     "InnerHandle",
     "Job",
+    "JobEnd",
     "JobRun",
     "PendingDispatch",
     "Resolved",

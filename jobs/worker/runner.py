@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Literal
 
 import structlog
 from django.db import connections
@@ -26,7 +27,7 @@ from jobs.exceptions import (
     PermanentJobError,
     RetryDeadlineError,
 )
-from jobs.job import Job, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
+from jobs.job import Job, JobEnd, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
 from jobs.middleware import MiddlewareStack
 from jobs.options import get_due_time
 from jobs.payload import Record, decode_payload, encode_payload
@@ -65,6 +66,8 @@ class Processed:
     chain: Mapping[str, Any] | None  # Any: JSON
     #: What ``handle`` returned, as middleware passed it on.
     result: object = None
+    #: Which is told its end; None where it couldn't be built, or wasn't.
+    job: Job | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +80,7 @@ class Released:
     error: Exception | None
     #: The wait, or the moment of the next try.
     delay: timedelta | datetime
+    job: Job | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,11 +127,18 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
         False if the lease was lost, and nothing changed.
     """
     match outcome:
-        case Processed(duration=duration, record=record, chain=chain):
-            return finish_job(claim=claim, record=record, chain=chain, duration=duration, now=now)
-        case Released(duration=duration, record=record, error=error, delay=delay):
-            available_at = get_due_time(delay, now=now)
-            return release_job(claim=claim, record=record, available_at=available_at, error=error, duration=duration)
+        case Processed(duration=duration, record=record, chain=chain, job=job):
+            note = _get_note(job, "done", claim, None, now)
+            return finish_job(claim=claim, record=record, chain=chain, duration=duration, now=now, note=note)
+        case Released(duration=duration, record=record, error=error, delay=delay, job=job):
+            return release_job(
+                claim=claim,
+                record=record,
+                available_at=get_due_time(delay, now=now),
+                error=error,
+                duration=duration,
+                note=_get_note(job, "released", claim, error, now),
+            )
         case Quarantined(error=error):
             return quarantine_job(claim=claim, error=error, now=now)
         case Failed(duration=duration, record=record, error=error, attempts=attempts, job=job):
@@ -139,6 +150,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
                 duration=duration,
                 now=now,
                 redact=job.redact if job else str,
+                note=_get_note(job, "failed", claim, error, now),
             )
             if is_buried and job is not None:
                 _call_failed_hook(job, error)
@@ -242,6 +254,7 @@ def _run(one: _Try) -> Processed | Released | Failed:
         queue=claim.queue,
         connection=claim.connection,
         attempts=claim.attempts,
+        worker=claim.worker,
         batch_id=record.batch_id,
         chain=chain,
     )
@@ -254,11 +267,11 @@ def _run(one: _Try) -> Processed | Released | Failed:
         result = _call(job, one.resolved.timeout)
     except BaseException as error:  # noqa: BLE001 - whatever a job raises, the worker goes on
         if run.is_deleted:
-            return Processed(duration=_since(one.started), record=record, chain=run.chain)
+            return Processed(duration=_since(one.started), record=record, chain=run.chain, job=job)
         return _conclude(one, error)
     if run.is_deleted or run.released is None:
-        return Processed(duration=_since(one.started), record=record, chain=run.chain, result=result)
-    return Released(duration=_since(one.started), record=record, error=None, delay=run.released)
+        return Processed(duration=_since(one.started), record=record, chain=run.chain, result=result, job=job)
+    return Released(duration=_since(one.started), record=record, error=None, delay=run.released, job=job)
 
 
 def _call(job: Job, timeout: float) -> object:
@@ -323,7 +336,7 @@ def _conclude(one: _Try, error: BaseException) -> Released | Failed:
     if _is_final(one, error):
         return Failed(duration=duration, record=one.record, error=reason, attempts=claim.attempts, job=one.job)
     delay = get_delay(resolved.backoff, attempt=claim.attempts, error=reason)
-    return Released(duration=duration, record=one.record, error=reason, delay=delay)
+    return Released(duration=duration, record=one.record, error=reason, delay=delay, job=one.job)
 
 
 def _is_final(one: _Try, error: BaseException) -> bool:
@@ -336,7 +349,7 @@ def _is_final(one: _Try, error: BaseException) -> bool:
         return True
     deadline = _get_deadline(one.record, resolved)
     if deadline is not None:
-        return timezone.now() >= deadline
+        return one.now + _since(one.started) >= deadline
     return resolved.tries > 0 and one.claim.attempts >= resolved.tries
 
 
@@ -359,6 +372,15 @@ def _drop_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
+
+
+def _get_note(
+    job: Job | None, state: Literal["done", "released", "failed"], claim: Claim, error: Exception | None, now: datetime
+) -> Callable[[], None] | None:
+    """Return what writes down the end of a try for jobs that keep a record of it; None for all others."""
+    if job is None or type(job).record_end is Job.record_end:
+        return None
+    return partial(job.record_end, JobEnd(state=state, attempts=claim.attempts, error=error, now=now))
 
 
 def _call_failed_hook(job: Job, error: Exception) -> None:
