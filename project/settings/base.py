@@ -314,7 +314,7 @@ _redis_connection = {
 }
 JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.health read
     #: Modules that define job classes; only what they register can be run by a worker.
-    "MODULES": ["jobs.callbacks", "jobs.examples", "accounts.jobs"],
+    "MODULES": ["jobs.callbacks", "jobs.tasks", "jobs.examples", "accounts.jobs"],
     #: Connection that jobs take where neither they nor their queue name another.
     "CONNECTION": _job_connection or ("redis" if REDIS_URL else "database"),
     #: Where jobs can be kept, by name. ``DRIVER`` is the import path of the driver; the rest is its own.
@@ -353,6 +353,9 @@ RQ_QUEUES: dict[str, Any] = (  # Any: django-rq's own shape
 RQ = {"WORKER_CLASS": "jobs.rq_entry.RQWorker"}
 if REDIS_URL:
     INSTALLED_APPS.append("django_rq")
+
+#: Tasks of ``django.tasks`` run as jobs; QUEUES: [] takes any queue. OPTIONS may hold CONNECTION and RESULT_SECONDS.
+TASKS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "jobs.tasks.JobsBackend", "QUEUES": []}}  # Any: Django's
 
 # --- The API ---------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
