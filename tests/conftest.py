@@ -8,6 +8,8 @@ from rest_framework.test import APIClient
 
 from permissions import gate, registrar
 
+pytest_plugins = ["jobs.testing"]
+
 
 @pytest.fixture(autouse=True)
 def empty_cache() -> None:
