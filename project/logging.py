@@ -3,8 +3,10 @@
 import logging
 import logging.config
 import re
-from collections.abc import MutableMapping
-from typing import Any, Literal, override
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal, cast, override
 
 import structlog
 from django.http import HttpRequest
@@ -27,6 +29,10 @@ _PLAIN_SECRET_KEYS = frozenset(key.replace("_", "") for key in SECRET_KEYS)
 _RANDOM_PART = re.compile(
     r"(?<![\w-])(?![0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![\w-]))(?=[\w-]*[0-9A-Z])[\w-]{20,}", re.ASCII
 )
+#: Takes out of texts what the code that runs now must not let out; None where there is nothing of the kind.
+_redactor: ContextVar[Callable[[str], str] | None] = ContextVar("log_redactor", default=None)
+#: What says where an entry comes from, and never what it is about.
+_OWN_KEYS = frozenset({"timestamp", "level", "logger"})
 
 
 def is_secret_key(key: str) -> bool:
@@ -40,6 +46,36 @@ def redact_secrets(_logger: object, _method: str, event: Event) -> Event:
     for key in event:
         if is_secret_key(key):
             event[key] = "[redacted]"
+    return event
+
+
+@contextmanager
+def redacted_by(redactor: Callable[[str], str]) -> Iterator[None]:
+    """Let every entry that is logged within the block pass a function that takes out what is secret there.
+
+    It holds for this thread or asynchronous task, for libraries too, and for the exceptions of the entries.
+    """
+    token = _redactor.set(redactor)
+    try:
+        yield
+    finally:
+        _redactor.reset(token)
+
+
+def redact_values(logger: object, method: str, event: Event) -> Event:
+    """Take out what the code that runs now says is secret, whatever key it stands under."""
+    redactor = _redactor.get()
+    if redactor is None:
+        return event
+    if "exc_info" in event:  # as text, so that it can be looked through
+        event = structlog.processors.format_exc_info(cast("Any", logger), method, event)
+    for key, value in event.items():
+        if key in _OWN_KEYS or key.startswith("_") or value is None:
+            continue
+        text = value if isinstance(value, str) else repr(value)
+        redacted = redactor(text)
+        if redacted != text:
+            event[key] = redacted
     return event
 
 
@@ -115,6 +151,7 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
                     "foreign_pre_chain": shared,
                     "processors": [
                         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                        redact_values,
                         *exceptions,
                         escape_control_characters,
                         renderer,
