@@ -17,8 +17,8 @@ class JobsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Register the checks and import the modules that define jobs."""
-        from jobs import checks  # noqa: F401, PLC0415 - its decorators register; models are ready only now
+        """Connect the receivers, register the checks and import the modules that define jobs."""
+        from jobs import checks, receivers  # noqa: F401, PLC0415 - their decorators register; models are ready only now
 
         for module in get_job_settings().modules:
             _import_jobs(module)

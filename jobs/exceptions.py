@@ -50,9 +50,10 @@ class JobRefusedError(DomainError):
     status = HTTPStatus.FORBIDDEN
 
     @classmethod
-    def lacking(cls, job_class: str, permissions: Iterable[str]) -> "JobRefusedError":
-        """Keep what is lacking for the log; the text tells the job alone."""
-        return cls(detail=f"{job_class}: lacking {', '.join(sorted(permissions))}.")
+    def because(cls, job_class: str, reason: str, permissions: Iterable[str] = ()) -> "JobRefusedError":
+        """Tell which job it is, and why; which permissions are lacking is for the log."""
+        message = f"{job_class} was refused: {reason}."
+        return cls(message, detail=f"{message} Lacking: {', '.join(sorted(permissions)) or 'nothing'}.")
 
 
 class JobDefinitionError(TypeError):

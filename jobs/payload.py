@@ -55,6 +55,8 @@ class Record:
     debounce: Mapping[str, Any] | None = None  # Any: JSON
     #: Key of the user on whose behalf it runs.
     actor_id: str = ""
+    #: Team and guard that held for that user at dispatch, in which its rights are asked for again.
+    actor_scope: Mapping[str, Any] | None = None  # Any: JSON
     #: Tries that were used when the record was last signed; for jobs that sign their tries.
     attempts: int | None = None
     #: Whether it was put back from the failed jobs.
@@ -219,8 +221,8 @@ _NEVER: Final = object()
 _FIELDS: Final = tuple(one.name for one in fields(Record))
 _DEFAULTS: Final[Mapping[str, object]] = {
     "options": {}, "priority": 0, "delay_seconds": 0, "delay_until": None, "lease_seconds": 75, "created_at": None,
-    "tags": (), "batch_id": None, "chain": None, "unique": None, "debounce": None, "actor_id": "", "attempts": None,
-    "is_retry": False,
+    "tags": (), "batch_id": None, "chain": None, "unique": None, "debounce": None, "actor_id": "",
+    "actor_scope": None, "attempts": None, "is_retry": False,
 }  # fmt: skip
 _READERS: Final[Mapping[str, Any]] = {  # Any: each makes another type of JSON
     "job_id": UUID,

@@ -8,7 +8,7 @@ from django.dispatch import Signal
 
 # --- Dispatch
 
-#: A job is about to be stored. Sent before the commit.
+#: A job is about to be stored. Sent before the commit. Adds ``actor_id: str``, empty where nobody was named.
 job_queueing = Signal()
 #: A job was stored, by ``dispatch`` or by a retry; sent after the commit. Adds ``available_at: datetime``.
 job_queued = Signal()
@@ -49,7 +49,7 @@ job_retry_requested = Signal()
 batch_dispatched = Signal()
 #: The first job of a batch has ended.
 batch_started = Signal()
-#: Nothing of a batch is left to run.
+#: All jobs of a batch have ended well; again where a finished one was added to.
 batch_finished = Signal()
 #: A batch was cancelled, by somebody or by a failure.
 batch_cancelled = Signal()

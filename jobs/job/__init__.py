@@ -2,7 +2,15 @@
 
 from jobs.job.base import InnerHandle, Job, dispatch
 from jobs.job.fluent import PendingDispatch
-from jobs.job.records import Resolved, build_job, get_lease_seconds, make_record, open_record, resolve_options
+from jobs.job.records import (
+    Resolved,
+    build_job,
+    get_lease_seconds,
+    hide_key,
+    make_record,
+    open_record,
+    resolve_options,
+)
 from jobs.job.registry import get_job_class, get_job_name, list_job_classes
 from jobs.job.running import JobEnd, JobRun
 
@@ -18,6 +26,7 @@ __all__ = [
     "get_job_class",
     "get_job_name",
     "get_lease_seconds",
+    "hide_key",
     "list_job_classes",
     "make_record",
     "open_record",

@@ -31,6 +31,7 @@ from jobs.job import Job, JobEnd, JobRun, Resolved, build_job, get_lease_seconds
 from jobs.middleware import MiddlewareStack
 from jobs.options import get_due_time
 from jobs.payload import Record, decode_payload, encode_payload
+from jobs.security import redact_record
 from jobs.services import (
     count_exception,
     fail_job,
@@ -51,6 +52,7 @@ from jobs.signals import (
 )
 from jobs.worker.alarm import TimeIsUp, alarm
 from jobs.worker.current import running_job
+from project.logging import redacted_by
 
 _NOTHING: Final = timedelta(0)
 _log = structlog.get_logger("gatehouse.jobs")
@@ -149,7 +151,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
                 error=error,
                 duration=duration,
                 now=now,
-                redact=job.redact if job else str,
+                redact=job.redact if job else partial(redact_record, record),
                 note=_get_note(job, "failed", claim, error, now),
             )
             if is_buried and job is not None:
@@ -164,7 +166,6 @@ def run_now(job: Job) -> object:
         Exception: Whatever it raised, after its ``failed`` was called.
     """
     record = job.make_record()
-    job.authorize_dispatch()
     if job.prepare_for_dispatch() is False:
         return None
     return _run_unclaimed(job, record)
@@ -219,7 +220,7 @@ def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
     try:
         record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
         job_class, options = open_record(record)
-        _check_attempts(record, claim)
+        _check_count(record, claim)
         resolved = resolve_options(job_class, options)
     except (PayloadError, JobDefinitionError) as error:
         return Quarantined(error=error)
@@ -230,6 +231,8 @@ def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
     if not isinstance(job, Job):
         return job
     if (spent := _find_end(claim, record, resolved, now)) is not None:
+        if (doubt := _find_unsigned_tries(record, claim, spent)) is not None:
+            return Quarantined(error=doubt)
         return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=job)
     return _Try(claim=claim, record=record, resolved=resolved, job=job, started=started, now=now)
 
@@ -255,6 +258,7 @@ def _run(one: _Try) -> Processed | Released | Failed:
         connection=claim.connection,
         attempts=claim.attempts,
         worker=claim.worker,
+        lease_seconds=get_lease_seconds(one.resolved.timeout),
         batch_id=record.batch_id,
         chain=chain,
     )
@@ -281,7 +285,7 @@ def _call(job: Job, timeout: float) -> object:
         result: object = job.handle()
         return asyncio.run(result) if isinstance(result, Coroutine) else result
 
-    with alarm(timeout), running_job(job):
+    with alarm(timeout), running_job(job), redacted_by(job.redact):
         return copy_context().run(MiddlewareStack.of(job).run, job, core)
 
 
@@ -297,15 +301,31 @@ def _hold(one: _Try) -> None:
     driver.renew(claim, lease_expires_at=end, payload=payload)
 
 
-def _check_attempts(record: Record, claim: Claim) -> None:
-    """Refuse a count of tries that was set back.
+def _check_count(record: Record, claim: Claim) -> None:
+    """Refuse a count of tries that was set back, and another priority, for jobs that sign their tries.
 
     Raises:
-        PayloadError: The store counts fewer tries than were signed.
+        PayloadError: The store counts fewer tries than were signed, or says another priority.
     """
-    if record.attempts is not None and claim.attempts <= record.attempts:
+    if record.attempts is None:
+        return
+    if claim.attempts <= record.attempts:
         message = f"The row counts {claim.attempts} tries, but {record.attempts} were signed before this one."
         raise PayloadError(message)
+    if claim.priority != record.priority:
+        raise PayloadError("The priority of the row is not the one that was signed.")
+
+
+def _find_unsigned_tries(record: Record, claim: Claim, spent: Exception) -> PayloadError | None:
+    """Say what is wrong where tries brought a job to its end of which none was ever begun.
+
+    A worker that dies between claim and start leaves such a try, and so does who raises the count. The two can't be
+    told apart, so the job isn't run, and isn't counted as one that failed by itself.
+    """
+    used = claim.attempts - 1
+    if record.attempts is None or used == record.attempts or not isinstance(spent, MaxAttemptsExceededError):
+        return None
+    return PayloadError(f"The row counts {used} tries before this one, but only {record.attempts} were signed.")
 
 
 def _find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) -> Exception | None:
@@ -341,7 +361,8 @@ def _conclude(one: _Try, error: BaseException) -> Released | Failed:
 
 def _is_final(one: _Try, error: BaseException) -> bool:
     resolved = one.resolved
-    if isinstance(error, PermanentJobError | JobRefusedError):
+    is_decided = one.job.running is not None and one.job.running.is_final
+    if is_decided or isinstance(error, PermanentJobError | JobRefusedError):
         return True
     if isinstance(error, TimeIsUp) and resolved.is_failed_on_timeout:
         return True

@@ -1,0 +1,244 @@
+"""Jobs that guard what they are given, and whose rights they use.
+
+::
+
+    class RefundJob(SecureJob):
+        def __init__(self, order_id: int, card_number: str) -> None:
+            self.order_id = order_id
+            self.card_number = card_number
+            self.set_sensitive_fields(["card_number"])
+            self.set_required_permissions(["refund-orders"])
+
+        def handle(self) -> None: ...
+
+
+    RefundJob(7, "4111 …").on_behalf_of(user).dispatch()
+
+What holds against somebody who can write the store: no argument, class, queue, id, actor or priority can be changed,
+and no count of tries set back, without the job going to quarantine unrun. A count that is raised looks as after workers
+that died before they began; it can bring the end of the job nearer, but lets it run no more often, and a job whose end
+it brings goes to quarantine. A whole earlier state of a job, count and all, can be put back.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, ClassVar, NoReturn, Self, override
+
+import structlog
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.core.exceptions import ValidationError
+
+from jobs.arguments import decode_arguments, list_references
+from jobs.encryption import is_sealed, seal, unseal
+from jobs.exceptions import JobArgumentError, JobDefinitionError, JobRefusedError, ModelMissingError, PayloadError
+from jobs.job import Job, get_job_class, get_job_name
+from jobs.payload import Record
+from jobs.redaction import redact
+from permissions import audit, gate, scope
+from permissions.exceptions import GuardDoesNotExist, TeamDoesNotExist, TeamsNotEnabled
+from project.current_request import get_current_request
+
+_log = structlog.get_logger("gatehouse.jobs")
+
+
+class SecureJob(Job, is_base=True):
+    """A job with arguments that are secret, and with permissions that its acting user needs.
+
+    Sensitive arguments are stored encrypted, and their values are taken out of every exception, traceback, log entry,
+    tag and key of the job. Permissions are asked for at dispatch and again at each try, so that whoever lost one, or
+    was deactivated, has nothing done any more. The acting user is the one of ``on_behalf_of``, otherwise the one who
+    sends the current request. Refusals, dispatch and every start are in the audit log.
+    """
+
+    signs_attempts: ClassVar[bool] = True
+
+    # --- What a constructor says
+
+    def set_sensitive_fields(self, names: Iterable[str]) -> None:
+        """Say which arguments are secret. A name that is no argument is an error at dispatch.
+
+        Raises:
+            JobDefinitionError: These are no names.
+        """
+        self.__dict__["_sensitive_fields"] = _check_names(self, names)
+
+    def set_required_permissions(self, permissions: Iterable[str], *, obj: object = None) -> None:
+        """Say which permissions the acting user needs, all of them; with an object, for that object.
+
+        Raises:
+            JobDefinitionError: These are no names.
+        """
+        self.__dict__["_required_permissions"] = _check_names(self, permissions)
+        self.__dict__["_permission_object"] = obj
+
+    @property
+    def sensitive_fields(self) -> tuple[str, ...]:
+        """Names of the arguments that are secret."""
+        names: tuple[str, ...] = self.__dict__.get("_sensitive_fields", ())
+        return names
+
+    @property
+    def required_permissions(self) -> tuple[str, ...]:
+        """What the acting user must be allowed."""
+        names: tuple[str, ...] = self.__dict__.get("_required_permissions", ())
+        return names
+
+    # --- What is secret
+
+    @override
+    def serialize(self) -> dict[str, object]:
+        payload = super().serialize()
+        unknown = sorted(set(self.sensitive_fields) - set(self.get_arguments()))
+        if unknown:
+            message = f"{type(self).__name__}: set_sensitive_fields names no argument: {', '.join(unknown)}."
+            raise JobDefinitionError(message)
+        return {
+            name: seal(value, about=_get_purpose(type(self), name)) if name in self.sensitive_fields else value
+            for name, value in payload.items()
+        }
+
+    @override
+    @classmethod
+    def deserialize(cls, payload: Mapping[str, object]) -> Self:
+        return super().deserialize(_unseal_all(cls, payload))
+
+    @override
+    def get_tags(self) -> Sequence[str]:
+        return list_references({k: v for k, v in self.get_arguments().items() if k not in self.sensitive_fields})
+
+    @override
+    def redact(self, text: str) -> str:
+        if not self.sensitive_fields:
+            return text
+        arguments = self.get_arguments()
+        return redact(text, [_to_plain(arguments[name]) for name in self.sensitive_fields if name in arguments])
+
+    # --- Who may
+
+    @override
+    def authorize_dispatch(self) -> None:
+        """Refuse to be sent where the acting user lacks a permission.
+
+        Raises:
+            JobRefusedError: It does, or there is nobody.
+        """
+        if not self.actor_id:
+            self.actor_id = _get_request_user_id()
+        if self.actor_scope is None:
+            held = {"guard": scope.get_guard(), "team": scope.get_team()}
+            self.actor_scope = {name: value for name, value in held.items() if value is not None} or None
+        self._authorize("dispatch")
+
+    @override
+    def authorize_run(self) -> None:
+        """Refuse to run where the acting user lacks a permission by now; otherwise note that it starts.
+
+        Raises:
+            JobRefusedError: It does, or is gone.
+        """
+        actor = self._authorize("run")
+        _record("job.started", self, actor, attempt=self.attempts)
+
+    def _authorize(self, step: str) -> AbstractBaseUser | None:
+        actor = _find_user(self.actor_id)
+        if not self.required_permissions:
+            return actor
+        if actor is None:
+            self._refuse(step, None, "the acting user is gone" if self.actor_id else "there is no acting user")
+        if not actor.is_active:
+            self._refuse(step, actor, "the acting user is inactive")
+        if lacking := self._list_lacking(actor):
+            self._refuse(step, actor, "permissions are lacking", lacking)
+        return actor
+
+    def _list_lacking(self, actor: AbstractBaseUser) -> list[str]:
+        held, obj = self.actor_scope or {}, self.__dict__.get("_permission_object")
+        try:
+            with ExitStack() as stack:
+                stack.enter_context(scope.use_guard(held.get("guard")))
+                if held.get("team") is not None or scope.get_team() is not None:
+                    stack.enter_context(scope.use_team(held.get("team")))
+                return [name for name in self.required_permissions if not gate.can(actor, name, obj)]
+        except (GuardDoesNotExist, TeamDoesNotExist, TeamsNotEnabled):  # what held at dispatch is no more
+            return list(self.required_permissions)
+
+    def _refuse(self, step: str, actor: AbstractBaseUser | None, reason: str, lacking: Sequence[str] = ()) -> NoReturn:
+        name = get_job_name(type(self))
+        _log.warning("job_refused", job_class=name, job_id=str(self.job_id), step=step, reason=reason)
+        _record("job.refused", self, actor, step=step, reason=reason, lacking=sorted(lacking))
+        raise JobRefusedError.because(name, reason, lacking)
+
+
+def list_sealed_values(record: Record) -> list[object]:
+    """Return what the sensitive arguments of a record hold; nothing where they can't be opened, or it has none."""
+    job_class = get_job_class(record.job_class)
+    if job_class is None or not issubclass(job_class, SecureJob):
+        return []
+    try:
+        opened = _unseal_all(job_class, record.arguments)
+    except PayloadError:
+        return []
+    return [_decode(value) for name, value in opened.items() if is_sealed(record.arguments[name])]
+
+
+def redact_record(record: Record, text: str) -> str:
+    """Return a text without the sensitive values of a record; for jobs that can't be built from it."""
+    return redact(text, list_sealed_values(record))
+
+
+def _check_names(job: Job, names: Iterable[str]) -> tuple[str, ...]:
+    found: tuple[object, ...] = () if isinstance(names, str) else tuple(names)
+    named = tuple(dict.fromkeys(name for name in found if isinstance(name, str) and name))
+    if isinstance(names, str) or len(named) < len(set(found)):
+        message = f"{type(job).__name__}: a list of names is needed."
+        raise JobDefinitionError(message)
+    return named
+
+
+def _get_purpose(job_class: type[Job], name: str) -> str:
+    """Return what a value is sealed for; to which job it belongs, the signature of the record says."""
+    return f"{get_job_name(job_class)}.{name}"
+
+
+def _unseal_all(job_class: type[Job], payload: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: unseal(value, about=_get_purpose(job_class, name)) if is_sealed(value) else value
+        for name, value in payload.items()
+    }
+
+
+def _decode(value: object) -> object:
+    """Return a value of a record as the job would have had it; as it stands where that can't be made any more."""
+    try:
+        return _to_plain(decode_arguments({"value": value})["value"])
+    except (JobArgumentError, ModelMissingError):
+        return value
+
+
+def _to_plain(value: object) -> object:
+    """Return a row of a model as its key and its text, both of which would tell which one it is."""
+    return [value.pk, str(value)] if hasattr(value, "pk") and hasattr(value, "_meta") else value
+
+
+def _get_request_user_id() -> str:
+    request = get_current_request()
+    key = getattr(getattr(request, "user", None), "pk", None)
+    return "" if key is None else str(key)
+
+
+def _find_user(key: str) -> AbstractBaseUser | None:
+    """Return a user as it is stored now."""
+    if not key:
+        return None
+    try:
+        found: AbstractBaseUser | None = get_user_model()._default_manager.filter(pk=key).first()  # noqa: SLF001 - Django's documented name of it
+    except (ValueError, ValidationError):
+        return None
+    return found
+
+
+def _record(event: str, job: Job, actor: AbstractBaseUser | None, **data: Any) -> None:  # Any: JSON
+    doer = actor or (audit.Reference.to(get_user_model(), job.actor_id) if job.actor_id else None)
+    subject = audit.Reference("jobs.job", job.job_id, get_job_name(type(job)))
+    audit.record(event, actor=doer, subject=subject, **data)

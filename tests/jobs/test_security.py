@@ -1,0 +1,560 @@
+"""Secure jobs: what they are given stays secret, whoever may not is refused, and a changed record never runs."""
+
+import json
+import logging
+from collections.abc import Callable
+from io import StringIO
+from typing import ClassVar, override
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser, Permission
+from django.core.management import call_command
+from django.test import Client, RequestFactory
+from pytest_django.fixtures import Settings
+from structlog.testing import capture_logs
+
+from accounts.models import User
+from jobs.batch import BatchableJob, batch
+from jobs.chain import chain
+from jobs.exceptions import JobDefinitionError, JobRefusedError
+from jobs.job import PendingDispatch
+from jobs.middleware import WithoutOverlapping
+from jobs.models import FailedJob, Slot
+from jobs.redaction import redact
+from jobs.security import SecureJob
+from jobs.services import retry_failed_job
+from jobs.worker.runner import Failed, Processed, Quarantined
+from permissions.models import AuditEvent
+from project.current_request import bind_request
+from project.logging import configure_logging
+from tests.jobs.sample_jobs import NoteJob
+from tests.jobs.steps import claim_one, drain, run_next, soon, stored, stored_one
+from tests.jobs.tampering import edit_record, write_store
+
+CARD = "4111 1111 '1111' 1111"
+RIGHT = "jobs.change_failedjob"
+ran: list[str] = []
+
+
+class PayJob(SecureJob):
+    """Take a card, go wrong in a way of the test's choosing, or note that it ran."""
+
+    tries = 1
+    error: ClassVar[Callable[["PayJob"], Exception] | None] = None
+
+    def __init__(self, order: int, card: str, pin: int = 77, user: User | None = None) -> None:
+        self.order, self.card, self.pin, self.user = order, card, pin, user
+        self.set_sensitive_fields(["card", "pin", "user"])
+
+    @override
+    def handle(self) -> None:
+        if PayJob.error is not None:
+            raise PayJob.error(self)
+        ran.append(self.card)
+
+
+class BrokenJob(SecureJob):
+    """Tell what it was given where it can't be built."""
+
+    def __init__(self, card: str) -> None:
+        self.set_sensitive_fields(["card"])
+        if BrokenJob.is_broken:
+            message = f"bad card {card!r}"
+            raise ValueError(message)
+
+    is_broken: ClassVar[bool] = False
+
+    @override
+    def handle(self) -> None:
+        """Do nothing."""
+
+
+class KeyedJob(SecureJob):
+    """Use what is secret as a key of everything."""
+
+    unique_for = 60
+
+    def __init__(self, card: str) -> None:
+        self.card = card
+        self.set_sensitive_fields(["card"])
+
+    @override
+    def unique_key(self) -> str:
+        return self.card
+
+    @override
+    def middleware(self) -> list[WithoutOverlapping]:
+        return [WithoutOverlapping(self.card)]
+
+    @override
+    def handle(self) -> None:
+        if Slot.objects.exists():
+            ran.extend(Slot.objects.values_list("key", flat=True))
+
+
+class MisnamedJob(SecureJob):
+    """Name what isn't there."""
+
+    def __init__(self, card: str) -> None:
+        self.set_sensitive_fields(["cart"])
+
+    @override
+    def handle(self) -> None:
+        """Do nothing."""
+
+
+class GuardedJob(SecureJob, BatchableJob):
+    """Need a right."""
+
+    tries = 3
+
+    def __init__(self, text: str = "x") -> None:
+        self.text = text
+        self.set_required_permissions([RIGHT])
+
+    @override
+    def handle(self) -> None:
+        ran.append(self.text)
+
+
+class FlakyJob(GuardedJob):
+    """Go wrong each time."""
+
+    backoff = 0
+
+    @override
+    def handle(self) -> None:
+        ran.append(self.text)
+        raise ValueError("no")
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    ran.clear()
+    PayJob.error, BrokenJob.is_broken = None, False
+
+
+@pytest.fixture
+def clerk(db: None) -> User:
+    """Somebody who may."""
+    user = get_user_model().objects.create_user(email="clerk@example.com", name="C", password="x" * 20)
+    user.user_permissions.add(Permission.objects.get(codename="change_failedjob"))
+    return user
+
+
+@pytest.fixture
+def stranger(db: None) -> User:
+    """Somebody who may not."""
+    return get_user_model().objects.create_user(email="stranger@example.com", name="S", password="x" * 20)
+
+
+def _events(*names: str) -> list[tuple[str, str]]:
+    events = AuditEvent.objects.filter(event__in=names).order_by("id")
+    return [(event.event, event.actor_id) for event in events]
+
+
+# --- At rest
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_sensitive_arguments_are_stored_encrypted_and_the_job_gets_them_back() -> None:
+    PayJob.dispatch(5, CARD)
+    payload = json.loads(stored_one().payload)
+    assert "4111" not in str(payload)
+    assert payload["arguments"]["order"] == 5
+    assert [list(payload["arguments"][name]) for name in ("card", "pin")] == [["$sealed"]] * 2
+    run_next()
+    assert ran == [CARD]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_link_of_a_chain_is_stored_encrypted_while_it_waits_for_its_turn(tmp_path: object) -> None:
+    chain([NoteJob(f"{tmp_path}/n", "x"), PayJob(5, CARD)]).dispatch()
+    assert "4111" not in stored_one().payload
+    drain()
+    assert ran == [CARD]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_row_that_is_secret_is_no_tag_and_neither_is_a_secret_word(stranger: User) -> None:
+    PayJob(5, CARD, user=stranger).with_tags("order", f"card {CARD}").dispatch()
+    payload = stored_one().payload
+    assert '"order"' in payload
+    assert "4111" not in payload
+    assert "accounts.user" not in payload
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_key_made_of_what_is_secret_is_stored_as_a_digest_and_works_all_the_same() -> None:
+    KeyedJob.dispatch(CARD)
+    KeyedJob.dispatch(CARD)
+    assert "4111" not in stored_one().payload
+    assert "hidden:" in stored_one().payload
+    run_next()
+    assert "4111" not in str(ran)
+    KeyedJob.dispatch(CARD)
+    assert len(stored()) == 1
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_name_that_is_no_argument_is_an_error_at_dispatch() -> None:
+    with pytest.raises(JobDefinitionError, match="MisnamedJob: set_sensitive_fields names no argument: cart"):
+        MisnamedJob.dispatch("x")
+    assert stored() == []
+
+
+@pytest.mark.parametrize("names", ["card", [1], [""]])
+def test_what_are_no_names_is_refused(names: list[str]) -> None:
+    with pytest.raises(JobDefinitionError, match="list of names"):
+        PayJob(1, "x").set_sensitive_fields(names)
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_record_of_before_a_change_of_secrets_runs_and_its_values_open(settings: Settings) -> None:
+    PayJob.dispatch(5, CARD)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, [settings.SECRET_KEY]
+    assert isinstance(run_next(), Processed)
+    assert ran == [CARD]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_record_whose_secret_is_gone_is_quarantined(settings: Settings) -> None:
+    PayJob.dispatch(5, CARD)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, []
+    assert isinstance(run_next(), Quarantined)
+
+
+# --- In texts
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda job: ValueError(f"card {job.card} pin {job.pin}"),
+        lambda job: ValueError(f"{job.card!r} and {json.dumps({'card': job.card, 'pin': job.pin})}"),
+        lambda job: ValueError({"card": [job.card], "pin": job.pin}),
+        lambda job: ExceptionGroup("pin77", [KeyError(job.card), ValueError(f"x{job.pin}x")]),
+    ],
+    ids=["text", "repr and JSON", "inside", "group"],
+)
+@pytest.mark.usefixtures("job_connection")
+def test_a_failed_job_shows_no_sensitive_value_anywhere(make: Callable[[PayJob], Exception], client: Client) -> None:
+    PayJob.error = make
+    with capture_logs() as entries:
+        PayJob.dispatch(5, CARD)
+        run_next()
+    root = get_user_model().objects.create_superuser(email="root@example.com", name="R", password="x" * 20)
+    client.force_login(root)
+    failed = FailedJob.objects.get()
+    out = StringIO()
+    call_command("queue_failed", json=True, stdout=out)
+    pages = [client.get(f"/admin/jobs/failedjob/{path}").content.decode() for path in ("", f"{failed.pk}/change/")]
+    shown = [failed.exception, failed.traceback, str(failed.context), out.getvalue(), str(entries)]
+    for text in (*shown, *pages):
+        assert "4111" not in text
+    assert "77" not in failed.exception + out.getvalue().partition('"exception"')[2].partition("\n")[0]
+    assert "PayJob" in pages[1]
+    assert "[redacted]" in failed.exception
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_job_that_can_not_be_built_shows_no_sensitive_value_either() -> None:
+    BrokenJob.dispatch("hunter2!")
+    BrokenJob.is_broken = True
+    assert isinstance(run_next(), Failed)
+    failed = FailedJob.objects.get()
+    assert failed.exception == "ValueError: bad card [redacted]"
+    assert "hunter2" not in failed.exception + failed.traceback
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_what_a_batch_is_told_of_a_failure_holds_no_sensitive_value() -> None:
+    PayJob.error = lambda job: ValueError(job.card)
+    chain([PayJob(5, CARD)]).catch(note_failure).dispatch()
+    run_next()
+    assert "4111" not in stored_one().payload
+    drain()
+    assert ran == ["[redacted]"]
+
+
+def note_failure(failure: object) -> None:
+    ran.append(failure.message)  # type: ignore[attr-defined] # a Failure
+
+
+@pytest.mark.usefixtures("job_connection")
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_what_a_library_logs_while_the_job_runs_holds_no_sensitive_value(
+    capsys: pytest.CaptureFixture[str], style: str
+) -> None:
+    handlers, level = logging.root.handlers[:], logging.root.level
+
+    def complain(job: PayJob) -> Exception:
+        logging.getLogger("a.library").warning("paying with %s", job.card, extra={"with": [job.card], "why": "x"})
+        logging.getLogger("a.library").error("it went wrong", exc_info=LookupError(job.card))
+        return ValueError("no")
+
+    PayJob.error = complain
+    try:
+        configure_logging(level="INFO", style=style)  # type: ignore[arg-type] # one of two
+        PayJob.dispatch(5, CARD)
+        run_next()
+        logging.getLogger("a.library").warning("4111 again")
+        said = capsys.readouterr().err
+    finally:
+        configure_logging(level="INFO", style="text")
+        logging.root.handlers[:], logging.root.level = handlers, level
+    assert "paying with [redacted]" in said
+    assert "LookupError" in said
+    assert "why" in said
+    assert said.count("4111") == 1  # that after the job
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "expected"),
+    [
+        ("ValueError: pin 7 is wrong", [7], "ValueError: [redacted]"),
+        ("a.b.ValueError: pin7", ["7"], "a.b.ValueError: [redacted]"),
+        ("7: wrong", ["7"], "[redacted]"),
+        (
+            '  File "x.py", line 77, in f\n    pay(7, x77)',
+            [7],
+            '  File "x.py", line 77, in f\n    pay([redacted], x77)',
+        ),
+        ("secret1secret", ["secret", "secret1"], "[redacted][redacted]"),
+        ("is True", [True], "is [redacted]"),
+        ("nothing here", [None, "", []], "nothing here"),
+        ("user%40example.com", ["user@example.com"], "[redacted]"),
+        ("a&lt;b&gt;c", ["a<b>c"], "[redacted]"),
+        ("gr\\u00fcn \\xfc", ["grün"], "[redacted] \\xfc"),
+        ("key alice@x.org", [{"alice@x.org": 1}], "key [redacted]"),
+        ("'line\\none'", ["line\none"], "[redacted]"),
+    ],
+)
+def test_values_are_found_however_a_text_writes_them(text: str, values: list[object], expected: str) -> None:
+    assert redact(text, values) == expected
+
+
+# --- Who may
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_user_with_the_permission_has_the_job_run_and_the_log_tells_both(clerk: User) -> None:
+    job_id = GuardedJob().on_behalf_of(clerk).dispatch()
+    assert isinstance(run_next(), Processed)
+    assert ran == ["x"]
+    assert _events("job.dispatched", "job.started") == [
+        ("job.dispatched", str(clerk.pk)),
+        ("job.started", str(clerk.pk)),
+    ]
+    assert {event.subject_id for event in AuditEvent.objects.filter(event__startswith="job.")} == {str(job_id)}
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_user_without_the_permission_is_refused_at_dispatch_and_that_is_logged(stranger: User) -> None:
+    with pytest.raises(JobRefusedError, match="permissions are lacking"):
+        GuardedJob().on_behalf_of(stranger).dispatch()
+    assert stored() == []
+    assert _events("job.refused") == [("job.refused", str(stranger.pk))]
+    assert AuditEvent.objects.get(event="job.refused").data["lacking"] == [RIGHT]
+
+
+@pytest.mark.parametrize("send", [GuardedJob.dispatch, GuardedJob.dispatch_now])
+@pytest.mark.usefixtures("job_connection")
+def test_without_anybody_the_job_is_refused(send: Callable[[], object]) -> None:
+    with pytest.raises(JobRefusedError, match="no acting user"):
+        send()
+    with pytest.raises(JobRefusedError, match="no acting user"):
+        GuardedJob().on_behalf_of(AnonymousUser()).dispatch()
+    assert (stored(), ran) == ([], [])
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_the_user_of_the_current_request_acts_where_nobody_was_named(clerk: User, stranger: User) -> None:
+    request = RequestFactory().post("/")
+    request.user = clerk
+    with bind_request(request):
+        GuardedJob.dispatch()
+        with pytest.raises(JobRefusedError):
+            GuardedJob().on_behalf_of(stranger).dispatch()
+    run_next()
+    assert ran == ["x"]
+    request.user = AnonymousUser()
+    with bind_request(request), pytest.raises(JobRefusedError):
+        GuardedJob.dispatch()
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda job, note: chain([note, job]).dispatch(),
+        lambda job, _note: batch([[job]]).dispatch(),
+        lambda job, note: chain([note]).catch(job).dispatch(),
+        lambda job, note: note.chain([job]).dispatch(),
+    ],
+    ids=["chain", "batch", "callback", "link"],
+)
+@pytest.mark.usefixtures("job_connection")
+def test_no_way_round_by_chains_batches_or_callbacks(
+    send: Callable[[PendingDispatch, NoteJob], object], stranger: User, tmp_path: object
+) -> None:
+    job, note = GuardedJob().on_behalf_of(stranger), NoteJob(f"{tmp_path}/n", "x")
+    with pytest.raises(JobRefusedError):
+        send(job, note)
+    assert stored() == []
+
+
+def _take_right(user: User) -> None:
+    user.user_permissions.clear()
+
+
+def _deactivate(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def _delete(user: User) -> None:
+    user.delete()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [(_take_right, "permissions are lacking"), (_deactivate, "inactive"), (_delete, "gone")]
+)
+@pytest.mark.usefixtures("job_connection")
+def test_who_may_not_any_more_is_refused_at_run_for_good(
+    change: Callable[[User], None], reason: str, clerk: User
+) -> None:
+    key = str(clerk.pk)
+    GuardedJob().on_behalf_of(clerk).dispatch()
+    change(clerk)
+    assert isinstance(run_next(), Failed)
+    assert (ran, stored()) == ([], [])
+    failed = FailedJob.objects.get()
+    assert reason in failed.exception
+    assert (failed.attempts, failed.is_quarantined) == (1, False)
+    assert _events("job.refused") == [("job.refused", key)]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_rights_are_asked_for_again_at_each_try(clerk: User) -> None:
+    FlakyJob().on_behalf_of(clerk).dispatch()
+    run_next()
+    _take_right(clerk)
+    assert isinstance(run_next(now=soon()), Failed)
+    assert ran == ["x"]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_refused_job_runs_when_it_is_retried_after_the_right_was_given_back(clerk: User) -> None:
+    job_id = GuardedJob().on_behalf_of(clerk).dispatch()
+    _take_right(clerk)
+    run_next()
+    clerk.user_permissions.add(Permission.objects.get(codename="change_failedjob"))
+    retry_failed_job(job_id=job_id)
+    assert isinstance(run_next(), Processed)
+    assert ran == ["x"]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_job_that_requires_nothing_needs_nobody() -> None:
+    PayJob.dispatch(5, CARD)
+    run_next()
+    assert ran == [CARD]
+
+
+# --- Hostile hands
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"job_class": "tests.NoteJob"},
+        {"job_id": str(uuid4())},
+        {"queue": "other"},
+        {"connection": "sync"},
+        {"arguments": {"order": 6, "card": "x", "pin": 1, "user": None}},
+        {"options": {"tries": 9}},
+        {"priority": 9},
+        {"delay_seconds": 9},
+        {"lease_seconds": 9},
+        {"created_at": "2026-01-01T00:00:00+00:00"},
+        {"tags": ["x"]},
+        {"batch_id": str(uuid4())},
+        {"chain": {"links": []}},
+        {"unique": {"key": "k", "seconds": 1, "until": "end"}},
+        {"debounce": {"key": "k", "seconds": 1, "max_wait": None}},
+        {"actor_id": "1"},
+        {"actor_scope": {"team": "1"}},
+        {"attempts": 5},
+        {"is_retry": True},
+        {"version": 1},
+        {"signature": "0" * 64},
+        {"more": 1},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+@pytest.mark.usefixtures("job_connection")
+def test_a_record_with_any_field_changed_is_quarantined_and_the_worker_goes_on(
+    changes: dict[str, object], tmp_path: object
+) -> None:
+    PayJob.dispatch(5, CARD)
+    job_id = edit_record(**changes)
+    tampered = stored_one().payload
+    NoteJob.dispatch(f"{tmp_path}/n", "next")
+    assert isinstance(run_next(), Quarantined)
+    assert isinstance(run_next(), Processed)
+    failed = FailedJob.objects.get()
+    assert (failed.job_id, failed.payload, failed.is_quarantined) == (job_id, tampered, True)
+    assert (ran, stored()) == ([], [])
+    assert _events("job.quarantined") == [("job.quarantined", "")]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"queue": "other"}, {"job_class": "tests.NoteJob"}, {"priority": 200}, {"job_id": uuid4()}, {"payload": "{}"}],
+    ids=lambda values: next(iter(values)),
+)
+@pytest.mark.usefixtures("job_connection")
+def test_a_record_found_in_another_place_is_quarantined_and_shown(values: dict[str, object], client: Client) -> None:
+    write_store(PayJob.dispatch(5, CARD), **values)
+    assert isinstance(run_next(), Quarantined)
+    assert ran == []
+    failed = FailedJob.objects.get()
+    root = get_user_model().objects.create_superuser(email="root@example.com", name="R", password="x" * 20)
+    client.force_login(root)
+    page = client.get(f"/admin/jobs/failedjob/{failed.pk}/change/").content.decode()
+    assert "PayloadError" in page
+    assert "4111" not in page
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_count_of_tries_that_was_set_back_is_found_out(clerk: User) -> None:
+    job_id = FlakyJob().on_behalf_of(clerk).dispatch()
+    run_next()
+    run_next(now=soon())
+    write_store(job_id, attempts=0)
+    assert isinstance(run_next(now=soon()), Quarantined)
+    assert len(ran) == 2
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_count_of_tries_that_was_raised_to_the_end_is_quarantined_and_lets_nothing_run(clerk: User) -> None:
+    write_store(FlakyJob().on_behalf_of(clerk).dispatch(), attempts=3)
+    assert isinstance(run_next(), Quarantined)
+    assert ran == []
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_raised_count_lets_a_job_run_less_often_and_never_more(clerk: User) -> None:
+    write_store(FlakyJob().on_behalf_of(clerk).dispatch(), attempts=1)
+    drain(now=soon())
+    assert len(ran) == 2
+    assert FailedJob.objects.get().attempts == 3
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_worker_that_dies_before_the_start_costs_a_try_and_not_the_job() -> None:
+    PayJob(5, CARD).with_tries(2).dispatch()
+    claim_one()
+    assert isinstance(run_next(now=soon()), Processed)
+    assert ran == [CARD]
