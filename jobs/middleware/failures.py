@@ -77,7 +77,8 @@ class ThrottlesExceptions(Middleware):
             if self.when is not None and not is_meant(self.when, error):
                 raise
             self._report(job, error)
-            return self._hold_back(job, key, error)
+            self._hold_back(job, key, error)
+            return None
         coordinator.forget(key)
         return result
 
