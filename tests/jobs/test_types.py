@@ -10,11 +10,16 @@ from tests.processes import ROOT
 
 SNIPPET = """
 from uuid import UUID
-from jobs.job import Job
+from jobs.batch import BatchableJob, batch
+from jobs.chain import chain
+from jobs.job import Job, PendingDispatch
+from jobs.schedules import schedule
+from jobs.testing import fake_jobs
 
 class SendJob(Job):
     queue = "emails"; tries = 5; backoff = (10, 60, 300); timeout = 30
-    def __init__(self, to: str, copies: int = 1) -> None: ...
+    def __init__(self, to: str, copies: int = 1) -> None:
+        self.to = to
     def handle(self) -> None: ...
 
 class PlainJob(Job):
@@ -28,6 +33,47 @@ SendJob.dispatch("a", "b")  # wrong: arg-type
 SendJob.dispatch()  # wrong: call-arg
 SendJob.dispatch("a", to_email="b")  # wrong: call-arg
 PlainJob.dispatch("a")  # wrong: call-arg
+
+maybe_id: UUID | None = SendJob.dispatch_if(lambda: True, "a@example.com")  # right
+SendJob.dispatch_unless(False, "a@example.com", copies=2)  # right
+SendJob.dispatch_now("a@example.com")  # right
+SendJob.dispatch_if(True, 1)  # wrong: arg-type
+SendJob.dispatch_if("a@example.com")  # wrong: call-arg
+SendJob.dispatch_unless(True, "a", "b")  # wrong: arg-type
+SendJob.dispatch_now()  # wrong: call-arg
+must_id: UUID = SendJob.dispatch_if(True, "a")  # wrong: assignment
+
+pending: PendingDispatch = SendJob("a").on_queue("high").delay_until(60).with_priority(10)  # right
+job_id = pending.when(job_id, lambda job: job.with_tries(3)).with_tags("a").dispatch()  # right
+SendJob("a").dispatch()  # right
+SendJob("a").on_queue(5)  # wrong: arg-type
+SendJob("a").with_priority("high")  # wrong: arg-type
+SendJob("a").delay_until("soon")  # wrong: arg-type
+SendJob(1).on_queue("high")  # wrong: arg-type
+
+class ResizeJob(BatchableJob):
+    def __init__(self, image_id: int) -> None: ...
+    def handle(self) -> None: ...
+
+batch([ResizeJob(1), [ResizeJob(2), ResizeJob(3).on_queue("high")]]).allow_failures(1).dispatch()  # right
+chain([SendJob("a"), batch([ResizeJob(1)]), SendJob("b").on_queue("high"), None]).dispatch()  # right
+batch([ResizeJob("1")])  # wrong: arg-type
+batch([ResizeJob])  # wrong: list-item
+batch([5])  # wrong: list-item
+chain([SendJob])  # wrong: list-item
+chain([SendJob("a"), 5])  # wrong: list-item
+
+fake = fake_jobs()
+fake.assert_dispatched(SendJob, where=lambda job: job.to == "a@example.com")  # right
+fake.assert_dispatched(SendJob, where=lambda job: job.nothing)  # wrong: attr-defined
+found: list[SendJob] = fake.dispatched(SendJob)  # right
+others: list[PlainJob] = fake.dispatched(SendJob)  # wrong: arg-type
+
+schedule(SendJob, "a@example.com", copies=2).cron("@daily").named("nightly")  # right
+schedule(PlainJob).every(60)  # right
+schedule(SendJob, 1)  # wrong: arg-type
+schedule(SendJob)  # wrong: call-arg
+schedule(PlainJob).when_missed("twice")  # wrong: arg-type
 
 class WrongJob(Job):
     tries = "5"  # wrong: assignment
