@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from django.conf import settings
 from redis import Redis
@@ -34,7 +34,7 @@ class Scripts:
 
     def get_now(self) -> datetime:
         """Return the time of the server."""
-        seconds, microseconds = cast("tuple[int, int]", self.client.time())
+        seconds, microseconds = self.client.time()
         return _EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
 
 
@@ -57,7 +57,7 @@ def _get_client(_config: str, entry: str) -> Redis:
     # django-rq reads the settings when it is imported.
     from django_rq import get_connection  # noqa: PLC0415
 
-    return cast("Redis", get_connection(entry))
+    return get_connection(entry)
 
 
 @cache

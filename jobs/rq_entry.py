@@ -62,10 +62,10 @@ class RQWorker(Worker):
         """Leave the order as it is; RQ's other strategies of taking turns don't know priorities."""
 
     def _list_lines(self, queue: Queue) -> list[Queue]:
-        priorities = [int(one) for one in self.connection.zrevrange(f"jobs:lines:{queue.name}", 0, -1)]
-        names = [f"{queue.name}:p{priority}" for priority in priorities if priority > 0]
-        options = {"connection": self.connection, "job_class": self.job_class, "serializer": self.serializer}
-        return [*(self.queue_class(name, **options) for name in names), queue]
+        found: Any = self.connection.zrevrange(f"jobs:lines:{queue.name}", 0, -1)  # Any: names, as no scores were asked
+        names = [f"{queue.name}:p{int(one)}" for one in found if int(one) > 0]
+        options: dict[str, Any] = {"job_class": self.job_class, "serializer": self.serializer}  # Any: of several types
+        return [*(self.queue_class(name, connection=self.connection, **options) for name in names), queue]
 
 
 def perform(_job_class: str) -> Retry | None:

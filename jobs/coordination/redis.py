@@ -26,7 +26,7 @@ class RedisCoordinator(Coordinator):
         self, key: str, *, owner: str, lifetime: timedelta | None, places: int = 1, now: datetime | None = None
     ) -> bool:
         life = "" if lifetime is None else lifetime // _MICROSECOND
-        return self._run("acquire", _encode(key), _encode(owner), life, places, now=now) == 1
+        return bool(self._run("acquire", _encode(key), _encode(owner), life, places, now=now))
 
     @override
     def release(self, key: str, *, owner: str) -> bool:

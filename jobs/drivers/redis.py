@@ -82,15 +82,15 @@ class RedisDriver(QueueDriver):
 
     @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
-        return self._run("finish", *_fence(claim), *self._to_arguments(followers)) == 1
+        return bool(self._run("finish", *_fence(claim), *self._to_arguments(followers)))
 
     @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        return self._run("release", *_fence(claim), to_stamp(available_at), payload or "") == 1
+        return bool(self._run("release", *_fence(claim), to_stamp(available_at), payload or ""))
 
     @override
     def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
-        return self._run("renew", *_fence(claim), to_stamp(lease_expires_at), payload or "") == 1
+        return bool(self._run("renew", *_fence(claim), to_stamp(lease_expires_at), payload or ""))
 
     @override
     def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
@@ -99,11 +99,11 @@ class RedisDriver(QueueDriver):
         Whoever dies in between leaves both: the lease lapses, the job is tried again or fails again, and that failure
         takes the row's place. The other way round the failure would be lost.
         """
-        if self._run("bury", *_fence(claim), "0") != 1:
+        if not self._run("bury", *_fence(claim), "0"):
             return False
         store_failure(claim, burial)
         text = b64encode(zlib.compress((burial.traceback or burial.exception).encode())).decode()
-        if self._run("bury", *_fence(claim), "1", text, claim.worker, *self._to_arguments(followers)) == 1:
+        if self._run("bury", *_fence(claim), "1", text, claim.worker, *self._to_arguments(followers)):
             return True
         remove_failure(claim, burial)
         return False

@@ -9,7 +9,7 @@ from pytest_django.fixtures import Settings
 from jobs.drivers.base import QueueDriver, get_driver
 
 #: RQ's own tools need Redis.
-collect_ignore = [] if django_settings.REDIS_URL else ["test_rq.py"]
+collect_ignore = [] if django_settings.REDIS_URL else ["rq"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
