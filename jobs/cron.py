@@ -177,8 +177,8 @@ def split_expression(expression: str) -> list[str]:
     if len(fields) != len(_FIELDS):
         known = ", ".join(sorted(_ALIASES))
         message = (
-            f"{expression!r} has {len(fields)} fields. A cron expression has five (minute, hour, day, month, day of the "
-            f"week), such as '0 3 * * *', or is one of {known}."
+            f"{expression!r} has {len(fields)} fields. A cron expression has five (minute, hour, day, month, weekday), "
+            f"such as '0 3 * * *', or is one of {known}."
         )
         raise ScheduleTimingError(message, field="cron")
     for number, (name, field) in enumerate(zip(_FIELDS, fields, strict=True)):
