@@ -39,7 +39,7 @@ DAWN = datetime(2026, 6, 1, 6, tzinfo=UTC)
 ran: list[object] = []
 
 
-class PlainJob(Job):
+class TakenJob(Job):
     queue = "fakes"
 
     @override
@@ -47,7 +47,7 @@ class PlainJob(Job):
         ran.append("plain")
 
 
-class UrgentPlainJob(PlainJob):
+class UrgentTakenJob(TakenJob):
     priority = 9
 
     @override
@@ -72,7 +72,7 @@ class ThirdJob(BatchableJob):
         ran.append("third")
 
 
-class BrokenJob(NumberJob):
+class BrokenNumberJob(NumberJob):
     @override
     def handle(self) -> None:
         ran.append(self.number)
@@ -103,20 +103,20 @@ class AloneJob(Job):
         ran.append("alone")
 
 
-class ParentJob(Job):
+class SendingJob(Job):
     @override
     def handle(self) -> None:
         NumberJob.dispatch(1)
         NumberJob(2).delay_until(60).dispatch()
 
 
-class GuardedJob(NumberJob):
+class GuardedNumberJob(NumberJob):
     @override
     def middleware(self) -> list[Middleware]:
         return [Skip.when(self.number == 0)]
 
 
-class SlowJob(NumberJob):
+class ThrottledNumberJob(NumberJob):
     tries = 0
 
     @override
@@ -174,17 +174,17 @@ def refuse(words: str) -> Any:
 
 
 def test_a_job_is_taken_instead_of_sent_without_any_store(jobs_fake: JobsFake) -> None:
-    with refuse("The expected PlainJob was not dispatched"):
-        jobs_fake.assert_dispatched(PlainJob)
-    job_id = PlainJob.dispatch()
-    jobs_fake.assert_dispatched(PlainJob)
-    assert [job.job_id for job in jobs_fake.dispatched(PlainJob)] == [job_id]
+    with refuse("The expected TakenJob was not dispatched"):
+        jobs_fake.assert_dispatched(TakenJob)
+    job_id = TakenJob.dispatch()
+    jobs_fake.assert_dispatched(TakenJob)
+    assert [job.job_id for job in jobs_fake.dispatched(TakenJob)] == [job_id]
     assert ran == []
 
 
 def test_only_the_class_itself_counts(jobs_fake: JobsFake) -> None:
-    UrgentPlainJob.dispatch()
-    jobs_fake.assert_not_dispatched(PlainJob)
+    UrgentTakenJob.dispatch()
+    jobs_fake.assert_not_dispatched(TakenJob)
 
 
 def test_what_is_true_of_a_job_can_be_asked(jobs_fake: JobsFake) -> None:
@@ -292,9 +292,9 @@ def test_signals_of_dispatch_are_sent(jobs_fake: JobsFake) -> None:
         seen.append((job_class, queue))
 
     job_queued.connect(note)
-    PlainJob.dispatch()
+    TakenJob.dispatch()
     job_queued.disconnect(note)
-    assert seen == [("tests.PlainJob", "fakes")]
+    assert seen == [("tests.TakenJob", "fakes")]
 
 
 def test_jobs_of_other_threads_are_taken(jobs_fake: JobsFake) -> None:
@@ -308,17 +308,17 @@ def test_jobs_of_other_threads_are_taken(jobs_fake: JobsFake) -> None:
 
 def test_fakes_can_stand_within_each_other(jobs_fake: JobsFake) -> None:
     with JobsFake() as inner:
-        PlainJob.dispatch()
-    PlainJob.dispatch()
-    inner.assert_dispatched_once(PlainJob)
-    jobs_fake.assert_dispatched_once(PlainJob)
+        TakenJob.dispatch()
+    TakenJob.dispatch()
+    inner.assert_dispatched_once(TakenJob)
+    jobs_fake.assert_dispatched_once(TakenJob)
 
 
 @pytest.mark.django_db
 def test_after_the_block_jobs_go_their_way() -> None:
     with fake_jobs():
-        PlainJob.dispatch()
-    PlainJob.dispatch()
+        TakenJob.dispatch()
+    TakenJob.dispatch()
     assert QueuedJob.objects.count() == 1
 
 
@@ -353,7 +353,7 @@ def test_what_is_taken_can_depend_on_the_job(jobs_fake: JobsFake) -> None:
     jobs_fake.only(lambda job: isinstance(job, NumberJob) and job.number == 1)
     NumberJob.dispatch(1)
     NumberJob.dispatch(2)
-    PlainJob.dispatch()
+    TakenJob.dispatch()
     assert [job.number for job in jobs_fake.dispatched(NumberJob)] == [1]
     assert QueuedJob.objects.count() == 2
 
@@ -392,7 +392,7 @@ def test_a_chain_is_met_by_classes_jobs_and_what_is_true_of_them(jobs_fake: Jobs
         with refuse("The expected chain was not dispatched"):
             jobs_fake.assert_chained(wrong)
     with refuse("The expected chain was not dispatched"):
-        jobs_fake.assert_chained([NumberJob, like(PlainJob, lambda _job: True)])
+        jobs_fake.assert_chained([NumberJob, like(TakenJob, lambda _job: True)])
     with refuse("can not be empty"):
         jobs_fake.assert_chained([])
 
@@ -524,17 +524,17 @@ def test_code_that_needs_a_batch_can_be_given_one(jobs_fake: JobsFake) -> None:
 
 
 def test_what_waits_can_be_asked_by_queue(jobs_fake: JobsFake) -> None:
-    PlainJob.dispatch()
+    TakenJob.dispatch()
     NumberJob(1).delay_until(60).dispatch()
     assert (jobs_fake.size(), jobs_fake.size("fakes"), jobs_fake.size("nowhere")) == (2, 1, 0)
     assert (jobs_fake.size(state="waiting"), jobs_fake.size("default", state="delayed")) == (1, 1)
     waiting = jobs_fake.list_jobs(queue="fakes")
-    assert [(job.job_class, job.attempts, job.queue) for job in waiting] == [("tests.PlainJob", 0, "fakes")]
+    assert [(job.job_class, job.attempts, job.queue) for job in waiting] == [("tests.TakenJob", 0, "fakes")]
     assert jobs_fake.get_driver().measure()["fakes"].oldest_due_at == waiting[0].available_at
 
 
 def test_a_claimed_job_is_running(jobs_fake: JobsFake) -> None:
-    PlainJob.dispatch()
+    TakenJob.dispatch()
     jobs_fake.get_driver().claim(queues=["fakes"], worker="me")
     assert [job.worker for job in jobs_fake.list_jobs(state="running")] == ["me"]
     assert jobs_fake.run_pending() == 0
@@ -542,9 +542,9 @@ def test_a_claimed_job_is_running(jobs_fake: JobsFake) -> None:
 
 def test_a_full_queue_is_full(jobs_fake: JobsFake) -> None:
     define_queue("small", max_jobs=1)
-    PlainJob().on_queue("small").dispatch()
+    TakenJob().on_queue("small").dispatch()
     with pytest.raises(QueueFullError):
-        PlainJob().on_queue("small").dispatch()
+        TakenJob().on_queue("small").dispatch()
     forget_queue("small")
 
 
@@ -574,12 +574,12 @@ def test_what_was_taken_runs_as_in_a_worker_and_is_counted(jobs_fake: JobsFake) 
     def note(job_class: str, **_: object) -> None:
         seen.append(job_class)
 
-    PlainJob.dispatch()
-    UrgentPlainJob.dispatch()
+    TakenJob.dispatch()
+    UrgentTakenJob.dispatch()
     job_processed.connect(note)
     assert jobs_fake.run_pending() == 2
     job_processed.disconnect(note)
-    assert (ran, seen) == (["urgent", "plain"], ["tests.UrgentPlainJob", "tests.PlainJob"])
+    assert (ran, seen) == (["urgent", "plain"], ["tests.UrgentTakenJob", "tests.TakenJob"])
     assert jobs_fake.run_pending() == 0
 
 
@@ -591,7 +591,7 @@ def test_jobs_run_in_the_order_of_their_due_times(jobs_fake: JobsFake) -> None:
 
 
 def test_what_a_job_sends_runs_too(jobs_fake: JobsFake) -> None:
-    ParentJob.dispatch()
+    SendingJob.dispatch()
     assert jobs_fake.run_pending() == 2
     jobs_fake.assert_dispatched_times(NumberJob, 2)
     assert (ran, jobs_fake.size(state="delayed")) == ([1], 1)
@@ -610,7 +610,7 @@ def test_setting_the_clock_makes_a_delayed_job_due(jobs_fake: JobsFake, at: Call
 def test_a_job_that_goes_wrong_comes_back_after_its_back_off_and_fails_at_last(
     jobs_fake: JobsFake, at: Callable[[datetime], None]
 ) -> None:
-    BrokenJob.dispatch(1)
+    BrokenNumberJob.dispatch(1)
     assert [jobs_fake.run_pending(now=DAWN + timedelta(seconds=seconds)) for seconds in (0, 9, 10, 69, 70)] == [
         1, 0, 1, 0, 1,
     ]  # fmt: skip
@@ -618,19 +618,19 @@ def test_a_job_that_goes_wrong_comes_back_after_its_back_off_and_fails_at_last(
     assert (failed.attempts, failed.failed_at, failed.exception) == (3, DAWN + timedelta(seconds=70), "ValueError: 1")
     retry_failed_job(job_id=failed.job_id)
     assert jobs_fake.run_pending() == 1
-    jobs_fake.assert_dispatched_once(BrokenJob)
+    jobs_fake.assert_dispatched_once(BrokenNumberJob)
 
 
 def test_middleware_is_passed(jobs_fake: JobsFake) -> None:
-    GuardedJob.dispatch(0)
-    GuardedJob.dispatch(1)
+    GuardedNumberJob.dispatch(0)
+    GuardedNumberJob.dispatch(1)
     jobs_fake.run_pending()
     assert ran == [1]
 
 
 def test_limits_follow_the_clock_of_the_fake(jobs_fake: JobsFake, at: Callable[[datetime], None]) -> None:
-    SlowJob.dispatch(1)
-    SlowJob.dispatch(2)
+    ThrottledNumberJob.dispatch(1)
+    ThrottledNumberJob.dispatch(2)
     jobs_fake.run_pending()
     assert len(ran) == 1
     at(DAWN + timedelta(seconds=61))
@@ -649,14 +649,20 @@ def test_the_links_of_a_chain_follow_each_other(jobs_fake: JobsFake) -> None:
 
 @pytest.mark.django_db
 def test_the_catch_of_a_chain_is_called(jobs_fake: JobsFake) -> None:
-    chain([BrokenJob(7).with_tries(1), NumberJob(2)]).catch(note_failure).dispatch()
+    chain([BrokenNumberJob(7).with_tries(1), NumberJob(2)]).catch(note_failure).dispatch()
     jobs_fake.run_pending()
     assert ran == [7, "7"]
 
 
 @pytest.mark.django_db
 def test_a_batch_is_counted_and_its_callbacks_are_called(jobs_fake: JobsFake) -> None:
-    sent = batch([NumberJob(1), BrokenJob(2).with_tries(1)]).name("b").allow_failures().finally_(note_batch).dispatch()
+    sent = (
+        batch([NumberJob(1), BrokenNumberJob(2).with_tries(1)])
+        .name("b")
+        .allow_failures()
+        .finally_(note_batch)
+        .dispatch()
+    )
     jobs_fake.run_pending()
     fresh = sent.fresh()
     assert fresh is not None
@@ -689,7 +695,7 @@ def test_a_limit_ends_a_run_that_would_go_on(jobs_fake: JobsFake) -> None:
 
 def test_a_paused_queue_rests(jobs_fake: JobsFake) -> None:
     driver = get_driver("fake")
-    PlainJob.dispatch()
+    TakenJob.dispatch()
     driver.pause("fakes")
     assert (jobs_fake.run_pending(), list(driver.list_pauses())) == (0, ["fakes"])
     assert driver.resume("fakes")
@@ -741,5 +747,5 @@ def test_what_one_job_raises_is_raised_and_it_knows_its_try() -> None:
 
 
 def test_one_job_passes_its_middleware_unless_told_otherwise() -> None:
-    fake_queue(GuardedJob(0)).run().assert_deleted()
-    fake_queue(GuardedJob(0)).handle().assert_not_deleted()
+    fake_queue(GuardedNumberJob(0)).run().assert_deleted()
+    fake_queue(GuardedNumberJob(0)).handle().assert_not_deleted()
