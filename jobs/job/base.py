@@ -162,7 +162,7 @@ class Job(Fluent, ABC):
         """
         super().__init_subclass__(**kwargs)
         check_class(cls)
-        if not is_base and (cls.handle not in _UNDONE or getattr(cls, "_handle", _missing) not in _UNDONE):
+        if not is_base and (cls.handle not in _UNDONE or getattr(cls, "_handle", Job.handle) not in _UNDONE):
             register(cls)
             mention_queue(cls.queue)
 
@@ -374,12 +374,8 @@ for _name in ("attempts", "batch", "job_id", "options"):
     setattr(Job, _name, getattr(Job, _name).setter(refuse_attribute(_name)))
 
 
-def _missing() -> None:
-    """Stand for an inner handle that a class doesn't have."""
-
-
 #: Handles that do nothing themselves; a class that has no other is a base.
-_UNDONE: Final[set[Callable[..., object]]] = {_missing, Job.handle}
+_UNDONE: Final[set[Callable[..., object]]] = {Job.handle}
 
 
 class InnerHandle(Job, is_base=True):

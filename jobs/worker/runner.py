@@ -2,13 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import structlog
 from django.db import connections
@@ -21,11 +21,9 @@ from jobs.exceptions import (
     JobInterruptedError,
     JobRefusedError,
     JobTimeoutError,
-    MaxAttemptsExceededError,
     ModelMissingError,
     PayloadError,
     PermanentJobError,
-    RetryDeadlineError,
 )
 from jobs.job import Job, JobEnd, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
 from jobs.middleware import MiddlewareStack
@@ -52,59 +50,13 @@ from jobs.signals import (
 )
 from jobs.worker.alarm import TimeIsUp, alarm
 from jobs.worker.current import running_job
+from jobs.worker.limits import check_count, find_end, find_unsigned_tries, get_deadline
+from jobs.worker.outcomes import Failed, Outcome, Processed, Quarantined, Released
 from project.logging import redacted_by
 
 _NOTHING: Final = timedelta(0)
+__all__ = ["Failed", "Outcome", "Processed", "Quarantined", "Released", "attempt", "run_message", "run_now", "settle"]
 _log = structlog.get_logger("gatehouse.jobs")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Processed:
-    """The job ran to its end, or was deleted by itself or its middleware."""
-
-    duration: timedelta
-    record: Record
-    #: What follows, which the job may have changed.
-    chain: Mapping[str, Any] | None  # Any: JSON
-    #: What ``handle`` returned, as middleware passed it on.
-    result: object = None
-    #: Which is told its end; None where it couldn't be built, or wasn't.
-    job: Job | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Released:
-    """Another try follows."""
-
-    duration: timedelta
-    record: Record
-    #: What went wrong; None where the job or its middleware asked for another try.
-    error: Exception | None
-    #: The wait, or the moment of the next try.
-    delay: timedelta | datetime
-    job: Job | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """The job goes to the failed jobs."""
-
-    duration: timedelta
-    record: Record
-    error: Exception
-    attempts: int
-    #: Whose ``failed`` is called; None where it couldn't be built.
-    job: Job | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """The record can't be trusted or read; nothing was run."""
-
-    error: Exception
-
-
-type Outcome = Processed | Released | Failed | Quarantined
 
 
 def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
@@ -220,7 +172,7 @@ def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
     try:
         record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
         job_class, options = open_record(record)
-        _check_count(record, claim)
+        check_count(record, claim)
         resolved = resolve_options(job_class, options)
     except (PayloadError, JobDefinitionError) as error:
         return Quarantined(error=error)
@@ -230,8 +182,8 @@ def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
     job = _build(claim, record, job_class)
     if not isinstance(job, Job):
         return job
-    if (spent := _find_end(claim, record, resolved, now)) is not None:
-        if (doubt := _find_unsigned_tries(record, claim, spent)) is not None:
+    if (spent := find_end(claim, record, resolved, now)) is not None:
+        if (doubt := find_unsigned_tries(record, claim, spent)) is not None:
             return Quarantined(error=doubt)
         return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=job)
     return _Try(claim=claim, record=record, resolved=resolved, job=job, started=started, now=now)
@@ -301,52 +253,6 @@ def _hold(one: _Try) -> None:
     driver.renew(claim, lease_expires_at=end, payload=payload)
 
 
-def _check_count(record: Record, claim: Claim) -> None:
-    """Refuse a count of tries that was set back, and another priority, for jobs that sign their tries.
-
-    Raises:
-        PayloadError: The store counts fewer tries than were signed, or says another priority.
-    """
-    if record.attempts is None:
-        return
-    if claim.attempts <= record.attempts:
-        message = f"The row counts {claim.attempts} tries, but {record.attempts} were signed before this one."
-        raise PayloadError(message)
-    if claim.priority != record.priority:
-        raise PayloadError("The priority of the row is not the one that was signed.")
-
-
-def _find_unsigned_tries(record: Record, claim: Claim, spent: Exception) -> PayloadError | None:
-    """Say what is wrong where tries brought a job to its end of which none was ever begun.
-
-    A worker that dies between claim and start leaves such a try, and so does who raises the count. The two can't be
-    told apart, so the job isn't run, and isn't counted as one that failed by itself.
-    """
-    used = claim.attempts - 1
-    if record.attempts is None or used == record.attempts or not isinstance(spent, MaxAttemptsExceededError):
-        return None
-    return PayloadError(f"The row counts {used} tries before this one, but only {record.attempts} were signed.")
-
-
-def _find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) -> Exception | None:
-    """Return why a job may not be tried any more; None where it may."""
-    deadline = _get_deadline(record, resolved)
-    if deadline is not None:
-        return RetryDeadlineError("The moment until which it may be tried has passed.") if now >= deadline else None
-    if resolved.tries and claim.attempts > resolved.tries:
-        used = claim.attempts - 1
-        message = f"The worker died, or lost its lease, in the last of {used} tries, or put the job back in each."
-        return MaxAttemptsExceededError(message)
-    return None
-
-
-def _get_deadline(record: Record, resolved: Resolved) -> datetime | None:
-    end = resolved.retry_until
-    if isinstance(end, timedelta):
-        return None if record.created_at is None else record.created_at + end
-    return end
-
-
 def _conclude(one: _Try, error: BaseException) -> Released | Failed:
     claim, resolved = one.claim, one.resolved
     duration = _since(one.started)
@@ -368,7 +274,7 @@ def _is_final(one: _Try, error: BaseException) -> bool:
         return True
     if resolved.max_exceptions is not None and count_exception(one.claim.job_id) >= resolved.max_exceptions:
         return True
-    deadline = _get_deadline(one.record, resolved)
+    deadline = get_deadline(one.record, resolved)
     if deadline is not None:
         return one.now + _since(one.started) >= deadline
     return resolved.tries > 0 and one.claim.attempts >= resolved.tries

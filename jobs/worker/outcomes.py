@@ -1,0 +1,58 @@
+"""How a try of a job can end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from jobs.job import Job
+from jobs.payload import Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Processed:
+    """The job ran to its end, or was deleted by itself or its middleware."""
+
+    duration: timedelta
+    record: Record
+    #: What follows, which the job may have changed.
+    chain: Mapping[str, Any] | None  # Any: JSON
+    #: What ``handle`` returned, as middleware passed it on.
+    result: object = None
+    #: Which is told its end; None where it couldn't be built, or wasn't.
+    job: Job | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """Another try follows."""
+
+    duration: timedelta
+    record: Record
+    #: What went wrong; None where the job or its middleware asked for another try.
+    error: Exception | None
+    #: The wait, or the moment of the next try.
+    delay: timedelta | datetime
+    job: Job | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The job goes to the failed jobs."""
+
+    duration: timedelta
+    record: Record
+    error: Exception
+    attempts: int
+    #: Whose ``failed`` is called; None where it couldn't be built.
+    job: Job | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """The record can't be trusted or read; nothing was run."""
+
+    error: Exception
+
+
+type Outcome = Processed | Released | Failed | Quarantined
