@@ -4,9 +4,9 @@ import os
 import sys
 import threading
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import override
+from typing import ClassVar, override
 from uuid import UUID
 
 from jobs.batch import BatchableJob
@@ -164,6 +164,44 @@ class MemberJob(BatchableJob):
     @override
     def handle(self) -> None:
         append_line(self.path, self.text)
+
+
+class TellingJob(Job):
+    """Does, in each try, the next of what it is told."""
+
+    tries = 5
+    backoff = 0
+    done: ClassVar[list[str]] = []
+
+    def __init__(self, does: list[str]) -> None:
+        self.does = does
+
+    @override
+    def handle(self) -> object:  # type: ignore[override]  # what it returns is passed on
+        word = self.does[min(self.attempts, len(self.does)) - 1]
+        self.done.append(word)
+        match word:
+            case "raise":
+                raise ValueError(word)
+            case "release":
+                self.release(timedelta(hours=1))
+            case "release and raise":
+                self.release(0)
+                raise ValueError(word)
+            case "delete":
+                self.delete()
+            case "delete and raise":
+                self.delete()
+                raise ValueError(word)
+            case "fail":
+                self.fail("no use")
+            case _:
+                pass
+        return word
+
+    @override
+    def failed(self, error: Exception) -> None:
+        self.done.append(f"failed: {type(error).__name__}")
 
 
 class SelfishJob(Job):

@@ -126,8 +126,7 @@ def test_after_a_record_that_is_set_apart_the_next_job_runs(job_connection: str,
 class SignedTriesJob(FailingJob):
     """Signs how often it was tried."""
 
-    tries = 3
-    backoff = 0
+    backoff = (0, 0)
     signs_attempts = True
 
 
