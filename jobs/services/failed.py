@@ -15,8 +15,14 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from jobs.drivers.base import Message, get_driver
-from jobs.exceptions import FailedJobNotFoundError, PayloadError, UniqueJobError, UnknownConnectionError
-from jobs.models import BatchMember, FailedJob
+from jobs.exceptions import (
+    BatchNotFoundError,
+    FailedJobNotFoundError,
+    PayloadError,
+    UniqueJobError,
+    UnknownConnectionError,
+)
+from jobs.models import Batch, BatchMember, FailedJob
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.selectors import IS_OPEN
 from jobs.services.batches import reopen_member
@@ -74,7 +80,13 @@ def retry_failed_jobs(*, job_ids: Iterable[UUID] | None = None, now: datetime | 
 
 
 def retry_batch(*, batch_id: UUID, now: datetime | None = None) -> list[UUID]:
-    """Retry the failed jobs of a batch; return their ids."""
+    """Retry the failed jobs of a batch; return their ids.
+
+    Raises:
+        BatchNotFoundError: There is no such batch (any more).
+    """
+    if not Batch.objects.filter(pk=batch_id).exists():
+        raise BatchNotFoundError
     failed = BatchMember.objects.filter(batch=batch_id, state="failed").values_list("job_id", flat=True)
     return retry_failed_jobs(job_ids=list(failed), now=now)
 

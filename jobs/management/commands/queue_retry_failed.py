@@ -6,8 +6,9 @@ from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
+from jobs.exceptions import BatchNotFoundError
 from jobs.management.arguments import job_id
-from jobs.services import retry_failed_jobs
+from jobs.services import retry_batch, retry_failed_jobs
 
 
 class Command(BaseCommand):
@@ -15,24 +16,37 @@ class Command(BaseCommand):
 
     help = (
         "Put failed jobs back into their queues, with all their tries. Exit code: 0; 1 when one of the ids is no "
-        "failed job (the others are retried all the same) or none is given; 2 for what is not an id."
+        "failed job (the others are retried all the same), there is no such batch, or not one way of saying which is "
+        "given; 2 for what is not an id."
     )
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("job_ids", nargs="*", type=job_id, metavar="JOB_ID", help="Ids as queue_failed shows them.")
         parser.add_argument("--all", action="store_true", help="Every failed job.")
+        parser.add_argument("--batch", type=job_id, metavar="BATCH_ID", help="The failed jobs of a batch.")
 
     @override
-    def handle(self, *, job_ids: list[UUID], all: bool, **_others: object) -> None:
-        if bool(job_ids) == all:
-            raise CommandError("Say which: ids as queue_failed shows them, or --all for every failed job.")
+    def handle(self, *, job_ids: list[UUID], all: bool, batch: UUID | None, **_others: object) -> None:
+        if [bool(job_ids), all, batch is not None].count(True) != 1:
+            raise CommandError("Say which: ids as queue_failed shows them, --all for every failed job, or --batch.")
+        if batch is not None:
+            self.stdout.write(_to_text(len(_retry_batch(batch))))
+            return
         wanted = list(dict.fromkeys(job_ids))
         retried = retry_failed_jobs(job_ids=None if all else wanted)
         self.stdout.write(_to_text(len(retried)))
         if missing := [str(wanted_id) for wanted_id in wanted if wanted_id not in retried]:
             message = f"Not among the failed jobs: {', '.join(missing)}. See them with: queue_failed"
             raise CommandError(message)
+
+
+def _retry_batch(batch_id: UUID) -> list[UUID]:
+    try:
+        return retry_batch(batch_id=batch_id)
+    except BatchNotFoundError as error:
+        message = f"There is no batch {batch_id}."
+        raise CommandError(message) from error
 
 
 def _to_text(count: int) -> str:
