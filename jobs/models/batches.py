@@ -11,7 +11,7 @@ class Batch(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     #: For people; may be empty.
     name = models.CharField(max_length=200, blank=True)
-    #: All jobs that were ever added.
+    #: All jobs that were added, without those that left.
     total_jobs = models.PositiveIntegerField(default=0)
     #: Those that have not succeeded yet; those that failed are among them.
     pending_jobs = models.PositiveIntegerField(default=0)
@@ -19,11 +19,11 @@ class Batch(models.Model):
     failed_jobs = models.PositiveIntegerField(default=0)
     #: How many may fail before the rest is cancelled; empty: any number.
     allowed_failures = models.PositiveIntegerField(null=True, default=0)
-    #: Signed JSON: callbacks, the rest of a chain, queue and connection.
+    #: Signed JSON (``jobs.services.batches.plans.BatchOptions``): callbacks, the rest of a chain, what was called.
     options = models.TextField()
     created_at = models.DateTimeField(db_index=True)
     cancelled_at = models.DateTimeField(null=True)
-    #: When nothing was left to run; empty again when jobs are added.
+    #: When all had succeeded, or it was cancelled; empty again when jobs are added.
     finished_at = models.DateTimeField(null=True, db_index=True)
 
     class Meta:
@@ -42,7 +42,7 @@ class BatchMember(models.Model):
     id = models.BigAutoField(primary_key=True)
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="members")
     job_id = models.UUIDField(unique=True)
-    #: ``pending``, ``processed``, ``failed`` or ``skipped`` (a link of a chain that broke before it).
+    #: ``pending``, ``processed``, ``failed``, ``retrying`` (still among the failed) or ``skipped`` (it left).
     state = models.CharField(max_length=10, default="pending")
     #: What its end meant for the batch, as names of callbacks separated by commas.
     events = models.CharField(max_length=100, blank=True)

@@ -1,20 +1,26 @@
 """Batches: what they hold, how their jobs are counted, and how they end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
+from io import StringIO
+from typing import override
 from uuid import UUID, uuid4
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.dispatch import Signal
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from jobs import signals
 from jobs.batch import Batch, Members, PendingBatch, batch
-from jobs.drivers.base import QueueDriver, get_driver
+from jobs.chain import chain
+from jobs.drivers.base import Message, QueueDriver, get_driver
+from jobs.drivers.sync import SyncDriver
 from jobs.exceptions import BatchNotFoundError, JobArgumentError, JobOptionError, NotBatchableError, QueueFullError
 from jobs.models import Batch as BatchRow
 from jobs.models import BatchMember, FailedJob
@@ -254,6 +260,46 @@ def test_jobs_that_find_no_room_are_not_added(small_queue: str) -> None:
     with pytest.raises(QueueFullError):
         found.add(_steps("b", "c"))
     assert read_counts(found.id) == (1, 1, 0)
+
+
+class RefusingDriver(SyncDriver):
+    """A store that is away, which is found after the commit."""
+
+    @override
+    def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
+        raise ConnectionError
+
+
+@pytest.fixture
+def refusing(settings: Settings) -> str:
+    """The name of a connection that takes nothing."""
+    known = settings.JOBS["CONNECTIONS"]
+    driver = f"{__name__}.RefusingDriver"
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**known, "refusing": {"DRIVER": driver}}}
+    return "refusing"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("in_chain", [False, True], ids=["alone", "in a chain"])
+def test_a_store_that_is_away_leaves_no_batch_and_no_lock(refusing: str, in_chain: bool) -> None:
+    pending = batch([UniqueStepJob("one")]).on_connection(refusing)
+    with pytest.raises(ConnectionError):
+        chain([pending]).dispatch() if in_chain else pending.dispatch()
+    assert not BatchRow.objects.exists()
+    UniqueStepJob.dispatch("one")
+    assert drain() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_jobs_that_a_store_did_not_take_are_not_added(refusing: str) -> None:
+    found = batch(_steps("a")).then(on_then).dispatch()
+    drain()
+    with pytest.raises(ConnectionError):
+        found.add(StepJob("b").on_connection(refusing))
+    drain()
+    assert read_counts(found.id) == (1, 0, 0)
+    assert read_batch(found.id).is_finished
+    assert NOTES == ["a", "then 1/1"]
 
 
 # --- Failure
@@ -502,6 +548,17 @@ def test_retrying_a_batch_leaves_failed_jobs_of_others_alone() -> None:
     drain()
     assert len(retry_batch(batch_id=found.id)) == 1
     assert FailedJob.objects.filter(retried_at=None).count() == 1
+
+
+def test_the_command_retries_a_batch() -> None:
+    found = batch(_steps("broken")).dispatch()
+    drain()
+    out = StringIO()
+    call_command("queue_retry_failed", "--batch", str(found.id), stdout=out)
+    assert "1 job was put back" in out.getvalue()
+    for arguments in ([], ["--all", "--batch", str(found.id)], ["--batch", str(uuid4())]):
+        with pytest.raises(CommandError):
+            call_command("queue_retry_failed", *arguments)
 
 
 # --- Pruning

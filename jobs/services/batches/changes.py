@@ -12,7 +12,7 @@ from django.utils import timezone
 from jobs.exceptions import BatchNotFoundError
 from jobs.models import Batch
 from jobs.payload import Record
-from jobs.services.batches.counting import abandon, leave_batch, mark_as_cancelled
+from jobs.services.batches.counting import abandon, leave_batch, mark_as_cancelled, skip_members
 from jobs.services.batches.following import conclude_empty
 from jobs.services.batches.plans import BatchPlan, list_ids, read_options
 from jobs.services.batches.storing import create_batch, join_batch
@@ -120,12 +120,15 @@ def _send_members(records: Sequence[Record], *, on_failure: Callable[[], object]
 
 
 def _take_out(batch_id: UUID, job_ids: Sequence[UUID], finished_at: datetime | None, past: Sequence[str]) -> None:
-    """Undo that jobs were added, for they couldn't be sent."""
+    """Undo that jobs were added, for they couldn't be sent; a batch that had ended has ended again, untold."""
     with transaction.atomic():
+        if "finally" not in past:
+            send(leave_batch(batch_id, job_ids, now=timezone.now()))
+            return
         batch = Batch.objects.select_for_update().get(pk=batch_id)
+        skip_members(batch, job_ids)
         options = read_options(batch)
-        options.past = list(dict.fromkeys([*options.past, *past]))
+        options.is_first("finally")
         options.save(batch)
         batch.finished_at = finished_at
-        batch.save(update_fields=["options", "finished_at"])
-        send(leave_batch(batch_id, job_ids, now=timezone.now()))
+        batch.save(update_fields=["total_jobs", "pending_jobs", "options", "finished_at"])

@@ -85,7 +85,7 @@ def record_failure(
     if state in {_PROCESSED, _FAILED}:
         return _follow(held, about=about, failure=failure, now=now)
     is_first = _is_untouched(batch)
-    _skip(batch, list_ids(record)[1:] if record else [])
+    skip_members(batch, list_ids(record)[1:] if record else [])
     batch.failed_jobs += state != _RETRYING
     events = ["progress", "failure"] if allows(batch) else []
     if options.is_first("catch"):
@@ -107,7 +107,7 @@ def leave_batch(batch_id: UUID | None, job_ids: Iterable[UUID], *, now: datetime
     held = _hold(ids[-1], batch_id)
     if held is None:
         return []
-    if _skip(held.batch, ids):
+    if skip_members(held.batch, ids):
         held.note(_SKIPPED, _conclude(held, now))
     return _follow(held, about=_SKIPPED, now=now) if held.member.state == _SKIPPED else []
 
@@ -201,8 +201,8 @@ def _break(chain: Mapping[str, Any], now: datetime, *, but: UUID | None = None) 
     ]
 
 
-def _skip(batch: Batch, job_ids: Sequence[UUID]) -> int:
-    """Let those members leave a batch that didn't begin; return how many did."""
+def skip_members(batch: Batch, job_ids: Sequence[UUID]) -> int:
+    """Let those members leave a locked batch that didn't begin, in its fields; return how many did."""
     if not job_ids:
         return 0
     waiting = BatchMember.objects.filter(batch=batch, job_id__in=job_ids, state=_PENDING)
