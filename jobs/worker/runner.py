@@ -48,9 +48,9 @@ from jobs.signals import (
     job_processing,
     job_timed_out,
 )
+from jobs.worker.admission import check_count, find_end, find_unsigned_tries, get_deadline
 from jobs.worker.alarm import TimeIsUp, alarm
 from jobs.worker.current import running_job
-from jobs.worker.limits import check_count, find_end, find_unsigned_tries, get_deadline
 from jobs.worker.outcomes import Failed, Outcome, Processed, Quarantined, Released
 from project.logging import redacted_by
 

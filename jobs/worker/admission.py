@@ -1,0 +1,55 @@
+"""Whether a claimed job may be tried: the store's count must fit what was signed, and its end must not have come."""
+
+from datetime import datetime, timedelta
+
+from jobs.drivers.base import Claim
+from jobs.exceptions import MaxAttemptsExceededError, PayloadError, RetryDeadlineError
+from jobs.job import Resolved
+from jobs.payload import Record
+
+
+def check_count(record: Record, claim: Claim) -> None:
+    """Refuse a count of tries that was set back, and another priority, for jobs that sign their tries.
+
+    Raises:
+        PayloadError: The store counts fewer tries than were signed, or says another priority.
+    """
+    if record.attempts is None:
+        return
+    if claim.attempts <= record.attempts:
+        message = f"The row counts {claim.attempts} tries, but {record.attempts} were signed before this one."
+        raise PayloadError(message)
+    if claim.priority != record.priority:
+        raise PayloadError("The priority of the row is not the one that was signed.")
+
+
+def find_unsigned_tries(record: Record, claim: Claim, spent: Exception) -> PayloadError | None:
+    """Say what is wrong where tries brought a job to its end of which none was ever begun.
+
+    A worker that dies between claim and start leaves such a try, and so does who raises the count. The two can't be
+    told apart, so the job isn't run, and isn't counted as one that failed by itself.
+    """
+    used = claim.attempts - 1
+    if record.attempts is None or used == record.attempts or not isinstance(spent, MaxAttemptsExceededError):
+        return None
+    return PayloadError(f"The row counts {used} tries before this one, but only {record.attempts} were signed.")
+
+
+def find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) -> Exception | None:
+    """Return why a job may not be tried any more; None where it may."""
+    deadline = get_deadline(record, resolved)
+    if deadline is not None:
+        return RetryDeadlineError("The moment until which it may be tried has passed.") if now >= deadline else None
+    if resolved.tries and claim.attempts > resolved.tries:
+        used = claim.attempts - 1
+        message = f"The worker died, or lost its lease, in the last of {used} tries, or put the job back in each."
+        return MaxAttemptsExceededError(message)
+    return None
+
+
+def get_deadline(record: Record, resolved: Resolved) -> datetime | None:
+    """Return the moment until which it may be tried; None where only its tries count."""
+    end = resolved.retry_until
+    if isinstance(end, timedelta):
+        return None if record.created_at is None else record.created_at + end
+    return end
