@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help run dev dev-debug test test-fast test-servers worlds test-browser demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
-	queue-stats queue-failed queue-retry-failed queue-clear queue-pause queue-resume queue-restart queue-prune \
+	queue-stats queue-failed queue-retry-failed queue-clear queue-pause queue-resume queue-restart queue-prune queue-schedule \
 	queue-example queue-advanced-example make-job bench
 
 python := .venv/bin/python
@@ -109,6 +109,8 @@ queue-restart: ## Let every worker end after its job, to be started anew
 	@sh scripts/setup base && $(manage) queue_restart $(ARGS)
 queue-prune: ## Delete old failed jobs and batches
 	@sh scripts/setup base && $(manage) queue_prune $(ARGS)
+queue-schedule: ## Dispatch what is due by the clock; workers do so too. ARGS=--list shows the entries
+	@sh scripts/setup base && $(manage) queue_schedule $(ARGS)
 queue-example: ## Dispatch a small story of jobs
 	@sh scripts/setup base && $(manage) queue_example $(ARGS)
 queue-advanced-example: ## Dispatch a large story: batches, chains, limits, failures

@@ -8,15 +8,16 @@ from typing import override
 from django.core.management.base import BaseCommand
 
 from jobs.management.arguments import positive_count
-from jobs.services import prune_batches, prune_failed_jobs
+from jobs.scheduler import prune_schedule_runs
+from jobs.services import prune_batches, prune_failed_jobs, prune_results
 
 
 class Command(BaseCommand):
-    """Delete old failed jobs and batches."""
+    """Delete old failed jobs and batches, and what is kept for a while only."""
 
     help = (
         "Delete failed jobs and batches that ended long ago; batches that never ended, or were cancelled, where an age "
-        "is given for them. Exit code: 0."
+        "is given for them; and old runs of schedules and expired results of tasks. Exit code: 0."
     )
 
     @override
@@ -41,7 +42,11 @@ class Command(BaseCommand):
             unfinished_older_than=None if unfinished is None else timedelta(hours=unfinished),
             cancelled_older_than=None if cancelled is None else timedelta(hours=cancelled),
         )
+        runs, results = prune_schedule_runs(), prune_results()
         if json:
-            self.stdout.write(jsonlib.dumps({"failed_jobs": failed, "batches": batches}))
+            counts = {"failed_jobs": failed, "batches": batches, "schedule_runs": runs, "results": results}
+            self.stdout.write(jsonlib.dumps(counts))
             return
-        self.stdout.write(f"Deleted {failed} failed jobs and {batches} batches.")
+        self.stdout.write(
+            f"Deleted {failed} failed jobs, {batches} batches, {runs} runs of schedules and {results} results of tasks."
+        )
