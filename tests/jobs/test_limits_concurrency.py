@@ -58,7 +58,7 @@ class ExclusiveJob(_WatchedJob):
         super().handle()
 
 
-class LonelyJob(_WatchedJob):
+class HermitJob(_WatchedJob):
     """Never waiting or running where another of its key does."""
 
     unique_for: ClassVar[int | None] = 3600
@@ -103,7 +103,7 @@ def test_of_a_unique_job_never_two_run_or_wait_however_many_are_sent_meanwhile(t
     def send_and_work() -> int:
         done = 0
         while (number := next(numbers)) < len(KEYS) * times:
-            LonelyJob.dispatch(KEYS[number % len(KEYS)])
+            HermitJob.dispatch(KEYS[number % len(KEYS)])
             done += drain() if number % 7 == 0 else 0
         return done + drain()
 

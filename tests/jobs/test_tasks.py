@@ -335,7 +335,7 @@ def test_within_a_transaction_a_task_waits_for_the_commit(driver: QueueDriver) -
         double.get_result(str(lost.value))
 
 
-@pytest.mark.parametrize("result_id", ["", "nonsense", str(uuid4())])
+@pytest.mark.parametrize("result_id", ["", "nonsense", str(uuid4())], ids=["empty", "nonsense", "unknown"])
 def test_a_result_that_does_not_exist_is_said_as_django_says_it(db: None, result_id: str) -> None:
     with pytest.raises(TaskResultDoesNotExist):
         double.get_result(result_id)
