@@ -1,6 +1,6 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run dev dev-debug test test-fast test-servers worlds test-browser demo format format-check lint imports type-check \
+.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness test-browser demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-clear queue-pause queue-resume queue-restart queue-prune queue-schedule \
 	queue-example queue-advanced-example make-job bench
@@ -35,6 +35,10 @@ worlds: ## Compare 10,000 random worlds of rights with the oracle, on SQLite and
 	@sh scripts/setup dev
 	WORLD_BATCHES=100 $(python) -m pytest -n 2 tests/permissions/oracle/test_oracle.py $(ARGS)
 	WORLD_BATCHES=100 $(python) -m pytest -n 2 --stores=servers tests/permissions/oracle/test_oracle.py $(ARGS)
+exactness: ## Count 100 batches of 50 jobs under eight workers, and 20 keys of 200 jobs each, on every connection
+	@sh scripts/setup dev
+	EXACTNESS_BATCHES=100 OVERLAP_TIMES=200 $(python) -m pytest tests/jobs/test_exactness.py tests/jobs/test_limits_concurrency.py $(ARGS)
+	EXACTNESS_BATCHES=100 OVERLAP_TIMES=200 $(python) -m pytest --stores=servers tests/jobs/test_exactness.py tests/jobs/test_limits_concurrency.py $(ARGS)
 test-browser: ## Run the browser tests
 	@sh scripts/setup dev
 	$(python) -m pytest -m browser $(ARGS)

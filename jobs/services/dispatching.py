@@ -130,9 +130,7 @@ def _send_to(
     return accepted
 
 
-def _push(
-    driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, undo: Callable[[], None]
-) -> None:
+def _push(driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, undo: Callable[[], None]) -> None:
     limits = _get_limits(messages)
     if driver.is_transactional or not is_after_commit or not transaction.get_connection().in_atomic_block:
         _push_patiently(driver, messages, limits)

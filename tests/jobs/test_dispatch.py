@@ -107,7 +107,9 @@ class AnythingJob(Job):
     def handle(self) -> None: ...
 
 
-@pytest.mark.parametrize("value", [b"x", {1}, object(), open, float("nan"), {"a": [b"x"]}], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [b"x", {1}, object(), open, float("nan"), {"a": [b"x"]}], ids=lambda value: type(value).__name__
+)
 def test_what_cannot_be_stored_is_refused_and_takes_no_lock(value: object, job_connection: str) -> None:
     with pytest.raises(JobArgumentError, match="'value' can't be stored"):
         AnythingJob.dispatch(value)

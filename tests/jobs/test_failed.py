@@ -28,7 +28,7 @@ from tests.jobs.steps import NOON, heard, run_next, soon, stored, stored_one
 pytestmark = pytest.mark.usefixtures("job_connection")
 
 
-class MoodyJob(Job):
+class SulkyJob(Job):
     """Fails while its mood is bad."""
 
     tries = 1
@@ -50,7 +50,7 @@ class MoodyJob(Job):
 
 @pytest.fixture(autouse=True)
 def bad_mood() -> None:
-    MoodyJob.is_bad = True
+    SulkyJob.is_bad = True
 
 
 def _fail_one() -> UUID:
@@ -67,7 +67,7 @@ def _state() -> str:
 
 
 def test_a_failed_job_tells_where_and_as_part_of_what_it_ran(job_connection: str) -> None:
-    MoodyJob().with_tags("login").with_priority(7).dispatch()
+    SulkyJob().with_tags("login").with_priority(7).dispatch()
     run_next(now=soon(0.1))
     failed = FailedJob.objects.get()
     assert (failed.connection, failed.queue, failed.priority, failed.attempts) == (job_connection, "default", 7, 1)
@@ -76,7 +76,7 @@ def test_a_failed_job_tells_where_and_as_part_of_what_it_ran(job_connection: str
 
 
 def test_what_a_job_hides_stands_neither_in_text_nor_in_traceback() -> None:
-    MoodyJob.dispatch()
+    SulkyJob.dispatch()
     run_next(now=soon(0.1))
     failed = FailedJob.objects.get()
     assert failed.exception == "ValueError: can't log in with [hidden]"
@@ -87,7 +87,7 @@ def test_what_a_job_hides_stands_neither_in_text_nor_in_traceback() -> None:
 
 
 def test_a_retried_job_waits_again_as_it_was_with_no_try_used() -> None:
-    job_id = MoodyJob().with_priority(9).dispatch()
+    job_id = SulkyJob().with_priority(9).dispatch()
     run_next(now=soon(0.1))
     now = timezone.now()
     retry_failed_job(job_id=job_id, now=now)
@@ -96,20 +96,20 @@ def test_a_retried_job_waits_again_as_it_was_with_no_try_used() -> None:
 
 
 def test_what_became_of_a_retry_is_seen_at_the_failed_job() -> None:
-    job_id = MoodyJob.dispatch()
+    job_id = SulkyJob.dispatch()
     run_next(now=soon(0.1))
     assert _state() == "failed"
     retry_failed_job(job_id=job_id)
     assert _state() == "retrying"
     assert not list_failed_jobs().exists()
-    MoodyJob.is_bad = False
+    SulkyJob.is_bad = False
     assert isinstance(run_next(now=soon(0.2)), Processed)
     failed = FailedJob.objects.get()
     assert (failed.state, failed.retry_count) == ("recovered", 1)
 
 
 def test_a_job_that_fails_again_is_a_failed_one_again_and_counts_its_retries() -> None:
-    job_id = MoodyJob.dispatch()
+    job_id = SulkyJob.dispatch()
     run_next(now=soon(0.1))
     for count in (1, 2):
         retry_failed_job(job_id=job_id)

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from itertools import count, pairwise
+from os import environ
 from time import perf_counter, perf_counter_ns
 from typing import ClassVar, override
 from uuid import uuid4
@@ -21,6 +22,8 @@ from tests.jobs.steps import drain, heard, stored
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 THREADS = 8
+#: How many jobs each key gets; ``make exactness`` gives it 200.
+TIMES = int(environ.get("OVERLAP_TIMES", "8"))
 KEYS = [f"key {number}" for number in range(20)]
 LENGTH = timedelta(milliseconds=150)
 #: By how much the clocks of threads may differ that ask a server for the time, in seconds.
@@ -82,27 +85,25 @@ def empty_log() -> None:
     intervals.clear()
 
 
-@pytest.mark.parametrize("times", [8, pytest.param(200, marks=pytest.mark.exhaustive)])
 @pytest.mark.usefixtures("job_connection")
-def test_no_two_jobs_of_a_key_ever_overlap_and_each_runs_once(times: int) -> None:
-    for _ in range(times):
+def test_no_two_jobs_of_a_key_ever_overlap_and_each_runs_once() -> None:
+    for _ in range(TIMES):
         for key in KEYS:
             ExclusiveJob.dispatch(key)
     race(drain, threads=THREADS)
     assert stored() == []
-    assert {key: len(runs) for key, runs in intervals.items()} == dict.fromkeys(KEYS, times)
+    assert {key: len(runs) for key, runs in intervals.items()} == dict.fromkeys(KEYS, TIMES)
     assert _find_overlaps() == []
     assert not FailedJob.objects.exists()
 
 
-@pytest.mark.parametrize("times", [8, pytest.param(200, marks=pytest.mark.exhaustive)])
 @pytest.mark.usefixtures("job_connection")
-def test_of_a_unique_job_never_two_run_or_wait_however_many_are_sent_meanwhile(times: int) -> None:
+def test_of_a_unique_job_never_two_run_or_wait_however_many_are_sent_meanwhile() -> None:
     numbers = count()
 
     def send_and_work() -> int:
         done = 0
-        while (number := next(numbers)) < len(KEYS) * times:
+        while (number := next(numbers)) < len(KEYS) * TIMES:
             HermitJob.dispatch(KEYS[number % len(KEYS)])
             done += drain() if number % 7 == 0 else 0
         return done + drain()
@@ -110,7 +111,7 @@ def test_of_a_unique_job_never_two_run_or_wait_however_many_are_sent_meanwhile(t
     with heard(unique_job_skipped) as skipped:
         ran = sum(race(send_and_work, threads=THREADS))
     assert stored() == []
-    assert ran + len(skipped) == len(KEYS) * times
+    assert ran + len(skipped) == len(KEYS) * TIMES
     assert sum(len(runs) for runs in intervals.values()) == ran
     assert _find_overlaps() == []
 

@@ -78,7 +78,9 @@ def test_a_changed_record_is_set_apart_and_not_run(change: dict[str, Any]) -> No
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "change", [{"job_class": "tests.FailingJob"}, {"queue": "other"}, {"job_id": uuid4()}], ids=lambda change: next(iter(change))
+    "change",
+    [{"job_class": "tests.FailingJob"}, {"queue": "other"}, {"job_id": uuid4()}],
+    ids=lambda change: next(iter(change)),
 )
 def test_a_record_moved_to_another_row_is_set_apart(change: dict[str, str]) -> None:
     NoteJob.dispatch("notes.txt", "hello")
