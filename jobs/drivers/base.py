@@ -222,9 +222,9 @@ def get_driver(connection: str | None = None) -> QueueDriver:
     Raises:
         UnknownConnectionError: ``JOBS["CONNECTIONS"]`` has none of that name.
     """
-    if Current.outlet is not None and isinstance(other := Current.outlet.get_driver(), QueueDriver):
-        if other.name == connection:
-            return other
+    other = Current.outlet.get_driver() if Current.outlet is not None else None
+    if isinstance(other, QueueDriver) and other.name == connection:
+        return other
     settings = get_job_settings()
     name = connection or settings.connection
     options = settings.connections.get(name, _SYNC_OPTIONS if name == SYNC else None)
