@@ -29,7 +29,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 
-from jobs.arguments import decode_arguments, list_references
+from jobs.arguments import decode_arguments, encode_arguments, list_references
 from jobs.encryption import is_sealed, seal, unseal
 from jobs.exceptions import JobArgumentError, JobDefinitionError, JobRefusedError, ModelMissingError, PayloadError
 from jobs.job import Job, get_job_class, get_job_name
@@ -53,7 +53,7 @@ class SecureJob(Job, is_base=True):
 
     signs_attempts: ClassVar[bool] = True
 
-    # --- What a constructor says
+    # --- What a constructor says; what is said later, before dispatch, travels with the job and holds as well
 
     def set_sensitive_fields(self, names: Iterable[str]) -> None:
         """Say which arguments are secret. A name that is no argument is an error at dispatch.
@@ -101,7 +101,10 @@ class SecureJob(Job, is_base=True):
     @override
     @classmethod
     def deserialize(cls, payload: Mapping[str, object]) -> Self:
-        return super().deserialize(_unseal_all(cls, payload))
+        job = super().deserialize(_unseal_all(cls, payload))
+        sealed = (name for name, value in payload.items() if is_sealed(value))
+        job.__dict__["_sensitive_fields"] = tuple(dict.fromkeys([*job.sensitive_fields, *sealed]))
+        return job
 
     @override
     def get_tags(self) -> Sequence[str]:
@@ -121,13 +124,16 @@ class SecureJob(Job, is_base=True):
         """Refuse to be sent where the acting user lacks a permission.
 
         Raises:
+            JobArgumentError: The object of the permissions can't be stored.
             JobRefusedError: It does, or there is nobody.
         """
         if not self.actor_id:
             self.actor_id = _get_request_user_id()
-        if self.actor_scope is None:
+        held = self.actor_scope
+        if held is None:
             held = {"guard": scope.get_guard(), "team": scope.get_team()}
-            self.actor_scope = {name: value for name, value in held.items() if value is not None} or None
+        held = {**held, "required": self._encode_required()}
+        self.actor_scope = {name: value for name, value in held.items() if value is not None} or None
         self._authorize("dispatch")
 
     @override
@@ -142,26 +148,43 @@ class SecureJob(Job, is_base=True):
 
     def _authorize(self, step: str) -> AbstractBaseUser | None:
         actor = _find_user(self.actor_id)
-        if not self.required_permissions:
+        required = self._list_required()
+        if not required:
             return actor
         if actor is None:
             self._refuse(step, None, "the acting user is gone" if self.actor_id else "there is no acting user")
         if not actor.is_active:
             self._refuse(step, actor, "the acting user is inactive")
-        if lacking := self._list_lacking(actor):
+        if lacking := self._list_lacking(actor, required):
             self._refuse(step, actor, "permissions are lacking", lacking)
         return actor
 
-    def _list_lacking(self, actor: AbstractBaseUser) -> list[str]:
-        held, obj = self.actor_scope or {}, self.__dict__.get("_permission_object")
+    def _encode_required(self) -> dict[str, object] | None:
+        """Return what is required, as it travels; None where nothing is."""
+        if not self.required_permissions:
+            return None
+        obj = encode_arguments({"object of set_required_permissions": self.__dict__.get("_permission_object")})
+        return {"permissions": list(self.required_permissions), "object": next(iter(obj.values()))}
+
+    def _list_required(self) -> list[tuple[str, object]]:
+        """Return each permission with its object: those of the constructor, and those that were said at dispatch."""
+        own = [(name, self.__dict__.get("_permission_object")) for name in self.required_permissions]
+        sent = (self.actor_scope or {}).get("required")
+        if sent is None or sent == self._encode_required():
+            return own
+        obj = decode_arguments({"object": sent["object"]})["object"]
+        return own + [(name, obj) for name in sent["permissions"]]
+
+    def _list_lacking(self, actor: AbstractBaseUser, required: Sequence[tuple[str, object]]) -> list[str]:
+        held = self.actor_scope or {}
         try:
             with ExitStack() as stack:
                 stack.enter_context(scope.use_guard(held.get("guard")))
                 if held.get("team") is not None or scope.get_team() is not None:
                     stack.enter_context(scope.use_team(held.get("team")))
-                return [name for name in self.required_permissions if not gate.can(actor, name, obj)]
+                return [name for name, obj in required if not gate.can(actor, name, obj)]
         except (GuardDoesNotExist, TeamDoesNotExist, TeamsNotEnabled):  # what held at dispatch is no more
-            return list(self.required_permissions)
+            return [name for name, _obj in required]
 
     def _refuse(self, step: str, actor: AbstractBaseUser | None, reason: str, lacking: Sequence[str] = ()) -> NoReturn:
         name = get_job_name(type(self))

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from accounts.models import User
 from jobs.batch import BatchableJob, batch
 from jobs.chain import chain
-from jobs.exceptions import JobDefinitionError, JobRefusedError
+from jobs.exceptions import JobArgumentError, JobDefinitionError, JobRefusedError
 from jobs.job import PendingDispatch
 from jobs.middleware import WithoutOverlapping
 from jobs.models import FailedJob, Slot
@@ -26,6 +26,7 @@ from jobs.redaction import redact
 from jobs.security import SecureJob
 from jobs.services import retry_failed_job
 from jobs.worker.runner import Failed, Processed, Quarantined
+from permissions import gate
 from permissions.models import AuditEvent
 from project.current_request import bind_request
 from project.logging import configure_logging
@@ -117,6 +118,20 @@ class GuardedJob(SecureJob, BatchableJob):
     @override
     def handle(self) -> None:
         ran.append(self.text)
+
+
+class PlainJob(SecureJob):
+    """Say nothing itself of secrets and rights; go wrong with what it was given."""
+
+    tries = 1
+
+    def __init__(self, card: str) -> None:
+        self.card = card
+
+    @override
+    def handle(self) -> None:
+        ran.append("plain")
+        raise ValueError(self.card)
 
 
 class FlakyJob(GuardedJob):
@@ -224,6 +239,17 @@ def test_a_record_whose_secret_is_gone_is_quarantined(settings: Settings) -> Non
     PayJob.dispatch(5, CARD)
     settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "n" * 50, []
     assert isinstance(run_next(), Quarantined)
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_what_is_called_secret_only_before_dispatch_is_secret_at_the_worker_too() -> None:
+    job = PlainJob(CARD)
+    job.set_sensitive_fields(["card"])
+    job.dispatch()
+    run_next()
+    failed = FailedJob.objects.get()
+    assert ran == ["plain"]
+    assert "4111" not in failed.payload + failed.exception + failed.traceback
 
 
 # --- In texts
@@ -558,3 +584,43 @@ def test_a_worker_that_dies_before_the_start_costs_a_try_and_not_the_job() -> No
     claim_one()
     assert isinstance(run_next(now=soon()), Processed)
     assert ran == [CARD]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_permission_that_is_required_only_before_dispatch_is_asked_for_at_the_worker_too(clerk: User) -> None:
+    job = PlainJob(CARD)
+    job.set_required_permissions([RIGHT])
+    job.on_behalf_of(clerk).dispatch()
+    clerk.user_permissions.clear()
+    run_next()
+    assert ran == []
+    assert "refused" in FailedJob.objects.get().exception
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_permission_for_an_object_is_asked_for_that_object_at_the_worker(clerk: User, stranger: User) -> None:
+    job = PlainJob(CARD)
+    job.set_required_permissions([RIGHT], obj=stranger)
+    asked: list[object] = []
+
+    @gate.before
+    def allow(_user: object, _ability: str, obj: object) -> bool:
+        asked.append(obj)
+        return True
+
+    try:
+        job.on_behalf_of(clerk).dispatch()
+        run_next()
+    finally:
+        gate.forget(allow)
+    assert asked == [stranger, stranger]
+    assert ran == ["plain"]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_an_object_of_permissions_that_can_not_travel_is_refused_by_name(clerk: User) -> None:
+    job = PlainJob(CARD)
+    job.set_required_permissions([RIGHT], obj=object())
+    with pytest.raises(JobArgumentError, match="object of set_required_permissions"):
+        job.on_behalf_of(clerk).dispatch()
+    assert stored() == []
