@@ -1,5 +1,6 @@
 """Tasks, with what jobs add to them."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -97,7 +98,7 @@ def task(*, takes_context: bool = False, **options: Unpack[TaskOptions]) -> Any:
 
 
 def find_task(path: str) -> "AnyTask":
-    """Return the task of a module path.
+    """Return the task of a module path, which is imported; only for paths that come from a signed record.
 
     Raises:
         PayloadError: There is none; another object, even one that can be called, is no task.
@@ -106,6 +107,25 @@ def find_task(path: str) -> "AnyTask":
         found: object = import_string(path)
     except ImportError:
         found = None
+    return _check_task(path, found)
+
+
+def find_loaded_task(path: str) -> "AnyTask":
+    """Return the task of a module path that a row names, which anybody may have written: nothing is imported.
+
+    Raises:
+        PayloadError: There is none, or its module isn't imported here.
+    """
+    return _check_task(path, find_loaded(path))
+
+
+def find_loaded(path: str) -> object:
+    """Return what stands under a path on the top level of a module that is imported already; otherwise None."""
+    module, _, name = path.rpartition(".")
+    return vars(sys.modules[module]).get(name) if sys.modules.get(module) else None
+
+
+def _check_task(path: str, found: object) -> "AnyTask":
     if not isinstance(found, DjangoTask):
         message = f"Expected {path!r} to point to a Task instance."
         raise PayloadError(message)

@@ -2,7 +2,7 @@
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, override
 
 from django.tasks import TaskResult, TaskResultStatus, task_backends
 from django.tasks.base import TaskError
@@ -10,7 +10,7 @@ from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
 
 from jobs.exceptions import PayloadError
 from jobs.models import JobResult
-from jobs.tasks.definition import AnyTask, find_task
+from jobs.tasks.definition import AnyTask, find_loaded, find_loaded_task
 
 if TYPE_CHECKING:  # generic in the stubs alone
     type AnyResult = TaskResult[..., Any]  # Any: of whatever function
@@ -20,14 +20,32 @@ else:
 _RESULTS_KEPT: Final = timedelta(days=14)
 
 
+class StoredError(TaskError):
+    """An exception that a row names, which anybody may have written: nothing is imported to find its class."""
+
+    @property
+    @override
+    def exception_class(self) -> type[BaseException]:
+        """Return the class.
+
+        Raises:
+            ValueError: It is gone, or its module isn't imported here.
+        """
+        found = find_loaded(self.exception_class_path)
+        if isinstance(found, type) and issubclass(found, BaseException):
+            return found
+        message = f"{self.exception_class_path!r} does not reference a valid exception."
+        raise ValueError(message)
+
+
 def make_result(row: JobResult) -> AnyResult:
     """Return a result as ``django.tasks`` has it.
 
     Raises:
-        ValueError: The task is gone.
+        ValueError: The task is gone, or its module isn't imported here.
     """
     try:
-        task = find_task(row.task)
+        task = find_loaded_task(row.task)
     except PayloadError as error:
         raise ValueError(str(error)) from None
     said = task.using(priority=row.priority, queue_name=row.queue, run_after=row.run_after, backend=row.backend)
@@ -48,7 +66,7 @@ def fill_result(row: JobResult, task: AnyTask) -> AnyResult:
         args=arguments["args"],
         kwargs=arguments["kwargs"],
         backend=row.backend,
-        errors=[TaskError(exception_class_path=path, traceback=text) for path, text in json.loads(row.errors)],
+        errors=[StoredError(exception_class_path=path, traceback=text) for path, text in json.loads(row.errors)],
         worker_ids=json.loads(row.worker_ids),
     )
     object.__setattr__(result, "_return_value", json.loads(row.return_value))  # as Django's own back ends do

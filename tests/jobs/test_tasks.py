@@ -1,5 +1,6 @@
 """The back end of ``django.tasks``."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
@@ -427,6 +428,18 @@ def test_a_task_that_is_gone_at_the_worker_is_told_by_its_result(
             default_task_backend.get_result(result.id)
     result.refresh()
     assert result.status == TaskResultStatus.FAILED
+
+
+def test_reading_a_result_imports_nothing_that_its_row_names(db: None) -> None:
+    sys.modules.pop("this", None)
+    result = double.enqueue(1)
+    JobResult.objects.update(errors='[["this.Error", ""]]')
+    with pytest.raises(ValueError, match=r"'this\.Error' does not reference"):
+        _ = default_task_backend.get_result(result.id).errors[0].exception_class
+    JobResult.objects.update(task="this.zen")
+    with pytest.raises(ValueError, match=r"'this\.zen' to point to a Task"):
+        default_task_backend.get_result(result.id)
+    assert "this" not in sys.modules
 
 
 def test_a_try_that_lost_its_lease_writes_no_result(job_connection: str) -> None:
