@@ -62,6 +62,20 @@ def listen() -> Iterator[Listen]:
         yield begin
 
 
+# --- Counts that somebody changed
+
+
+@pytest.mark.parametrize("counts", [{"pending_jobs": 1}, {"pending_jobs": 2, "failed_jobs": 1}], ids=repr)
+def test_counts_that_somebody_lowered_end_no_batch_before_its_time(counts: dict[str, int]) -> None:
+    found = batch(_steps("a", "b", "c")).then(on_then).finally_(on_finally).dispatch()
+    BatchRow.objects.update(**counts)
+    run_next()
+    assert read_counts(found.id) == (3, 2, 0)
+    drain()
+    assert NOTES == ["a", "b", "c", "then 3/3", "finally 0/0"]
+    assert read_batch(found.id).is_finished
+
+
 # --- Failure
 
 

@@ -5,6 +5,7 @@ next one finds that, counts nothing, and gets the same followers with the same i
 gone: both is one step.)
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from uuid import UUID
 
 import structlog
 from django.db import transaction
+from django.db.models import Count
 
 from jobs.exceptions import PayloadError
 from jobs.models import Batch, BatchMember
@@ -64,7 +66,7 @@ def record_success(record: Record, *, now: datetime) -> list[Record]:
     is_first = _is_untouched(batch)
     batch.pending_jobs = max(batch.pending_jobs - 1, 0)
     batch.failed_jobs -= state in {_FAILED, _RETRYING} and batch.failed_jobs > 0
-    held.note(_PROCESSED, ["progress", *_conclude(held, now)])
+    held.note(_PROCESSED, ["progress", *_conclude(held, _PROCESSED, now)])
     _announce_start(batch, is_first=is_first)
     return owed + _follow(held, about=_name_run(record), now=now)
 
@@ -93,7 +95,7 @@ def record_failure(
     if not allows(batch) and options.is_first("break"):
         events.append("break")
         mark_as_cancelled(batch, now)
-    held.note(_FAILED, [*events, *_conclude(held, now)])
+    held.note(_FAILED, [*events, *_conclude(held, _FAILED, now)])
     _announce_start(batch, is_first=is_first)
     return _follow(held, about=about, failure=failure, now=now)
 
@@ -108,13 +110,18 @@ def leave_batch(batch_id: UUID | None, job_ids: Iterable[UUID], *, now: datetime
     if held is None:
         return []
     if skip_members(held.batch, ids):
-        held.note(_SKIPPED, _conclude(held, now))
+        held.note(_SKIPPED, _conclude(held, _SKIPPED, now))
     return _follow(held, about=_SKIPPED, now=now) if held.member.state == _SKIPPED else []
 
 
 def abandon(record: Record, *, now: datetime) -> list[Record]:
     """Let a job that will never run, and the links behind it, leave their batches; return what follows."""
     return leave_batch(record.batch_id, list_ids(record), now=now) + break_chain(record, now=now)
+
+
+def abandon_links(record: Record, *, now: datetime) -> list[Record]:
+    """Let the links behind a job, which won't be followed by them, leave their batches; return what follows."""
+    return leave_batch(record.batch_id, list_ids(record)[1:], now=now) + break_chain(record, now=now)
 
 
 def break_chain(record: Record, *, now: datetime) -> list[Record]:
@@ -137,6 +144,15 @@ def reopen_member(job_id: UUID, *, record: Record | None) -> None:
     held.note(_RETRYING if held.member.state == _FAILED else held.member.state, [])
 
 
+def close_member(job_id: UUID, *, record: Record | None) -> None:
+    """Undo ``reopen_member``, in the caller's transaction: the job is failed as before."""
+    held = _hold(job_id)
+    if held is None or held.member.state != _RETRYING:
+        return
+    skip_members(held.batch, list_ids(record)[1:] if record else [])
+    held.note(_FAILED, [])
+
+
 def _hold(job_id: UUID, batch_id: UUID | None = None) -> _Held | None:
     """Lock the batch of a job; None where there is none (any more), or what is stored can't be trusted."""
     if batch_id is None:
@@ -153,9 +169,11 @@ def _hold(job_id: UUID, batch_id: UUID | None = None) -> _Held | None:
     return _Held(batch=batch, options=options, member=member)
 
 
-def _conclude(held: _Held, now: datetime) -> list[str]:
-    """Return the events that the counts bring about."""
+def _conclude(held: _Held, state: str, now: datetime) -> list[str]:
+    """Return the events that the counts bring about, now that a member is in that state."""
     batch, options, events = held.batch, held.options, list[str]()
+    if batch.pending_jobs in {0, batch.failed_jobs}:
+        _mend_counts(held, state)
     if batch.pending_jobs == 0:
         batch.finished_at = batch.finished_at or now
         events.append("then")
@@ -166,6 +184,20 @@ def _conclude(held: _Held, now: datetime) -> list[str]:
         if options.chain and options.is_first("next"):
             events.append("leave" if batch.cancelled_at else "next")
     return events
+
+
+def _mend_counts(held: _Held, state: str) -> None:
+    """Count the members anew before a batch ends: its counts aren't signed, so anybody may have written them."""
+    batch = held.batch
+    others = BatchMember.objects.filter(batch=batch).exclude(pk=held.member.pk)
+    states = Counter(dict(others.order_by().values_list("state").annotate(Count("id"))))
+    states[state] += 1
+    failed = states[_FAILED] + states[_RETRYING]
+    pending = failed + states[_PENDING]
+    if (pending, failed) != (batch.pending_jobs, batch.failed_jobs):
+        _log.error("batch_counts_mended", batch_id=str(batch.id), pending_jobs=pending, failed_jobs=failed)
+        batch.pending_jobs, batch.failed_jobs = pending, failed
+        batch.total_jobs = pending + states[_PROCESSED]
 
 
 def _follow(
