@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from jobs.backoff import MAX_SECONDS
+
+_MAX_COUNT: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class RateLimit:
         Raises:
             ValueError: One is out of range.
         """
-        if not (0 <= self.max_attempts <= 1_000_000 and 0 < self.per_seconds <= MAX_SECONDS):
+        if not (is_count(self.max_attempts, lowest=0) and is_span(self.per_seconds)):
             message = "RateLimit needs max_attempts from 0 to 1,000,000 and per_seconds above 0, of at most a year."
             raise ValueError(message)
 
@@ -36,7 +39,7 @@ class RateLimit:
     def name_key(self, about: str) -> str:
         """Return the key under which events are counted; ``about`` names who uses the limit."""
         # Windows of different lengths forget at different times, so they can't have one list of events.
-        return f"rate:{about}/{self.per_seconds:g}"
+        return f"rate:{about}/{float(self.per_seconds)!r}".removesuffix(".0")
 
     @classmethod
     def per_second(cls, max_attempts: int, *, key: str = "") -> "RateLimit":
@@ -78,6 +81,16 @@ class ConcurrencyLimit:
             ValueError: One is out of range.
         """
         lifetime = MAX_SECONDS if self.lifetime_seconds is None else self.lifetime_seconds
-        if not (1 <= self.max_running <= 1_000_000 and 0 < lifetime <= MAX_SECONDS):
+        if not (is_count(self.max_running) and is_span(lifetime)):
             message = "ConcurrencyLimit needs max_running from 1 and lifetime_seconds above 0, of at most a year."
             raise ValueError(message)
+
+
+def is_count(value: object, *, lowest: int = 1) -> bool:
+    """Say whether something is a whole number from ``lowest`` to a million."""
+    return isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= _MAX_COUNT
+
+
+def is_span(value: object) -> bool:
+    """Say whether something is a number of seconds above 0, of at most a year."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS

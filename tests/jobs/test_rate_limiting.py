@@ -197,6 +197,11 @@ def test_a_limit_without_a_name_counts_by_class_and_with_a_key_for_all() -> None
     assert ran == ["one"]
 
 
+def test_windows_that_differ_by_a_second_are_counted_apart_and_equal_ones_together() -> None:
+    assert RateLimit(1, 1_000_000).name_key("x") != RateLimit(1, 1_000_001).name_key("x")
+    assert RateLimit(1, 60).name_key("x") == RateLimit(1, 60.0).name_key("x")
+
+
 @pytest.mark.usefixtures("job_connection")
 def test_a_limiter_that_nobody_has_defined_is_an_error_that_names_it() -> None:
     with layers(RateLimited("nowhere")) as ran:
