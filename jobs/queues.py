@@ -4,7 +4,7 @@ A queue needs no definition. One that is defined may say what holds for its jobs
 many jobs it may hold, and how fast it is worked off.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ from jobs.backoff import Backoff
 from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
 from jobs.exceptions import JobOptionError, UnknownQueueError
-from jobs.limits import RateLimit
+from jobs.limits import RateLimit, is_count, is_span
 from jobs.models.queued import EVERY_QUEUE
 from jobs.options import JobOptions, is_queue_name
 from jobs.signals import queue_paused, queue_resumed
@@ -89,12 +89,15 @@ def define_queue(
     )
     if connection is not None:
         get_driver(connection)
-    for word, value in {"max_jobs": max_jobs, "max_running": max_running}.items():
-        if value is not None and value < 1:
-            message = f"queue {name}: {word} must be a whole number from 1, not {value!r}."
-            raise JobOptionError(message)
+    _check_words(
+        name,
+        max_jobs=max_jobs,
+        max_running=max_running,
+        wait_for_room_seconds=wait_for_room_seconds,
+        middleware=middleware,
+    )
     try:
-        rate_limit = RateLimit(rate_limit_max_attempts, rate_limit_per_seconds) if rate_limit_enabled else None
+        rate_limit = RateLimit(rate_limit_max_attempts, rate_limit_per_seconds)
     except ValueError as error:
         message = f"queue {name}: {error}"
         raise JobOptionError(message) from None
@@ -103,7 +106,7 @@ def define_queue(
         connection=connection,
         max_jobs=max_jobs,
         wait_for_room_seconds=wait_for_room_seconds,
-        rate_limit=rate_limit,
+        rate_limit=rate_limit if rate_limit_enabled else None,
         max_running=max_running,
         tries=tries,
         backoff=backoff,
@@ -112,6 +115,29 @@ def define_queue(
     )
     _defined[name] = definition
     return definition
+
+
+def _check_words(name: str, **words: object) -> None:
+    for word, value in words.items():
+        wanted, accepts = _WORDS[word]
+        if value is not None and not accepts(value):
+            message = f"queue {name}: {word} must be {wanted}, not {value!r:.50}."
+            raise JobOptionError(message)
+
+
+def _is_middleware(value: object) -> bool:
+    """Say whether these are objects with a ``handle``; their class stands above this module."""
+    return isinstance(value, Sequence) and all(
+        not isinstance(one, type) and callable(getattr(one, "handle", None)) for one in value
+    )
+
+
+_WORDS: Final[Mapping[str, tuple[str, Callable[[object], bool]]]] = {
+    "max_jobs": ("a whole number from 1", is_count),
+    "max_running": ("a whole number from 1", is_count),
+    "wait_for_room_seconds": ("0 to 31,536,000 seconds", lambda value: value == 0 or is_span(value)),
+    "middleware": ("objects with a method handle", _is_middleware),
+}
 
 
 def forget_queue(name: str) -> None:

@@ -12,6 +12,7 @@ from pytest_django import Settings
 from jobs.drivers.base import QueueDriver
 from jobs.exceptions import JobOptionError, QueueFullError, UnknownConnectionError, UnknownQueueError
 from jobs.limits import RateLimit
+from jobs.middleware import Middleware
 from jobs.queues import (
     check_queue_is_known,
     define_queue,
@@ -73,6 +74,10 @@ def test_a_limit_that_is_not_enabled_holds_nobody_up() -> None:
         {"max_jobs": 0}, {"max_running": 0}, {"tries": -1}, {"timeout": -1}, {"backoff": "x"},
         {"rate_limit_enabled": True, "rate_limit_max_attempts": -1},
         {"rate_limit_enabled": True, "rate_limit_per_seconds": 0},
+        {"max_jobs": "5"}, {"max_jobs": 1.5}, {"max_jobs": True}, {"max_running": "3"},
+        {"wait_for_room_seconds": -1}, {"wait_for_room_seconds": "x"}, {"wait_for_room_seconds": float("nan")},
+        {"rate_limit_max_attempts": "a"}, {"rate_limit_max_attempts": 1.5}, {"rate_limit_per_seconds": "a"},
+        {"middleware": [object()]}, {"middleware": object()}, {"middleware": [Middleware]},
     ],
     ids=repr,
 )  # fmt: skip
