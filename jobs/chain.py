@@ -11,6 +11,8 @@ from typing import Self
 from uuid import UUID, uuid4
 
 from jobs.batch import Callback, PendingBatch, encode_callback
+from jobs.batch.pending import check_name
+from jobs.conditions import is_true
 from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import InnerHandle, Job, PendingDispatch
 from jobs.job.records import encode_links, resolve_options
@@ -64,8 +66,12 @@ class PendingChain:
         return self
 
     def name(self, name: str) -> Self:
-        """Say what people call it."""
-        self._name = name
+        """Say what people call it, in at most 200 characters.
+
+        Raises:
+            JobOptionError: It is longer, or can't be printed.
+        """
+        self._name = check_name(name, about="chain")
         return self
 
     def catch(self, *callbacks: Callback) -> Self:
@@ -77,11 +83,13 @@ class PendingChain:
 
     def on_queue(self, queue: str) -> Self:
         """Let links that say nothing themselves wait in this queue."""
+        JobOptions(queue=queue or None).check(about="chain")
         self._queue = queue
         return self
 
     def on_connection(self, connection: str) -> Self:
         """Send links that say nothing themselves to this connection."""
+        JobOptions(connection=connection or None).check(about="chain")
         self._connection = connection
         return self
 
@@ -98,13 +106,13 @@ class PendingChain:
 
     def when(self, condition: object, then: Callable[[Self], object]) -> Self:
         """Call ``then`` with the chain where the condition (or what it returns, if it can be called) is true."""
-        if condition() if callable(condition) else condition:
+        if is_true(condition):
             then(self)
         return self
 
     def unless(self, condition: object, then: Callable[[Self], object]) -> Self:
         """Call ``then`` with the chain where the condition is false; see ``when``."""
-        return self.when(not (condition() if callable(condition) else condition), then)
+        return self.when(not is_true(condition), then)
 
     def dispatch(self) -> UUID:
         """Send the first link, which carries the others; return its id, or that of the batch that it is.
@@ -137,11 +145,11 @@ class PendingChain:
 
     def dispatch_if(self, condition: object) -> UUID | None:
         """Send it where the condition (or what it returns, if it can be called) is true."""
-        return self.dispatch() if (condition() if callable(condition) else condition) else None
+        return self.dispatch() if is_true(condition) else None
 
     def dispatch_unless(self, condition: object) -> UUID | None:
         """Send it where the condition is false."""
-        return None if (condition() if callable(condition) else condition) else self.dispatch()
+        return None if is_true(condition) else self.dispatch()
 
     def _wants_commit(self, first: object) -> bool:
         if self._is_after_commit is not None:

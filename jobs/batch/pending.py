@@ -1,5 +1,6 @@
 """A batch of which more can be said before it is sent."""
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 from uuid import uuid4
@@ -14,10 +15,12 @@ from jobs.batch.members import (
     make_records,
 )
 from jobs.batch.stored import Batch, to_batch
+from jobs.conditions import is_true
 from jobs.conf import get_job_settings
-from jobs.exceptions import JobOptionError
+from jobs.exceptions import JobArgumentError, JobOptionError
 from jobs.job import Job, PendingDispatch
 from jobs.job.records import PlannedBatch
+from jobs.options import JobOptions
 from jobs.outlet import Current
 from jobs.services import BatchPlan, send_batch
 
@@ -62,15 +65,25 @@ class PendingBatch:
         return self
 
     def name(self, name: str) -> Self:
-        """Say what people call it, in at most 200 characters."""
-        if len(name) > 200:
-            message = "The name of a batch must be at most 200 characters."
-            raise JobOptionError(message)
-        self._name = name
+        """Say what people call it, in at most 200 characters.
+
+        Raises:
+            JobOptionError: It is longer, or can't be printed.
+        """
+        self._name = check_name(name, about="batch")
         return self
 
     def with_option(self, name: str, value: Any) -> Self:  # Any: JSON
-        """Keep something with it, of JSON types, which ``Batch.get_option`` returns."""
+        """Keep something with it, of JSON types, which ``Batch.get_option`` returns.
+
+        Raises:
+            JobArgumentError: It is of no JSON type.
+        """
+        try:
+            json.dumps({name: value}, allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            message = f"batch: the option {name!r} can't be stored ({type(error).__name__})."
+            raise JobArgumentError(message) from None
         self._extra[name] = value
         return self
 
@@ -113,30 +126,32 @@ class PendingBatch:
 
     def on_queue(self, queue: str) -> Self:
         """Let jobs that say nothing themselves, and the callbacks, wait in this queue."""
+        JobOptions(queue=queue or None).check(about="batch")
         self._queue = queue
         return self
 
     def on_connection(self, connection: str) -> Self:
         """Send jobs that say nothing themselves, and the callbacks, to this connection."""
+        JobOptions(connection=connection or None).check(about="batch")
         self._connection = connection
         return self
 
     def when(self, condition: object, then: Callable[[Self], object]) -> Self:
         """Call ``then`` with the batch where the condition (or what it returns, if it can be called) is true."""
-        if condition() if callable(condition) else condition:
+        if is_true(condition):
             then(self)
         return self
 
     def unless(self, condition: object, then: Callable[[Self], object]) -> Self:
         """Call ``then`` with the batch where the condition is false; see ``when``."""
-        return self.when(not (condition() if callable(condition) else condition), then)
+        return self.when(not is_true(condition), then)
 
     def dispatch(self) -> Batch:
         """Store the batch and its jobs, all or none, and return it; within a transaction it is sent with the commit.
 
         Raises:
             JobArgumentError: An argument of a job can't be stored.
-            JobOptionError: An option is out of range.
+            JobOptionError: An option is out of range, or a job is in it twice.
             JobRefusedError: The acting user lacks a permission that a job requires.
             QueueFullError: A queue has no room for them.
         """
@@ -147,14 +162,22 @@ class PendingBatch:
 
     def dispatch_if(self, condition: object) -> Batch | None:
         """Send it where the condition (or what it returns, if it can be called) is true."""
-        return self.dispatch() if (condition() if callable(condition) else condition) else None
+        return self.dispatch() if is_true(condition) else None
 
     def dispatch_unless(self, condition: object) -> Batch | None:
         """Send it where the condition is false."""
-        return None if (condition() if callable(condition) else condition) else self.dispatch()
+        return None if is_true(condition) else self.dispatch()
 
     def make_plan(self, *, queue: str = "", connection: str = "") -> BatchPlan:
-        """Return it as it is stored; queue and connection hold where nothing else is said."""
+        """Return it as it is stored; queue and connection hold where nothing else is said.
+
+        Raises:
+            JobOptionError: A job is in it twice.
+        """
+        jobs = self.list_jobs()
+        if len({job.job_id for job in jobs}) < len(jobs):
+            message = "A batch holds each job once; make another one of the same class for each run."
+            raise JobOptionError(message)
         own_queue = self._queue or queue
         own_connection = self._connection or connection
         return BatchPlan(
@@ -178,6 +201,18 @@ class PendingBatch:
             encode_callback(callback)  # what can't travel is heard here
             self._callbacks.setdefault(event, []).append(callback)
         return self
+
+
+def check_name(name: object, *, about: str) -> str:
+    """Return what people are to call something.
+
+    Raises:
+        JobOptionError: It is no text of at most 200 characters that can be printed.
+    """
+    if isinstance(name, str) and len(name) <= 200 and name.isprintable():
+        return name
+    message = f"{about}: name must be a text of at most 200 characters that can be printed, not {name!r:.50}."
+    raise JobOptionError(message)
 
 
 def batch(jobs: Members = ()) -> PendingBatch:

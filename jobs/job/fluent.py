@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from jobs.backoff import Backoff
+from jobs.conditions import is_true
 from jobs.options import Delay
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ class Fluent:
 
     def when(self, condition: object, then: "Callable[[Job], object]") -> "PendingDispatch":
         """Call ``then`` with the job where the condition (or what it returns, if it can be called) is true."""
-        if condition() if callable(condition) else condition:
+        if is_true(condition):
             then(self.get_job())
         return PendingDispatch(self.get_job())
 
     def unless(self, condition: object, then: "Callable[[Job], object]") -> "PendingDispatch":
         """Call ``then`` with the job where the condition is false; see ``when``."""
-        return self.when(not (condition() if callable(condition) else condition), then)
+        return self.when(not is_true(condition), then)
 
     def _say(self, **options: object) -> "PendingDispatch":
         job = self.get_job()
@@ -120,11 +121,11 @@ class PendingDispatch(Fluent):
 
     def dispatch_if(self, condition: object) -> UUID | None:
         """Send the job where the condition (or what it returns, if it can be called) is true."""
-        return self.dispatch() if (condition() if callable(condition) else condition) else None
+        return self.dispatch() if is_true(condition) else None
 
     def dispatch_unless(self, condition: object) -> UUID | None:
         """Send the job where the condition is false."""
-        return None if (condition() if callable(condition) else condition) else self.dispatch()
+        return None if is_true(condition) else self.dispatch()
 
     def dispatch_now(self) -> object:
         """Run the job here and now, with its middleware, without a queue; see ``Job.dispatch_now``."""

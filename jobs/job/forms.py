@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from jobs.arguments import bind_arguments
+from jobs.conditions import is_true
+from jobs.exceptions import JobArgumentError
 from jobs.job.registry import require_registered
 
 if TYPE_CHECKING:
@@ -26,10 +28,16 @@ class Form:
 
         def form(*args: Any, **kwargs: Any) -> object:  # Any: the constructor's
             if self._with_condition is not None:
+                if not args:
+                    message = f"{owner.__name__}: a condition is needed before the arguments."
+                    raise JobArgumentError(message)
                 condition, args = args[0], args[1:]
-                if bool(condition() if callable(condition) else condition) is not self._with_condition:
+                if is_true(condition) is not self._with_condition:
                     return None
             if instance is not None:
+                if args or kwargs:
+                    message = f"{owner.__name__}: this job was made with its arguments; no more can be given to it."
+                    raise JobArgumentError(message)
                 return self._send(instance)
             require_registered(owner)
             bind_arguments(owner, args, kwargs)

@@ -1,11 +1,11 @@
 """Batches: what they hold, how their jobs are counted, and how they end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import override
+from typing import Any, override
 from uuid import uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django.fixtures import Settings
@@ -16,7 +16,7 @@ from jobs.drivers.base import Message, get_driver
 from jobs.drivers.sync import SyncDriver
 from jobs.exceptions import BatchNotFoundError, JobArgumentError, JobOptionError, NotBatchableError, QueueFullError
 from jobs.models import Batch as BatchRow
-from jobs.models import BatchMember
+from jobs.models import BatchMember, QueuedJob
 from jobs.queues import define_queue, forget_queue
 from tests.jobs.batch_jobs import (
     NOTES,
@@ -34,6 +34,7 @@ from tests.jobs.batch_jobs import (
     read_counts,
 )
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
+from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.steps import drain, run_next
 
 pytestmark = pytest.mark.usefixtures("job_connection")
@@ -164,9 +165,21 @@ def test_a_batch_without_jobs_is_finished_at_once() -> None:
     assert NOTES == ["then 0/0", "finally 0/0"]
 
 
-def test_a_name_that_is_too_long_and_a_negative_number_are_refused() -> None:
-    with pytest.raises(JobOptionError):
-        batch([]).name("x" * 201)
+@pytest.mark.parametrize("value", [object(), float("nan"), {1, 2}], ids=["object", "no number", "set"])
+def test_an_option_that_can_not_be_stored_is_refused_at_once_by_its_name(value: object) -> None:
+    with pytest.raises(JobArgumentError, match="batch: the option 'source' can't be stored"):
+        batch([]).with_option("source", value)
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "a\x00", object()], ids=["long", "NUL", "object"])
+def test_what_can_not_be_a_name_is_refused(name: Any) -> None:  # Any: wrong on purpose
+    with pytest.raises(JobOptionError, match="batch: name must be"):
+        batch([]).name(name)
+
+
+def test_a_negative_number_of_failures_and_what_is_no_queue_are_refused() -> None:
+    with pytest.raises(JobOptionError, match="batch: queue must be"):
+        batch([]).on_queue("a,b")
     with pytest.raises(JobOptionError):
         batch([]).allow_failures(-1)
 
@@ -359,3 +372,26 @@ def test_the_record_of_a_member_does_not_grow_with_its_batch() -> None:
         return max(len(job.payload) for job in get_driver().list_jobs(limit=jobs))
 
     assert measure(1) == measure(200)
+
+
+def test_a_batch_over_two_stores_is_stored_in_both_or_none(far: set[str]) -> None:
+    far.add("push")
+    with pytest.raises(OperationalError):
+        batch([StepJob("a").on_connection("near"), StepJob("b")]).dispatch()
+    assert not BatchRow.objects.exists()
+    assert not QueuedJob.objects.exists()
+
+
+def _add_twice(job: StepJob) -> object:
+    return batch([StepJob("other")]).dispatch().add([job, job])
+
+
+@pytest.mark.parametrize(
+    "send",
+    [lambda job: batch([job, job]).dispatch(), lambda job: batch([job, batch([[job]])]).dispatch(), _add_twice],
+    ids=["jobs", "within", "added"],
+)
+def test_a_job_that_is_in_a_batch_twice_is_refused(send: Callable[[StepJob], object]) -> None:
+    with pytest.raises(JobOptionError, match="each job once"):
+        send(StepJob("a"))
+    assert not BatchMember.objects.filter(batch__total_jobs__gt=1).exists()

@@ -1,6 +1,7 @@
 """Chains: each link when the one before has ended well; with batches in them, and within batches."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -331,6 +332,14 @@ def test_the_record_of_a_link_shrinks_as_the_chain_goes_on() -> None:
         run_next()
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] < sizes[0] / 3
+
+
+def test_what_can_not_be_the_name_or_the_queue_of_a_chain_is_refused_at_once() -> None:
+    nonsense: Any = object()  # Any: wrong on purpose
+    with pytest.raises(JobOptionError, match="chain: name must be a text"):
+        chain([]).name(nonsense)
+    with pytest.raises(JobOptionError, match="chain: queue must be"):
+        chain([]).on_queue(nonsense)
 
 
 def test_the_name_of_a_chain_is_kept_with_a_link_that_failed() -> None:

@@ -1,21 +1,26 @@
 """Sending jobs: every form, what is refused before anything is stored, and what transactions do to it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, override
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 from pytest_django import Settings
 
+from jobs.batch import batch
+from jobs.coordination import get_coordinator
 from jobs.exceptions import JobArgumentError, JobDefinitionError, JobOptionError, UnknownConnectionError
 from jobs.job import Job, build_job, dispatch
-from jobs.models import Slot
+from jobs.models import Batch, Slot
 from jobs.payload import read_payload
 from jobs.signals import job_queued, job_queueing
+from tests.jobs.batch_jobs import StepJob
+from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import NoteJob, TypedJob
-from tests.jobs.steps import drain, heard, stored, stored_one
+from tests.jobs.steps import drain, heard, run_next, stored, stored_one
 
 
 def test_dispatch_stores_one_job_and_returns_its_id(job_connection: str) -> None:
@@ -36,11 +41,26 @@ def test_a_job_that_was_made_before_is_sent_under_its_own_id(form: Any, job_conn
     assert form(job) == job.job_id == stored_one().job_id
 
 
-def test_what_is_sent_twice_is_stored_once(job_connection: str) -> None:
+def test_what_is_sent_twice_is_stored_twice_each_time_under_an_id_of_its_own(job_connection: str) -> None:
     job = NoteJob("notes.txt", "hello")
-    dispatch(job)
-    dispatch(job)
-    assert len(stored()) == 1
+    ids = [job.dispatch(), job.on_queue("high").dispatch(), dispatch(job)]
+    assert len(set(ids)) == 3
+    assert {one.job_id for one in stored()} == set(ids)
+
+
+class AgainJob(Job):
+    """Send itself once more."""
+
+    @override
+    def handle(self) -> None:
+        if len(stored()) == 1:
+            self.dispatch()
+
+
+def test_a_job_that_runs_may_send_itself_again(job_connection: str) -> None:
+    first = AgainJob.dispatch()
+    run_next()
+    assert stored_one().job_id != first
 
 
 @pytest.mark.parametrize("condition", [True, lambda: True, "words"], ids=["bool", "function", "truth"])
@@ -62,6 +82,21 @@ def test_a_condition_that_does_not_hold_sends_nothing(condition: object, job_con
 def test_a_condition_is_followed_by_the_arguments_which_are_checked() -> None:
     with pytest.raises(JobArgumentError, match="NoteJob"):
         NoteJob.dispatch_if(True, 1)  # type: ignore[arg-type, call-arg]  # wrong on purpose
+
+
+@pytest.mark.parametrize("send", [NoteJob.dispatch_if, NoteJob.dispatch_unless], ids=["if", "unless"])
+def test_a_condition_that_is_missing_is_an_error_that_says_so(send: Callable[..., object]) -> None:
+    with pytest.raises(JobArgumentError, match="NoteJob: a condition is needed"):
+        send()
+
+
+def test_a_job_that_was_made_takes_no_more_arguments(job_connection: str) -> None:
+    job: Any = NoteJob("notes.txt", "hello")  # Any: wrong on purpose
+    words: dict[str, tuple[object, ...]] = {"dispatch": ("x",), "dispatch_if": (True, "x"), "dispatch_now": (1,)}
+    for word, arguments in words.items():
+        with pytest.raises(JobArgumentError, match="NoteJob: this job was made with its arguments"):
+            getattr(job, word)(*arguments)
+    assert stored() == []
 
 
 def test_a_job_is_built_anew_from_what_was_stored(job_connection: str) -> None:
@@ -93,6 +128,21 @@ def test_an_argument_of_ten_megabytes_is_refused_and_neither_stored_nor_locked(j
         LockedNoteJob.dispatch("notes.txt", "x" * 10_000_000)
     assert stored() == []
     assert LockedNoteJob.dispatch("notes.txt", "x") == stored_one().job_id
+
+
+class OtherLockedNoteJob(NoteJob):
+    """Takes a lock of its own."""
+
+    unique_for = 60
+
+
+class LockedJob(Job):
+    """Takes a lock, without arguments."""
+
+    unique_for = 60
+
+    @override
+    def handle(self) -> None: ...
 
 
 class AnythingJob(Job):
@@ -298,3 +348,51 @@ def test_jobs_dispatched_in_one_transaction_run_in_their_order(job_connection: s
             NoteJob.dispatch(str(tmp_path / "notes"), word)
     assert drain() == 3
     assert (tmp_path / "notes").read_text().split() == ["a", "b", "c"]
+
+
+def _raise() -> None:
+    raise RuntimeError
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_hook_of_somebody_else_that_raises_stops_no_dispatch(job_connection: str) -> None:
+    with heard(job_queued) as seen, pytest.raises(RuntimeError), transaction.atomic():
+        transaction.on_commit(_raise)
+        LockedNoteJob.dispatch("notes.txt", "hello")
+    assert len(stored()) == len(seen) == 1
+    LockedNoteJob.dispatch("notes.txt", "is refused, for the first one holds its lock")
+    assert len(stored()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_was_sent_before_the_commit_keeps_its_lock_after_a_rollback(job_connection: str) -> None:
+    if get_coordinator().is_transactional:
+        pytest.skip("the lock is rolled back with the job")
+    with pytest.raises(LookupError):
+        _dispatch_and_fail(is_early=True)
+    LockedNoteJob.dispatch("notes.txt", "again")
+    assert len(stored()) == 1
+
+
+def test_all_that_a_transaction_sent_is_undone_where_its_store_is_away_after_the_commit(far: set[str]) -> None:
+    far.add("push")
+    with heard(job_queued) as seen, pytest.raises(OperationalError), transaction.atomic():
+        LockedNoteJob.dispatch("notes.txt", "one")
+        batch([StepJob("two")]).dispatch()
+        OtherLockedNoteJob("notes.txt", "three").on_connection("near").dispatch()
+        LockedJob.dispatch()
+    far.clear()
+    assert [facts["connection"] for _, facts in seen] == ["near"]
+    assert not Batch.objects.exists()
+    assert [job.job_class for job in stored()] == ["tests.OtherLockedNoteJob"]
+    assert [slot.key for slot in Slot.objects.all()] == ["unique:tests.OtherLockedNoteJob:"]
+
+
+def test_a_savepoint_that_is_rolled_back_takes_its_jobs_with_it_and_no_others(far: set[str]) -> None:
+    with transaction.atomic():
+        with pytest.raises(LookupError):
+            _dispatch_and_fail()
+        job_id = NoteJob.dispatch("notes.txt", "stays")
+        with pytest.raises(LookupError):
+            _dispatch_and_fail()
+    assert stored_one().job_id == job_id
