@@ -9,9 +9,12 @@ from django.conf import settings
 from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, TimeoutError  # noqa: A004 - redis-py's
+from rq.defaults import RQ_KEY_PREFIX
 
 #: What is raised when Redis can't be reached, doesn't answer in time, is starting up, or isn't the primary any more.
 OUTAGES: Final[tuple[type[Exception], ...]] = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
+#: What our own keys begin with: as RQ's keys do, so that several houses can share a server. Scripts know it as `ours`.
+OURS: Final = f"{RQ_KEY_PREFIX}:jobs:"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -63,4 +66,5 @@ def _get_client(_config: str, entry: str) -> Redis:
 @cache
 def _register(client: Redis, folder: Path, name: str) -> Script:
     names = ("common.lua", f"{name}.lua")
-    return client.register_script("\n".join((folder / one).read_text(encoding="utf-8") for one in names))
+    parts = [f"local ours = '{OURS}'", *((folder / one).read_text(encoding="utf-8") for one in names)]
+    return client.register_script("\n".join(parts))

@@ -14,7 +14,6 @@ from uuid import UUID
 
 import django
 from django.apps import apps
-from django.utils import timezone
 from rq import Retry, get_current_job
 from rq.queue import Queue
 from rq.worker import Worker
@@ -26,6 +25,7 @@ from jobs.conf import get_job_settings
 from jobs.drivers.base import Claim, get_driver
 from jobs.drivers.redis import RedisDriver
 from jobs.options import get_due_time
+from jobs.redis_scripts import OURS
 from jobs.worker.runner import Failed, Outcome, Quarantined, Released, attempt, settle
 
 _WITHOUT_END: Final = 1_000_000_000
@@ -62,8 +62,10 @@ class RQWorker(Worker):
         """Leave the order as it is; RQ's other strategies of taking turns don't know priorities."""
 
     def _list_lines(self, queue: Queue) -> list[Queue]:
-        found: Any = self.connection.zrevrange(f"jobs:lines:{queue.name}", 0, -1)  # Any: names, as no scores were asked
-        names = [f"{queue.name}:p{int(one)}" for one in found if int(one) > 0]
+        found: Any = self.connection.zrevrange(
+            f"{OURS}lines:{queue.name}", 0, -1
+        )  # Any: names, as no scores were asked
+        names = [f"{queue.name}:p{int(one)}" for one in found if one.isdigit() and int(one) > 0]
         options: dict[str, Any] = {"job_class": self.job_class, "serializer": self.serializer}  # Any: of several types
         return [*(self.queue_class(name, connection=self.connection, **options) for name in names), queue]
 
@@ -85,7 +87,7 @@ def perform(_job_class: str) -> Retry | None:
     if claim is None:
         return None
     outcome = attempt(claim)
-    settle(claim, outcome, now=timezone.now())
+    settle(claim, outcome, now=get_driver(claim.connection).get_now())
     return _tell(claim, outcome)
 
 
@@ -115,7 +117,8 @@ def _tell(claim: Claim, outcome: Outcome) -> Retry | None:
     """
     match outcome:
         case Released(delay=delay):
-            wait = get_due_time(delay, now=timezone.now()) - timezone.now()
+            now = get_driver(claim.connection).get_now()
+            wait = get_due_time(delay, now=now) - now
             return Retry(max=_WITHOUT_END, interval=max(math.ceil(wait.total_seconds()), 0))
         case Failed(error=error) | Quarantined(error=error):
             message = f"{claim.job_class} failed: {type(error).__name__}. See the failed jobs."

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final, override
 
 from jobs.coordination.base import Coordinator, Window
-from jobs.redis_scripts import Scripts
+from jobs.redis_scripts import OURS, Scripts
 
 _FOLDER: Final = Path(__file__).with_name("lua")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,7 +30,7 @@ class RedisCoordinator(Coordinator):
 
     @override
     def release(self, key: str, *, owner: str) -> bool:
-        return self._scripts.client.zrem(b"jobs:places:" + _encode(key), _encode(owner)) == 1
+        return self._scripts.client.zrem(_name("places", key), _encode(owner)) == 1
 
     @override
     def replace(self, key: str, *, owner: str, lifetime: timedelta, now: datetime | None = None) -> None:
@@ -62,8 +62,7 @@ class RedisCoordinator(Coordinator):
 
     @override
     def forget(self, key: str) -> None:
-        name = _encode(key)
-        self._scripts.client.delete(*(b"jobs:" + kind + b":" + name for kind in (b"places", b"hits", b"number")))
+        self._scripts.client.delete(*(_name(kind, key) for kind in ("places", "hits", "number")))
 
     def _run(self, script: str, *arguments: str | bytes | int, now: datetime | None) -> Any:  # Any: as Scripts.run
         present = "" if now is None else (now - _EPOCH) // _MICROSECOND
@@ -73,6 +72,10 @@ class RedisCoordinator(Coordinator):
 def _flatten(windows: Iterable[Window]) -> Iterable[bytes | int]:
     for window in windows:
         yield from (_encode(window.key), window.limit, window.length // _MICROSECOND)
+
+
+def _name(kind: str, key: str) -> bytes:
+    return f"{OURS}{kind}:".encode() + _encode(key)
 
 
 def _encode(text: str) -> bytes:

@@ -57,6 +57,8 @@ class Claim:
     connection: str
     #: Name of the worker that holds it.
     worker: str
+    #: Why the job can't run, where the store holds nonsense about it; such a job is set apart.
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

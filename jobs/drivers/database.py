@@ -1,24 +1,27 @@
 """The driver that keeps jobs in the default database: no other service, and dispatch is part of the transaction."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import ClassVar, override
 from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Case, Count, Exists, Min, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import BinaryField, Case, Count, Exists, Min, Q, QuerySet, Value, When
+from django.db.models.functions import Cast, Coalesce
 
 from jobs.clock import get_database_now
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
+from jobs.drivers.reading import LEASE_SECONDS, LONGEST_LEASE_SECONDS, MAX_ATTEMPTS, Reader
 from jobs.exceptions import QueueFullError
 from jobs.models import QueuedJob, QueuePause
 from jobs.models.queued import EVERY_QUEUE
 
 _CHUNK = 1_000
 _ORDER = ("-priority", "available_at", "id")
+#: What a claim reads of a row.
+_READ = ("job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds")
 
 
 class DatabaseDriver(QueueDriver):
@@ -53,8 +56,8 @@ class DatabaseDriver(QueueDriver):
         # One look per queue keeps each on its index; one look for all would sort every due job.
         lines = [due.filter(queue=queue) for queue in queues] or [due]
         take = _update_returning if connection.vendor == "postgresql" else _update_locked
-        found: Sequence[QueuedJob] = next((rows for line in lines if (rows := take(line, worker, count, now))), [])
-        return [self._to_claim(row) for row in found]
+        found: Sequence[Claim] = next((claims for line in lines if (claims := take(line, worker, count, now))), [])
+        return [replace(claim, connection=self.name) for claim in found]
 
     @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
@@ -168,22 +171,6 @@ class DatabaseDriver(QueueDriver):
         rows = QueuePause.objects.filter(_is_lasting(now or self.get_now())).order_by("queue")
         return dict(rows.values_list("queue", "until"))
 
-    def _to_claim(self, row: QueuedJob) -> Claim:
-        assert row.lease_id is not None  # noqa: S101 - just set
-        assert row.lease_expires_at is not None  # noqa: S101 - as above
-        return Claim(
-            job_id=row.job_id,
-            queue=row.queue,
-            job_class=row.job_class,
-            payload=row.payload,
-            priority=row.priority,
-            attempts=row.attempts,
-            lease_id=row.lease_id,
-            lease_expires_at=row.lease_expires_at,
-            connection=self.name,
-            worker=row.worker,
-        )
-
 
 def _due(now: datetime) -> Q:
     return Q(lease_expires_at__isnull=True, available_at__lte=now) | Q(lease_expires_at__lte=now)
@@ -214,40 +201,59 @@ def _within(jobs: QuerySet[QueuedJob], queues: Sequence[str]) -> QuerySet[Queued
     return jobs.filter(queue__in=queues) if queues else jobs
 
 
-def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[QueuedJob]:
+def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[Claim]:
     """Claim in one statement; jobs that another worker is claiming are passed over.
 
     Django writes FOR UPDATE within transactions only, but one statement is one by itself.
     """
+    lease_id = uuid4()
     chosen = due.order_by(*_ORDER).values("pk")[:count]
     chosen_sql, chosen_params = chosen.query.sql_with_params()
-    columns = ", ".join(f'"{one.column}"' for one in QueuedJob._meta.concrete_fields)  # noqa: SLF001 - documented
+    fields = ", ".join(f"CAST({name} AS text)" for name in _READ).replace("attempts", "attempts - 1")
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
-            WITH chosen (id) AS MATERIALIZED ({chosen_sql} FOR UPDATE OF jobs SKIP LOCKED)
-            UPDATE jobs SET attempts = attempts + 1, lease_id = %s, worker = %s,
-                lease_expires_at = %s::timestamptz + make_interval(secs => lease_seconds)
-            WHERE id IN (SELECT chosen.id FROM chosen) RETURNING {columns}
+            WITH chosen (id) AS MATERIALIZED ({chosen_sql} FOR UPDATE OF jobs SKIP LOCKED), claimed AS (
+                UPDATE jobs SET attempts = LEAST(attempts, %s) + 1, lease_id = %s, worker = %s,
+                    lease_expires_at = %s::timestamptz + make_interval(
+                        secs => CASE WHEN lease_seconds > 0 AND lease_seconds <= %s THEN lease_seconds ELSE %s END)
+                WHERE id IN (SELECT chosen.id FROM chosen)
+                RETURNING *
+            )
+            SELECT lease_expires_at, {fields} FROM claimed ORDER BY priority DESC, available_at, id
             """,  # noqa: S608 - the parts are written by Django
-            [*chosen_params, uuid4(), worker, now],
+            [*chosen_params, MAX_ATTEMPTS, lease_id, worker, now, LONGEST_LEASE_SECONDS, LEASE_SECONDS],
         )
-        rows = [QueuedJob(*values) for values in cursor.fetchall()]
-    return sorted(rows, key=lambda row: (-row.priority, row.available_at, row.pk))
+        rows = cursor.fetchall()
+    claims = []
+    for ends, *values in rows:
+        reader = Reader({name: value.encode() for name, value in zip(_READ, values, strict=True)})
+        claims.append(reader.read_claim(lease_id=lease_id, lease_expires_at=ends, worker=worker))
+    return claims
 
 
-def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[QueuedJob]:
-    """Claim in a short transaction that nobody else can write in."""
+def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[Claim]:
+    """Claim in a short transaction that nobody else can write in.
+
+    SQLite keeps any value in any column, so they are read as bytes. What can't be read stays as it is, but for the id:
+    by that the job is set apart.
+    """
     lease_id = uuid4()
+    claims, rows = [], []
     with transaction.atomic():
-        rows = list(due.order_by(*_ORDER)[:count])
-        for row in rows:
-            row.attempts += 1
-            row.lease_id = lease_id
-            row.lease_expires_at = now + timedelta(seconds=row.lease_seconds)
-            row.worker = worker
+        fields = (Cast(name, BinaryField()) for name in _READ)
+        for pk, *values in due.order_by(*_ORDER).values_list("pk", *fields)[:count]:
+            reader = Reader(dict(zip(_READ, values, strict=True)))
+            ends = now + timedelta(seconds=reader.read_lease_seconds())
+            claim = reader.read_claim(lease_id=lease_id, lease_expires_at=ends, worker=worker)
+            changes = {"lease_id": lease_id, "lease_expires_at": ends, "worker": worker}
+            if claim.fault:
+                QueuedJob.objects.filter(pk=pk).update(job_id=claim.job_id, **changes)
+            else:
+                rows.append(QueuedJob(pk=pk, attempts=claim.attempts, **changes))
+            claims.append(claim)
         QueuedJob.objects.bulk_update(rows, ["attempts", "lease_id", "lease_expires_at", "worker"])
-    return rows
+    return claims
 
 
 def _held(claim: Claim) -> QuerySet[QueuedJob]:

@@ -1,7 +1,10 @@
 """The driver that keeps jobs in Redis, in the keys of RQ: its tools show them, and its workers can run them.
 
 Each call is one script (``lua/``), so nothing is ever half done, whatever dies in between. What RQ doesn't know (tries,
-leases, priorities, pauses) stands in fields of ours in the job's hash, and in keys under ``jobs:``.
+leases, priorities, pauses) stands in fields of ours in the job's hash, and in keys under ``rq:jobs:``.
+
+What no job can be made of is moved to the list ``rq:jobs:quarantine`` when a worker comes upon it; a key of another
+type than ours is renamed, to stand under ``rq:jobs:quarantine:``.
 
 Order: the jobs of one priority stand in a list by due time, then arrival. Jobs that RQ's own tools put there, or put
 back, stand where these put them; jobs of others in the same lists are left to the workers of RQ.
@@ -19,12 +22,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, override
 from uuid import UUID, uuid4
 
+import structlog
 from rq.defaults import RQ_KEY_PREFIX
 
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import remove_failure, store_failure
+from jobs.drivers.reading import Reader
 from jobs.exceptions import QueueFullError
-from jobs.redis_scripts import OUTAGES, Scripts, from_stamp, to_stamp
+from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
 
 #: The function that RQ's workers call.
 ENTRY: Final = "jobs.rq_entry.perform"
@@ -32,6 +37,11 @@ _FOLDER: Final = Path(__file__).with_name("lua")
 _FAILURE_KEPT_SECONDS: Final = 7 * 24 * 3600
 #: RQ's alarm rings later than ours.
 _TIMEOUT_MARGIN: Final = 5
+#: What the scripts return of a claimed job, before the end of its lease.
+_FIELDS: Final = (
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "due", "sequence",
+)  # fmt: skip
+_log = structlog.get_logger("gatehouse.jobs")
 
 
 class RedisDriver(QueueDriver):
@@ -64,8 +74,10 @@ class RedisDriver(QueueDriver):
         self, *, queues: Sequence[str], worker: str, count: int = 1, now: datetime | None = None
     ) -> Sequence[Claim]:
         lease_id = uuid4()
-        values = self._run("claim", str(lease_id), worker, count, *queues, now=now)
-        return [self._to_claim(row, lease_id, worker) for row in batched(values, 7, strict=True)]
+        values, apart = self._run("claim", str(lease_id), worker, count, *queues, now=now)
+        for entry in apart:
+            _log.error("entry_set_apart", entry=ascii(entry), connection=self.name)
+        return [self._to_claim(row, lease_id, worker) for row in batched(values, 10, strict=True)]
 
     def adopt(self, job_id: UUID, *, worker: str) -> Claim | None:
         """Hold a job that a worker of RQ has taken from its list; None where there is no such job.
@@ -142,7 +154,7 @@ class RedisDriver(QueueDriver):
 
     @override
     def pause(self, queue: str, *, until: datetime | None = None) -> None:
-        self._scripts.client.hset("jobs:paused", queue, to_stamp(until))
+        self._scripts.client.hset(f"{OURS}paused", queue, to_stamp(until))
 
     @override
     def resume(self, queue: str) -> bool:
@@ -172,18 +184,13 @@ class RedisDriver(QueueDriver):
             yield _write_call(message.job_class)
 
     def _to_claim(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> Claim:
-        job_id, queue, job_class, payload, priority, attempts, ends = values
-        return Claim(
-            job_id=UUID(job_id.decode()),
-            queue=queue.decode(),
-            job_class=job_class.decode(),
-            payload=_read_record(payload),
-            priority=int(priority),
-            attempts=int(attempts),
+        *stored, ends = values
+        return Reader(dict(zip(_FIELDS, stored, strict=True))).read_claim(
             lease_id=lease_id,
             lease_expires_at=from_stamp(ends),
             connection=self.name,
             worker=worker,
+            numbers=("due", "sequence"),
         )
 
 

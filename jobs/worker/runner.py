@@ -169,6 +169,8 @@ class _Try:
 
 def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
     """Return the try of a claimed job, or how it ends without one."""
+    if claim.fault:
+        return Quarantined(error=PayloadError(claim.fault))
     try:
         record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
         job_class, options = open_record(record)

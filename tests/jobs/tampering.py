@@ -8,6 +8,7 @@ from redis import Redis
 
 from jobs.drivers.base import get_driver
 from jobs.models import QueuedJob
+from jobs.redis_scripts import OURS
 from tests.jobs.steps import stored_one
 
 
@@ -24,7 +25,7 @@ def write_store(job_id: UUID, /, **values: Any) -> None:  # Any: of several type
             case "queue":
                 _move(redis, job_id, value, str(job_id))
             case "priority":
-                redis.zadd("jobs:lines:default", {str(value): value})
+                redis.zadd(f"{OURS}lines:default", {str(value): value})
                 _move(redis, job_id, f"default:p{value}", str(job_id))
             case "job_id":
                 redis.rename(f"rq:job:{job_id}", f"rq:job:{value}")
@@ -37,7 +38,7 @@ def _move(redis: "Redis", job_id: UUID, line: str, name: str) -> None:
     """Take a job out of the list in which it waits, and put it into another one."""
     assert redis.lrem("rq:queue:default", 1, str(job_id)) == 1
     redis.rpush(f"rq:queue:{line}", name)
-    redis.sadd("jobs:queues", line.partition(":p")[0])
+    redis.sadd(f"{OURS}queues", line.partition(":p")[0])
 
 
 def edit_record(**changes: Any) -> UUID:  # Any: JSON

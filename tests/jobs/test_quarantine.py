@@ -1,6 +1,7 @@
 """Records that can't be trusted or read: set apart with the reason, kept, never run."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,9 +12,10 @@ from django.db import connection
 from jobs.models import FailedJob, QueuedJob
 from jobs.services import retry_failed_job
 from jobs.signals import job_failed, job_quarantined
+from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.runner import Failed, Quarantined
-from tests.jobs.sample_jobs import FailingJob, NoteJob
-from tests.jobs.steps import NOON, drain, heard, push_record, run_next, soon, stored, stored_one
+from tests.jobs.sample_jobs import FailingJob, NoteJob, read_lines
+from tests.jobs.steps import NOON, claim_one, drain, heard, push_record, run_next, soon, stored, stored_one
 
 
 def _change_record(**changes: Any) -> str:  # Any: JSON
@@ -123,6 +125,72 @@ def test_after_a_record_that_is_set_apart_the_next_job_runs(job_connection: str,
     NoteJob.dispatch(str(tmp_path / "notes"), "still here")
     assert drain(now=soon(0.1)) == 2
     assert stored() == []
+
+
+# --- Nonsense beside the record ---------------------------------------------------------------------------------------
+
+ON_SQLITE = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps the types of its columns")
+
+
+def _run_all() -> int:
+    """Let a worker run what is due; return how many tries that were."""
+    return Worker(WorkerOptions(sleep=timedelta(seconds=0.01), stop_when_empty=True)).run()
+
+
+def _write_row(assignment: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE jobs SET {assignment}")  # noqa: S608 - written in this module
+
+
+def _check_was_set_apart(path: Path, field: str) -> None:
+    """Dispatch another job, and make sure that it alone runs."""
+    NoteJob.dispatch(str(path), "next")
+    assert _run_all() == 2
+    failed = FailedJob.objects.get()
+    assert failed.is_quarantined
+    assert f"The field {field} holds" in failed.exception
+    assert read_lines(path) == ["next"]
+    assert stored() == []
+
+
+@ON_SQLITE
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("assignment", "field"),
+    [
+        ("lease_seconds = 1e300", "lease_seconds"),
+        ("lease_seconds = 'long'", "lease_seconds"),
+        ("attempts = 'many'", "attempts"),
+        ("attempts = 99999999999", "attempts"),
+        ("priority = 'high'", "priority"),
+        ("job_id = 'zz'", "job_id"),
+        ("queue = x'ff'", "queue"),
+        ("job_class = CAST(x'ff' AS TEXT)", "job_class"),
+    ],
+)
+def test_a_row_with_nonsense_is_set_apart_and_the_next_job_runs(assignment: str, field: str, tmp_path: Path) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "bad")
+    _write_row(assignment)
+    _check_was_set_apart(tmp_path / "notes", field)
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has none of these")
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "-1", "1e300"])
+def test_a_lease_of_nonsense_on_postgresql_is_set_apart_and_the_next_job_runs(value: str, tmp_path: Path) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "bad")
+    _write_row(f"lease_seconds = '{value}'")
+    _check_was_set_apart(tmp_path / "notes", "lease_seconds")
+
+
+@ON_SQLITE
+@pytest.mark.django_db
+def test_a_row_with_nonsense_stays_so_when_its_worker_dies() -> None:
+    NoteJob.dispatch("notes.txt", "bad")
+    _write_row("attempts = 'many'")
+    first = claim_one()
+    again = claim_one(now=first.lease_expires_at)
+    assert first.fault == again.fault == "The field attempts holds b'many'."
 
 
 class SignedTriesJob(FailingJob):

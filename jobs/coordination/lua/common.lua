@@ -1,5 +1,6 @@
 -- What every script begins with. ARGV[1]: the present in microseconds since 1970, or '' for the clock of the server.
--- A double holds that number exactly. Keys: jobs:places:<key>, jobs:hits:<key>, jobs:number:<key>.
+-- A double holds that number exactly. Keys, after `ours`: places:<key>, hits:<key>,
+-- number:<key>.
 local present = tonumber(ARGV[1])
 if not present then
   local time = redis.call('TIME')
@@ -9,8 +10,8 @@ end
 local MARGIN = 60000
 
 local function whole(number) return string.format('%.0f', number) end
-local function places_of(key) return 'jobs:places:' .. key end
-local function hits_of(key) return 'jobs:hits:' .. key end
+local function places_of(key) return ours .. 'places:' .. key end
+local function hits_of(key) return ours .. 'hits:' .. key end
 
 -- Let Redis forget the places of a key once the last of them is free.
 local function expire_places(name)

@@ -11,7 +11,7 @@ for at = 3, #ARGV, 3 do
   -- Nothing is counted before something that was: a clock that was set back must not open the window.
   local last = redis.call('ZRANGE', name, -1, -1, 'WITHSCORES')
   local moment = math.max(present, tonumber(last[2] or '0'))
-  redis.call('ZADD', name, whole(moment), redis.call('INCR', 'jobs:sequence'))
+  redis.call('ZADD', name, whole(moment), redis.call('INCR', ours .. 'sequence'))
   redis.call('PEXPIRE', name, whole((moment - present + length) / 1000 + MARGIN))
 end
 return '0'

@@ -6,11 +6,11 @@ local values = redis.call('HMGET', key, 'job_class', 'queue', 'lease_id')
 if not values[1] then return {} end
 local queue = values[2]
 if values[3] ~= '' and tonumber(redis.call('ZSCORE', leases_of(queue), id) or '0') > present then return {'held'} end
-redis.call('HINCRBY', key, 'attempts', 1)
+local attempts, lease_seconds, seconds = start_try(id)
 redis.call('ZREM', scheduled_of(queue), id)
 redis.call('ZREM', returned_of(queue), id)
-local found = redis.call('HMGET', key, 'payload', 'attempts', 'lease_seconds', 'priority')
-local ends = stamp(present + tonumber(found[3]))
+local found = redis.call('HMGET', key, 'payload', 'priority', 'due', 'sequence')
+local ends = stamp(present + seconds)
 redis.call('HSET', key, 'lease_id', lease, 'worker_name', worker, 'stock', '1', 'status', 'started')
 redis.call('ZADD', leases_of(queue), ends, id)
-return {id, queue, values[1], found[1], found[4], found[2], ends}
+return {id, queue, values[1], found[1] or '', found[2] or '', attempts, lease_seconds, found[3] or '', found[4] or '', ends}

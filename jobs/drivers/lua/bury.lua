@@ -1,6 +1,7 @@
 -- Move a job to RQ's registry of failed jobs, and store what follows it.
 -- ARGV: job, lease, '1' to do it or '0' to ask only whether the lease holds, the traceback as RQ keeps it, the worker,
 -- the jobs that follow.
+local WEEK = 7 * 24 * 3600
 if ARGV[5] == '0' then
   return redis.call('HGET', job_key(ARGV[3]), 'lease_id') == ARGV[4] and 1 or 0
 end
@@ -8,7 +9,8 @@ local held = get_held(ARGV[3], ARGV[4])
 if not held then return 0 end
 let_go(held.id, held.queue, ARGV[4])
 local key = job_key(held.id)
-local life = tonumber(redis.call('HGET', key, 'failure_ttl'))
+local life = math.floor(to_number(redis.call('HGET', key, 'failure_ttl')))
+if life < 1 or life > LONGEST_LEASE then life = WEEK end
 -- Whoever puts it back with RQ's own means begins with the first try.
 redis.call('HSET', key, 'status', 'failed', 'origin', held.queue, 'ended_at', utc(now), 'lease_id', '',
   'attempts', '0', 'worker_name', '')

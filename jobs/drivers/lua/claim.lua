@@ -1,21 +1,54 @@
 -- Take due jobs. ARGV: lease, worker, how many, the queues in order (none: all as one).
--- Returns the end of each lease, and the job, one after another.
+-- Returns the jobs, ten values each, and what was set apart because nothing can be made of it.
 local lease, worker, count = ARGV[3], ARGV[4], tonumber(ARGV[5])
 
-local paused = {}
-local pauses = redis.call('HGETALL', 'jobs:paused')
-for at = 1, #pauses, 2 do
-  if pauses[at + 1] == '' or tonumber(pauses[at + 1]) > present then paused[pauses[at]] = true end
+local UUID = '^' .. string.gsub('8-4-4-4-12', '%d+', function(count) return string.rep('%x', count) end)
+UUID = string.gsub(UUID, '-', '%%-') .. '$'
+local apart = {}
+
+-- Keep an entry of a list or registry that no job can be made of where it is in nobody's way.
+local function set_apart(id)
+  redis.call('RPUSH', ours .. 'quarantine', id)
+  apart[#apart + 1] = id
 end
-if paused['*'] then return {} end
+
+-- Put a key of another type than ours out of the way.
+local function check_type(key, wanted)
+  local found = redis.call('TYPE', key).ok
+  if found == wanted or found == 'none' then return end
+  redis.call('RENAME', key, ours .. 'quarantine:' .. key)
+  apart[#apart + 1] = key
+end
+
+local function check_types(queue)
+  for _, name_of in ipairs({lines_of, scheduled_of, leases_of, returned_of, wip_of, failed_of}) do
+    check_type(name_of(queue), 'zset')
+  end
+  for _, priority in ipairs(priorities_of(queue)) do
+    check_type(list_of(line_of(queue, priority)), 'list')
+    check_type(failed_of(line_of(queue, priority)), 'zset')
+  end
+end
+
+check_type(ours .. 'quarantine', 'list')
+check_type(ours .. 'queues', 'set')
+check_type(ours .. 'paused', 'hash')
+check_type(rq .. ':queues', 'set')
+
+local paused = {}
+local pauses = redis.call('HGETALL', ours .. 'paused')
+for at = 1, #pauses, 2 do
+  if is_lasting(pauses[at + 1]) then paused[pauses[at]] = true end
+end
+if paused['*'] then return {{}, apart} end
 
 -- Let scheduled jobs that have become due wait in their lists.
 local function promote(queue)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
-    local values = redis.call('HMGET', job_key(id), 'job_class', 'priority', 'due', 'sequence', 'data')
+    local values = read(id, 'job_class', 'priority', 'due', 'sequence', 'data')
     if values[1] then
       redis.call('ZREM', scheduled_of(queue), id)
-      enqueue(id, queue, tonumber(values[2]), tonumber(values[3]), tonumber(values[4]))
+      enqueue(id, queue, to_number(values[2]), to_number(values[3]), to_number(values[4]))
     elseif not values[5] then
       redis.call('ZREM', scheduled_of(queue), id)
     end
@@ -24,23 +57,23 @@ end
 
 -- Let a job wait again, also where RQ counts it as failed, because its worker is gone.
 local function recover(id, queue, values)
-  local priority = tonumber(values[2])
+  local priority = to_number(values[2])
   redis.call('PERSIST', job_key(id))
   redis.call('ZREM', failed_of(queue), id)
   redis.call('ZREM', failed_of(line_of(queue, priority)), id)
   redis.call('HDEL', job_key(id), 'stock')
-  await(id, queue, priority, values[3], tonumber(values[4]))
+  await(id, queue, priority, values[3], to_number(values[4]))
 end
 
 -- Let jobs whose worker never came back wait again. The lease stays theirs until somebody claims them.
 local function take_back(queue)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
-    local values = redis.call('HMGET', job_key(id), 'job_class', 'priority', 'due', 'sequence', 'status', 'lease_id')
-    let_go(id, queue, values[6] or '')
+    local values = read(id, 'job_class', 'priority', 'due', 'sequence', 'status', 'lease_id')
+    let_go(id, queue, values[6])
     if values[1] and values[5] ~= 'queued' then recover(id, queue, values) end
   end
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', returned_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
-    local values = redis.call('HMGET', job_key(id), 'job_class', 'priority', 'due', 'sequence', 'status')
+    local values = read(id, 'job_class', 'priority', 'due', 'sequence', 'status')
     redis.call('ZREM', returned_of(queue), id)
     if values[1] and values[5] ~= 'queued' and values[5] ~= 'scheduled' then recover(id, queue, values) end
   end
@@ -55,20 +88,24 @@ local function find_first(list, queue, priority)
       if place == 0 then redis.call('ZREM', lines_of(queue), priority) end
       return nil
     end
-    local values = redis.call('HMGET', job_key(id), 'job_class', 'due', 'sequence', 'status', 'data')
-    if not values[5] then
+    local values = read(id, 'job_class', 'due', 'sequence', 'status', 'data')
+    if not values[1] and not values[5] then
       redis.call('LREM', list, 1, id)
+      if redis.call('EXISTS', job_key(id)) == 1 then set_apart(id) end
     elseif not values[1] then
       place = place + 1
+    elseif not string.match(id, UUID) then
+      redis.call('LREM', list, 1, id)
+      set_apart(id)
     elseif values[4] == 'started' and tonumber(redis.call('ZSCORE', leases_of(queue), id) or '0') > present then
       redis.call('LREM', list, 1, id)  -- it stood here twice, and runs
-    elseif tonumber(values[2]) > present then
+    elseif to_number(values[2]) > present then
       redis.call('LREM', list, 1, id)
       redis.call('HSET', job_key(id), 'status', 'scheduled', 'origin', queue)
       redis.call('ZADD', scheduled_of(queue), values[2], id)
     else
-      return {id = id, list = list, queue = queue, priority = priority, due = tonumber(values[2]),
-        sequence = tonumber(values[3])}
+      return {id = id, list = list, queue = queue, priority = priority, due = to_number(values[2]),
+        sequence = to_number(values[3])}
     end
   end
 end
@@ -84,9 +121,11 @@ local taken = {}
 local function take(found)
   local id, key = found.id, job_key(found.id)
   redis.call('LREM', found.list, 1, id)
-  redis.call('HINCRBY', key, 'attempts', 1)
-  local values = redis.call('HMGET', key, 'payload', 'job_class', 'attempts', 'lease_seconds')
-  local ends = stamp(present + tonumber(values[4]))
+  local attempts, lease_seconds, seconds = start_try(id)
+  local values = redis.call('HMGET', key, 'payload', 'job_class', 'due', 'sequence')
+  local ends = stamp(present + seconds)
+  -- Where it was found is where it is, whatever its hash says.
+  redis.call('HSET', key, 'queue', found.queue, 'priority', found.priority)
   redis.call('HSET', key, 'status', 'started', 'origin', found.queue, 'started_at', utc(now), 'lease_id', lease,
     'worker_name', worker, 'last_heartbeat', utc(now))
   redis.call('HDEL', key, 'stock')
@@ -97,8 +136,10 @@ local function take(found)
   local execution = rq .. ':execution:' .. id .. ':' .. lease
   redis.call('HSET', execution, 'id', lease, 'job_id', id, 'created_at', now, 'last_heartbeat', now,
     'worker_name', worker)
-  redis.call('EXPIRE', execution, math.ceil(tonumber(values[4])) + 60)
-  for _, value in ipairs({id, found.queue, values[2], values[1], found.priority, values[3], ends}) do
+  redis.call('EXPIRE', execution, math.ceil(seconds) + 60)
+  local fields = {id, found.queue, values[2] or '', values[1] or '', tostring(found.priority), attempts, lease_seconds,
+    values[3] or '', values[4] or '', ends}
+  for _, value in ipairs(fields) do
     taken[#taken + 1] = value
   end
 end
@@ -110,12 +151,13 @@ local function is_before(one, other)
 end
 
 local queues, is_all = {}, #ARGV < 6
-for _, queue in ipairs(is_all and redis.call('SMEMBERS', 'jobs:queues') or {unpack(ARGV, 6)}) do
+for _, queue in ipairs(is_all and redis.call('SMEMBERS', ours .. 'queues') or {unpack(ARGV, 6)}) do
   if not paused[queue] then queues[#queues + 1] = queue end
 end
 
 if not is_all then
   for _, queue in ipairs(queues) do
+    check_types(queue)
     promote(queue)
     take_back(queue)
     for _ = 1, count do
@@ -123,13 +165,14 @@ if not is_all then
       if not found then break end
       take(found)
     end
-    if #taken > 0 then return taken end
+    if #taken > 0 then break end
   end
-  return taken
+  return {taken, apart}
 end
 
 local heads = {}
 for _, queue in ipairs(queues) do
+  check_types(queue)
   promote(queue)
   take_back(queue)
   heads[queue] = find_best(queue)
@@ -143,4 +186,4 @@ for _ = 1, count do
   take(best)
   heads[best.queue] = find_best(best.queue)
 end
-return taken
+return {taken, apart}

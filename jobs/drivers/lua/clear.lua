@@ -5,13 +5,13 @@ local function clear(ids, queue)
     local values = redis.call('HMGET', job_key(id), 'job_class', 'priority', 'lease_id')
     if values[1] then
       let_go(id, queue, values[3])
-      delete_job(id, queue, tonumber(values[2]))
+      delete_job(id, queue, to_number(values[2]))
       count = count + 1
     end
   end
 end
 
-for _, queue in ipairs(#ARGV > 2 and {unpack(ARGV, 3)} or redis.call('SMEMBERS', 'jobs:queues')) do
+for _, queue in ipairs(#ARGV > 2 and {unpack(ARGV, 3)} or redis.call('SMEMBERS', ours .. 'queues')) do
   for _, priority in ipairs(priorities_of(queue)) do
     local list = list_of(line_of(queue, priority))
     local ids = redis.call('LRANGE', list, 0, -1)

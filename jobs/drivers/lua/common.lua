@@ -4,11 +4,17 @@
 -- RQ's keys:  <rq>:job:<id>       hash of a job, with fields of ours beside RQ's
 --             <rq>:queue:<queue>  list of what is due; <queue>:p<n> of what is due with priority n > 0
 --             <rq>:scheduled|wip|failed:<queue>
--- Our keys:   jobs:queues         set of queues
---             jobs:lines:<queue>  sorted set of the priorities that have a list
---             jobs:leases:<queue> sorted set of what is in hands, by the end of the lease
---             jobs:returned:<queue> what RQ's own worker is about to put back, by the time when it must have done so
---             jobs:paused         hash of queue to end
+-- Our keys (after <rq>:jobs:, which `ours` holds):
+--             queues           set of queues
+--             lines:<queue>    sorted set of the priorities that have a list
+--             leases:<queue>   sorted set of what is in hands, by the end of the lease
+--             returned:<queue> what RQ's own worker is about to put back, by the time when it must have done so
+--             paused           hash of queue to end
+--             sequence         number of the job that came last
+--             quarantine       list of entries that no job can be made of; quarantine:<key>: a key of another type
+--
+-- Whoever can write to Redis can write nonsense. What the claim reads is therefore taken as text: `to_number` makes the
+-- best of it, so that no script stops, and the worker sets apart what isn't as we write it.
 local rq = ARGV[1]
 local now = ARGV[2]
 if now == '' then
@@ -17,6 +23,17 @@ if now == '' then
 end
 local present = tonumber(now)
 local CHUNK = 1000
+local LEASE, LONGEST_LEASE = 75, 1000000000
+
+-- Return the number that a field holds, 0 where it holds none that can be counted with.
+local function to_number(text)
+  local value = tonumber(text or '')
+  if not value or value ~= value or math.abs(value) == math.huge then return 0 end
+  return value
+end
+
+-- Say whether a pause with this end lasts.
+local function is_lasting(ends) return ends == '' or to_number(ends) > present end
 
 local function stamp(seconds) return string.format('%.6f', seconds) end
 local function job_key(id) return rq .. ':job:' .. id end
@@ -28,15 +45,15 @@ local function list_of(line) return rq .. ':queue:' .. line end
 local function scheduled_of(queue) return rq .. ':scheduled:' .. queue end
 local function wip_of(queue) return rq .. ':wip:' .. queue end
 local function failed_of(queue) return rq .. ':failed:' .. queue end
-local function leases_of(queue) return 'jobs:leases:' .. queue end
-local function returned_of(queue) return 'jobs:returned:' .. queue end
-local function lines_of(queue) return 'jobs:lines:' .. queue end
+local function leases_of(queue) return ours .. 'leases:' .. queue end
+local function returned_of(queue) return ours .. 'returned:' .. queue end
+local function lines_of(queue) return ours .. 'lines:' .. queue end
 
 -- Return the priorities that may have a list, the highest first; RQ's own tools write to that of 0 without telling us.
 local function priorities_of(queue)
   local priorities = {}
   for _, text in ipairs(redis.call('ZREVRANGE', lines_of(queue), 0, -1)) do
-    if text ~= '0' then priorities[#priorities + 1] = tonumber(text) end
+    if text ~= '0' and string.match(text, '^%d%d?%d?$') then priorities[#priorities + 1] = tonumber(text) end
   end
   priorities[#priorities + 1] = 0
   return priorities
@@ -59,10 +76,26 @@ local function utc(text)
     math.floor(rest / 3600), math.floor(rest / 60) % 60, rest % 60, string.sub(fraction .. '000000', 1, 6))
 end
 
+-- Return fields of a job's hash; none where the key is of another type.
+local function read(id, ...)
+  local values = redis.pcall('HMGET', job_key(id), ...)
+  return values.err and {} or values
+end
+
+-- Count a try and return how many there were before, and how long its lease holds, both as they are written; then the
+-- seconds for which it is held in any case.
+local function start_try(id)
+  local values = read(id, 'attempts', 'lease_seconds')
+  local attempts, seconds = values[1] or '', to_number(values[2])
+  if string.match(attempts, '^%d+$') and #attempts < 10 then redis.call('HINCRBY', job_key(id), 'attempts', 1) end
+  if seconds <= 0 or seconds > LONGEST_LEASE then seconds = LEASE end
+  return attempts, values[2] or '', seconds
+end
+
 -- Return due time and number of arrival of a job; what is none of ours stands before everything.
 local function order_of(id)
-  local values = redis.call('HMGET', job_key(id), 'due', 'sequence')
-  return tonumber(values[1] or '') or 0, tonumber(values[2] or '') or 0
+  local values = read(id, 'due', 'sequence')
+  return to_number(values[1]), to_number(values[2])
 end
 
 -- Return how many jobs of a list, which is in order, stand before this place.
@@ -82,7 +115,7 @@ local function enqueue(id, queue, priority, due, sequence)
   local list = list_of(line)
   redis.call('HSET', job_key(id), 'status', 'queued', 'origin', line)
   redis.call('SADD', rq .. ':queues', list)
-  redis.call('SADD', 'jobs:queues', queue)
+  redis.call('SADD', ours .. 'queues', queue)
   redis.call('ZADD', lines_of(queue), priority, priority)
   local last = redis.call('LINDEX', list, -1)
   if last then
@@ -98,18 +131,19 @@ end
 
 -- Let a job wait: in its list if it is due, in the registry of scheduled jobs until then.
 local function await(id, queue, priority, due, sequence)
-  if tonumber(due) <= present then
-    enqueue(id, queue, priority, tonumber(due), sequence)
+  if to_number(due) <= present then
+    enqueue(id, queue, priority, to_number(due), sequence)
   else
     redis.call('HSET', job_key(id), 'status', 'scheduled', 'origin', queue)
     redis.call('ZADD', scheduled_of(queue), due, id)
-    redis.call('SADD', 'jobs:queues', queue)
+    redis.call('SADD', ours .. 'queues', queue)
     redis.call('SADD', rq .. ':queues', list_of(queue))
   end
 end
 
 -- Let go of a job: nobody runs it any more.
 local function let_go(id, queue, lease)
+  lease = lease or ''
   redis.call('ZREM', leases_of(queue), id)
   redis.call('ZREM', wip_of(queue), id .. ':' .. lease)
   redis.call('DEL', rq .. ':execution:' .. id .. ':' .. lease)
@@ -131,7 +165,7 @@ local function get_held(id, lease)
   local values = redis.call('HMGET', job_key(id), 'queue', 'priority', 'due', 'sequence', 'status', 'lease_id', 'stock')
   if not values[1] or values[6] ~= lease then return nil end
   local held = {
-    id = id, queue = values[1], priority = tonumber(values[2]), due = values[3], sequence = tonumber(values[4]),
+    id = id, queue = values[1], priority = to_number(values[2]), due = values[3], sequence = to_number(values[4]),
     is_stock = values[7] == '1'
   }
   if values[5] == 'queued' then redis.call('LREM', list_of(line_of(held.queue, held.priority)), 0, id) end
@@ -142,7 +176,7 @@ end
 local FIELDS = 11
 local function push_all(first)
   local count = math.floor((#ARGV - first + 1) / FIELDS)
-  local last = redis.call('INCRBY', 'jobs:sequence', count)
+  local last = redis.call('INCRBY', ours .. 'sequence', count)
   for number = 1, count do
     local at = first + (number - 1) * FIELDS
     local id, queue, job_class, payload = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]

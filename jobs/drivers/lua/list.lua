@@ -16,7 +16,7 @@ local function add(ids, state)
   end
 end
 
-for _, queue in ipairs(#ARGV > 4 and {unpack(ARGV, 5)} or redis.call('SMEMBERS', 'jobs:queues')) do
+for _, queue in ipairs(#ARGV > 4 and {unpack(ARGV, 5)} or redis.call('SMEMBERS', ours .. 'queues')) do
   for _, priority in ipairs(priorities_of(queue)) do
     local list = list_of(line_of(queue, priority))
     local due = count_before(list, present, math.huge)

@@ -1,6 +1,6 @@
 -- Return of each queue its name and how many jobs wait, are delayed and run, and since when the oldest is due, or ''.
 local figures = {}
-for _, queue in ipairs(redis.call('SMEMBERS', 'jobs:queues')) do
+for _, queue in ipairs(redis.call('SMEMBERS', ours .. 'queues')) do
   local scheduled, leases = scheduled_of(queue), leases_of(queue)
   local waiting = redis.call('ZCOUNT', scheduled, '-inf', now)
   local delayed = redis.call('ZCOUNT', scheduled, '(' .. now, '+inf')

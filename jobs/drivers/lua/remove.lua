@@ -4,7 +4,7 @@ for at = 3, #ARGV do
   local id = ARGV[at]
   local values = redis.call('HMGET', job_key(id), 'job_class', 'queue', 'priority', 'status', 'lease_id')
   if values[1] and values[4] ~= 'failed' then
-    local queue, priority = values[2], tonumber(values[3])
+    local queue, priority = values[2] or '', to_number(values[3])
     local ends = tonumber(redis.call('ZSCORE', leases_of(queue), id) or '0')
     if not (values[4] == 'started' and ends > present) then
       redis.call('LREM', list_of(line_of(queue, priority)), 0, id)
