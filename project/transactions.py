@@ -1,33 +1,82 @@
 """What has to happen when a transaction of the default database ends, either way."""
 
+import weakref
 from collections.abc import Callable
+from typing import Final
 
+import structlog
 from django.db import transaction
 
+_log: Final = structlog.get_logger("gatehouse.transactions")
 
-def on_end(*, commit: Callable[[], object] | None = None, rollback: Callable[[], object] | None = None) -> None:
+
+def on_end(
+    *,
+    commit: Callable[[], object] | None = None,
+    rollback: Callable[[], object] | None = None,
+    undo: Callable[[], object] | None = None,
+) -> None:
     """Call ``commit`` after the commit, or ``rollback`` when the transaction, or the savepoint, is rolled back.
 
-    Outside of a transaction ``commit`` is called at once. ``rollback`` may run while the connection is unusable, so
-    it must not use it.
+    Outside of a transaction ``commit`` is called at once. What is registered here goes before all that others have for
+    the commit, so that what they raise stops nothing of it. Where one of ours raises, those after it that have ``undo``
+    are undone, and the others called nevertheless. ``rollback`` may run while the connection is unusable, so it must
+    not use it.
     """
-    if transaction.get_connection().in_atomic_block:
-        transaction.on_commit(_End(commit, rollback))
-    elif commit is not None:
-        commit()
+    connection = transaction.get_connection()
+    if not connection.in_atomic_block:
+        if commit is not None:
+            commit()
+        return
+    hooks = connection.run_on_commit
+    first = hooks[0][1] if hooks else None
+    transaction.on_commit(_End(commit, rollback, undo, group=first.group if isinstance(first, _End) else []))
+    place = len(hooks) - 1
+    while place and not isinstance(hooks[place - 1][1], _End):
+        place -= 1
+    hooks.insert(place, hooks.pop())
 
 
 class _End:
     """Waits for the commit; Django has no hook for rollbacks, but drops what waits for the commit then, at once."""
 
-    def __init__(self, commit: Callable[[], object] | None, rollback: Callable[[], object] | None) -> None:
+    def __init__(
+        self,
+        commit: Callable[[], object] | None,
+        rollback: Callable[[], object] | None,
+        undo: Callable[[], object] | None,
+        *,
+        group: "list[weakref.ref[_End]]",
+    ) -> None:
         self._commit = commit
         self._rollback = rollback
+        self._undo = undo
+        #: All of the same transaction, in their order; weak, so that what Django drops is gone.
+        self.group = group
+        group.append(weakref.ref(self))
 
     def __call__(self) -> None:
+        self._rollback, commit, self._commit = None, self._commit, None
+        if commit is None:
+            return
+        try:
+            commit()
+        except BaseException:
+            after = self.group[self.group.index(weakref.ref(self)) + 1 :]
+            for other in after:
+                if (end := other()) is not None:
+                    end.give_up()
+            raise
+
+    def give_up(self) -> None:
+        """Be undone, because one before was not to be had; end as any other where there is nothing to undo."""
+        self._commit, commit = None, self._undo or self._commit
         self._rollback = None
-        if self._commit is not None:
-            self._commit()
+        try:
+            if commit is not None:
+                commit()
+        except Exception as error:  # noqa: BLE001 - the first one is raised
+            _log.error("commit_hook_raised", error=type(error).__qualname__)
 
     def __del__(self) -> None:
         if self._rollback is not None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -47,11 +48,17 @@ def send(
         QueueFullError: A queue has no room, and got none in the time for which dispatch may wait.
         UnknownConnectionError: There is no such connection.
     """
-    accepted: list[Record] = []
-    for driver, here in _route(records):
-        sent_at = now or driver.get_now()
-        accepted += _send_to(driver, here, is_after_commit=is_after_commit, now=sent_at, on_failure=on_failure)
-    return accepted
+    sent: list[tuple[QueueDriver, list[Record]]] = []
+    undo = partial(_undo, sent, on_failure)
+    try:
+        for driver, here in _route(records):
+            sent_at = now or driver.get_now()
+            accepted = _send_to(driver, here, is_after_commit=is_after_commit, now=sent_at, undo=undo)
+            sent.append((driver, accepted))
+    except BaseException:
+        _undo(sent, None)
+        raise
+    return [record for _, accepted in sent for record in accepted]
 
 
 def admit(records: Iterable[Record], *, now: datetime) -> list[Record]:
@@ -108,11 +115,12 @@ def _send_to(
     *,
     is_after_commit: bool,
     now: datetime,
-    on_failure: Callable[[], object] | None,
+    undo: Callable[[], object],
 ) -> list[Record]:
     prepared = [_put_off(replace(record, created_at=now), now) for record in records]
     messages = make_messages(prepared, now=now)  # whatever can't be stored is heard before a lock is taken
-    accepted = [record for record in prepared if take_locks(record)]
+    is_apart = not is_after_commit and not driver.is_transactional
+    accepted = [record for record in prepared if take_locks(record, is_apart=is_apart)]
     kept = {record.job_id for record in accepted}
     messages = [message for message in messages if message.job_id in kept]
     if not messages:
@@ -121,36 +129,48 @@ def _send_to(
         facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
         job_queueing.send_robust(None, **facts, connection=driver.name, actor_id=record.actor_id)
     try:
-        undo = partial(_undo, accepted, on_failure)
         _push(driver, messages, is_after_commit=is_after_commit, undo=undo)
     except BaseException:
         _unlock(accepted)
         raise
-    announce_queued(messages, connection=driver.name)
     return accepted
 
 
-def _push(driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, undo: Callable[[], None]) -> None:
+def _push(
+    driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, undo: Callable[[], object]
+) -> None:
     limits = _get_limits(messages)
     if driver.is_transactional or not is_after_commit or not transaction.get_connection().in_atomic_block:
         _push_patiently(driver, messages, limits)
+        announce_queued(messages, connection=driver.name)
         return
     if limits:
         _check_room(driver, messages, limits)
-    on_end(commit=partial(_push_late, driver, messages, undo))
+    push_late(driver, messages, undo=undo)
 
 
-def _push_late(driver: QueueDriver, messages: Sequence[Message], undo: Callable[[], None]) -> None:
+def push_late(driver: QueueDriver, messages: Sequence[Message], *, undo: Callable[[], object]) -> None:
     """Push after the commit; where that raises, the transaction can't be rolled back any more, but undone."""
-    try:
-        driver.push(messages)
-    except BaseException:
-        undo()
-        raise
+
+    def push() -> None:
+        try:
+            driver.push(messages)
+        except BaseException:
+            undo()
+            raise
+        announce_queued(messages, connection=driver.name)
+
+    on_end(commit=push, undo=undo)
 
 
-def _undo(records: Sequence[Record], on_failure: Callable[[], object] | None) -> None:
-    _unlock(records)
+def _undo(sent: Sequence[tuple[QueueDriver, list[Record]]], on_failure: Callable[[], object] | None) -> None:
+    """Take jobs back from where they were stored, as far as their stores answer, and what was stored with them."""
+    if transaction.get_connection().needs_rollback:
+        return
+    for driver, records in sent:
+        _unlock(records)
+        with suppress(*driver.outage_errors):
+            driver.remove([record.job_id for record in records])
     if on_failure is not None:
         on_failure()
 
@@ -207,26 +227,33 @@ def _make_message(record: Record, now: datetime) -> Message:
     )
 
 
-def take_locks(record: Record) -> bool:
+def take_locks(record: Record, *, is_apart: bool = False) -> bool:
     """Take the lock of a unique job, which only the job itself gives back; make a debounced one the last of its key.
 
-    Both are undone if the transaction is rolled back.
+    Both are undone if the transaction is rolled back, unless the job is sent apart from it.
 
     Returns:
         False if another job holds the lock.
     """
     if record.debounce is not None:
-        _make_last(record)
+        _make_last(record, is_apart=is_apart)
     if record.unique is None:
         return True
     key, seconds = str(record.unique["key"]), record.unique["seconds"]
     lifetime = timedelta(seconds=seconds) if seconds else None
     if get_coordinator().acquire(UNIQUE + key, owner=str(record.job_id), lifetime=lifetime):
-        on_end(rollback=partial(_release_after_rollback, UNIQUE + key, str(record.job_id)))
+        if not is_apart:
+            on_end(rollback=partial(_release_after_rollback, UNIQUE + key, str(record.job_id)))
         return True
     facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
     unique_job_skipped.send_robust(None, **facts, connection=record.connection, key=key)
     return False
+
+
+def release_unique(record: Record) -> None:
+    """Let another job of the same key be dispatched."""
+    if record.unique is not None:
+        get_coordinator().release(UNIQUE + str(record.unique["key"]), owner=str(record.job_id))
 
 
 def _release_after_rollback(key: str, owner: str) -> None:
@@ -237,6 +264,7 @@ def _release_after_rollback(key: str, owner: str) -> None:
 
 
 def _unlock(records: Iterable[Record]) -> None:
+    """Give back the locks of jobs that aren't stored after all."""
     if transaction.get_connection().needs_rollback:
         return
     for record in records:
@@ -257,7 +285,7 @@ def _put_off(record: Record, now: datetime) -> Record:
     return replace(record, delay_seconds=wait, delay_until=None)
 
 
-def _make_last(record: Record) -> None:
+def _make_last(record: Record, *, is_apart: bool) -> None:
     """Make a job the one of its key that will run; if it isn't stored after all, the ones before it run."""
     assert record.debounce is not None  # noqa: S101 - asked by the caller
     assert record.created_at is not None  # noqa: S101 - set at dispatch
@@ -266,7 +294,8 @@ def _make_last(record: Record) -> None:
     if record.debounce["max_wait"] is not None and not coordinator.list_owners(_get_since_key(record)):
         coordinator.acquire(_get_since_key(record), owner=record.created_at.isoformat(), lifetime=lifetime)
     coordinator.replace(key, owner=owner, lifetime=lifetime)
-    on_end(rollback=partial(_release_after_rollback, key, owner))
+    if not is_apart:
+        on_end(rollback=partial(_release_after_rollback, key, owner))
 
 
 def _get_since_key(record: Record) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from jobs.drivers.base import Message, get_driver
@@ -25,12 +25,13 @@ from jobs.exceptions import (
 from jobs.models import Batch, BatchMember, FailedJob
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.selectors import IS_OPEN
-from jobs.services.batches import reopen_member
-from jobs.services.dispatching import announce_queued, take_locks
+from jobs.services.batches import close_member, reopen_member
+from jobs.services.dispatching import announce_queued, push_late, release_unique, take_locks
 from jobs.signals import job_retry_requested
-from project.transactions import on_end
 
 _CHUNK: Final = 1_000
+#: A retry of which nothing was heard for so long may be lost, and be asked for again.
+_LOST_AFTER: Final = timedelta(hours=1)
 
 
 def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
@@ -39,12 +40,14 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
     What became of it stays to be seen: see ``FailedJob.state``. A unique job takes its lock again.
 
     Raises:
-        FailedJobNotFoundError: There is no such failed job, or it was retried already.
+        FailedJobNotFoundError: There is no such failed job, or it was retried already and not long ago. (A retry that
+            was lost on its way is put back again; one that waits or runs is left as it is.)
         UniqueJobError: Another job of its key waits or runs.
     """
     now = now or timezone.now()
     with transaction.atomic():
-        failed = FailedJob.objects.select_for_update().filter(IS_OPEN, job_id=job_id).first()
+        is_stale = Q(recovered_at=None, retried_at__lt=now - _LOST_AFTER)
+        failed = FailedJob.objects.select_for_update().filter(IS_OPEN | is_stale, job_id=job_id).first()
         if failed is None:
             raise FailedJobNotFoundError
         FailedJob.objects.filter(pk=failed.pk).update(retried_at=now, retry_count=F("retry_count") + 1)
@@ -56,11 +59,22 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
         message = _make_message(failed, record, now)
         if driver.is_transactional:
             driver.push([message])
+            announce_queued([message], connection=driver.name)
         else:
-            on_end(commit=lambda: driver.push([message]))
-        announce_queued([message], connection=driver.name)
+            push_late(driver, [message], undo=partial(_undo_retry, failed, record))
     facts = {"job_id": failed.job_id, "job_class": failed.job_class, "queue": failed.queue}
     job_retry_requested.send_robust(None, **facts, connection=failed.connection)
+
+
+def _undo_retry(failed: FailedJob, record: Record | None) -> None:
+    """Leave a failed job as it was, which its store didn't take back."""
+    with transaction.atomic():
+        FailedJob.objects.filter(pk=failed.pk).update(
+            retried_at=failed.retried_at, retry_count=F("retry_count") - 1, recovered_at=failed.recovered_at
+        )
+        close_member(failed.job_id, record=record)
+        if record is not None:
+            release_unique(record)
 
 
 def retry_failed_jobs(*, job_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> list[UUID]:

@@ -6,12 +6,14 @@ from typing import ClassVar, override
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
+from jobs.batch import batch
+from jobs.drivers.base import get_driver
 from jobs.exceptions import FailedJobNotFoundError
 from jobs.job import Job
-from jobs.models import FailedJob
+from jobs.models import FailedJob, Slot
 from jobs.selectors import list_failed_jobs
 from jobs.services import (
     forget_failed_job,
@@ -22,8 +24,11 @@ from jobs.services import (
 )
 from jobs.signals import job_queued, job_retry_requested
 from jobs.worker.runner import Processed
+from tests.jobs.batch_jobs import BROKEN, StepJob, UniqueStepJob, read_batch, read_counts
+from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
+from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import HopelessJob
-from tests.jobs.steps import NOON, heard, run_next, soon, stored, stored_one
+from tests.jobs.steps import NOON, drain, heard, run_next, soon, stored, stored_one
 
 pytestmark = pytest.mark.usefixtures("job_connection")
 
@@ -170,6 +175,43 @@ def test_all_failed_jobs_are_retried_where_no_ids_are_given() -> None:
 def test_retrying_leaves_out_what_is_not_there() -> None:
     job_id = _fail_one()
     assert retry_failed_jobs(job_ids=[uuid4(), job_id]) == [job_id]
+
+
+def _fail_in_batch() -> tuple[UUID, UUID]:
+    """Let the first of two links fail; return the ids of the batch and of the job."""
+    BROKEN.add("first")
+    found = batch([[UniqueStepJob("first"), StepJob("second")]]).dispatch()
+    run_next(now=soon(0.1))
+    BROKEN.clear()
+    return found.id, FailedJob.objects.get().job_id
+
+
+def test_a_retry_that_its_store_did_not_take_leaves_the_job_failed_as_it_was(far: set[str]) -> None:
+    batch_id, job_id = _fail_in_batch()
+    before = read_counts(batch_id)
+    far.add("push")
+    with pytest.raises(OperationalError):
+        retry_failed_job(job_id=job_id)
+    far.clear()
+    failed = FailedJob.objects.get()
+    assert (failed.state, failed.retry_count) == ("failed", 0)
+    assert read_counts(batch_id) == before
+    assert not Slot.objects.exists()
+    retry_failed_job(job_id=job_id)
+    assert drain(now=soon(0.2)) == 2
+    assert read_batch(batch_id).is_finished
+
+
+def test_a_retry_of_which_nothing_was_heard_for_an_hour_can_be_asked_for_again() -> None:
+    job_id = _fail_one()
+    retry_failed_job(job_id=job_id)
+    with pytest.raises(FailedJobNotFoundError):
+        retry_failed_job(job_id=job_id, now=soon(0.9))
+    get_driver().remove([job_id])
+    for _ in range(2):
+        retry_failed_job(job_id=job_id, now=soon(1.1))
+        FailedJob.objects.update(retried_at=timezone.now())
+        assert stored_one().job_id == job_id
 
 
 # --- Forgotten, pruned

@@ -3,7 +3,9 @@
 from jobs.services.batches.changes import add_jobs, cancel_batch, delete_batch, prune_batches, send_batch
 from jobs.services.batches.counting import (
     abandon,
+    abandon_links,
     break_chain,
+    close_member,
     leave_batch,
     record_failure,
     record_success,
@@ -17,11 +19,13 @@ __all__ = [
     "BatchOptions",
     "BatchPlan",
     "abandon",
+    "abandon_links",
     "add_jobs",
     "allows",
     "break_chain",
     "call_catch",
     "cancel_batch",
+    "close_member",
     "delete_batch",
     "get_callbacks",
     "leave_batch",

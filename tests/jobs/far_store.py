@@ -1,0 +1,58 @@
+"""A store that takes no part in transactions, and can be away."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar, override
+
+import pytest
+from django.db import OperationalError
+from pytest_django import Settings
+
+from jobs.drivers.base import Burial, Claim, Message
+from jobs.drivers.database import DatabaseDriver
+
+
+class FarDriver(DatabaseDriver):
+    """Keeps jobs in the database, as if it were another one: test it with queues of its own."""
+
+    is_transactional: ClassVar[bool] = False
+    #: Operations that go wrong for now.
+    away: ClassVar[set[str]] = set()
+
+    @override
+    def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
+        self._reach("push")
+        super().push(messages, limits=limits)
+
+    @override
+    def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
+        self._reach("finish")
+        return super().finish(claim, followers=followers)
+
+    @override
+    def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
+        self._reach("bury")
+        return super().bury(claim, burial, followers=followers)
+
+    def _reach(self, operation: str) -> None:
+        if operation in self.away:
+            message = f"{self.name} is away"
+            raise OperationalError(message)
+
+
+@pytest.fixture(name="far")
+def far_fixture(settings: Settings, transactional_db: None) -> Iterator[set[str]]:
+    """The operations that go wrong in the store ``far``, which is the default; there is one more, ``near``."""
+    connections = {
+        "near": {"DRIVER": "jobs.drivers.database.DatabaseDriver"},
+        "far": {"DRIVER": "tests.jobs.far_store.FarDriver"},
+        "either": {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": ["near", "far"]},
+    }
+    settings.JOBS = {
+        **settings.JOBS,
+        "CONNECTION": "far",
+        "COORDINATION": "near",
+        "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], **connections},
+    }
+    FarDriver.away.clear()
+    yield FarDriver.away
+    FarDriver.away.clear()
