@@ -1,9 +1,11 @@
-"""Writing down how a try ended: the job itself, its batch, what follows it, its lock; in this order, all or nothing."""
+"""Writing down how a try ended: its batch, what follows it, its locks, the job itself; all or nothing, or once more."""
 
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,11 +13,27 @@ import structlog
 from django.db import transaction
 
 from jobs.coordination import get_coordinator
-from jobs.drivers.base import Burial, Claim, QueueDriver, get_driver
+from jobs.drivers.base import Burial, Claim, QueueDriver, StoredJob, get_driver
+from jobs.exceptions import PayloadError
 from jobs.models import FailedJob
-from jobs.payload import Record, encode_payload
-from jobs.services.batches import abandon, break_chain, call_catch, record_failure, record_success, start_link
-from jobs.services.dispatching import DEBOUNCE, UNIQUE, admit, announce_queued, make_messages, push_followers
+from jobs.payload import Record, decode_payload, encode_payload
+from jobs.services.batches import (
+    abandon,
+    abandon_links,
+    break_chain,
+    call_catch,
+    record_failure,
+    record_success,
+    start_link,
+)
+from jobs.services.dispatching import (
+    DEBOUNCE,
+    admit,
+    announce_queued,
+    make_messages,
+    release_unique,
+)
+from jobs.services.elsewhere import is_served, send_elsewhere, was_sent
 from jobs.signals import job_failed, job_processed, job_quarantined, job_released
 
 #: Longest text of an exception, and longest traceback, that a failed job keeps, in characters.
@@ -23,6 +41,8 @@ MAX_EXCEPTION_LENGTH: Final = 10_000
 MAX_TRACEBACK_LENGTH: Final = 50_000
 _EXCEPTIONS: Final = "exceptions:"
 _EXCEPTIONS_KEPT: Final = timedelta(days=1)
+#: How long a worker holds a job at least while it writes down how it ended.
+_TIME_TO_SETTLE: Final = timedelta(seconds=30)
 _log = structlog.get_logger("gatehouse.jobs")
 
 
@@ -40,7 +60,7 @@ def finish_job(
     Args:
         claim: The worker's hold.
         record: What the job was.
-        chain: What follows; a job may have changed it while it ran.
+        chain: What follows; a job may have changed it while it ran. None: nothing does, whatever its record says.
         duration: How long it took.
         now: The present.
         note: Writes, in the same step, what the job itself keeps of its end.
@@ -52,16 +72,20 @@ def finish_job(
     def follow() -> list[Record]:
         if note is not None:
             note()
-        followers = record_success(record, now=now) if record.batch_id else []
+        followers = abandon_links(record, now=now) if chain is None else []
+        followers += record_success(record, now=now) if record.batch_id else []
         return followers + (start_link(chain, seed=record.job_id, now=now) if chain else [])
 
-    has_more = note is not None or record.batch_id is not None or bool(chain and chain.get("links"))
+    def let_go() -> None:
+        release_locks(record)
+        if record.is_retry:
+            FailedJob.objects.filter(job_id=record.job_id).update(recovered_at=now)
+
+    has_more = note is not None or record.batch_id is not None or bool((chain or record.chain or {}).get("links"))
     driver = get_driver(claim.connection)
-    if not _settle(driver, claim, record, follow if has_more else None, driver.finish, now=now):
+    let_go_if_any = let_go if record.is_retry or _has_locks(record) else None
+    if not _settle(driver, claim, record, follow if has_more else None, driver.finish, let_go=let_go_if_any, now=now):
         return _note_lost_lease(claim)
-    release_locks(record)
-    if record.is_retry:
-        FailedJob.objects.filter(job_id=record.job_id).update(recovered_at=now)
     _log.info("job_processed", duration_ms=_to_milliseconds(duration))
     job_processed.send_robust(None, **get_facts(claim), attempt=claim.attempts, duration=duration)
     return True
@@ -88,7 +112,7 @@ def release_job(
     def release(held: Claim, *, followers: Sequence[Any] = ()) -> bool:  # Any: messages, of which there are none
         return driver.release(held, available_at=available_at, payload=payload)
 
-    if not _settle(driver, claim, record, follow if note else None, release, now=available_at):
+    if not _settle(driver, claim, record, follow if note else None, release, now=driver.get_now()):
         return _note_lost_lease(claim)
     _log.warning(
         "job_released",
@@ -141,9 +165,9 @@ def fail_job(
     def bury(held: Claim, *, followers: Sequence[Any] = ()) -> bool:  # Any: messages
         return driver.bury(held, burial, followers=followers)
 
-    if not _settle(driver, claim, record, follow if has_more else None, bury, now=now):
+    let_go = partial(release_locks, record) if _has_locks(record) else None
+    if not _settle(driver, claim, record, follow if has_more else None, bury, let_go=let_go, now=now):
         return _note_lost_lease(claim)
-    release_locks(record)
     _log.error("job_failed", duration_ms=_to_milliseconds(duration), **_describe_for_log(error))
     job_failed.send_robust(None, **get_facts(claim), attempts=attempts, error=error)
     return True
@@ -153,6 +177,7 @@ def quarantine_job(*, claim: Claim, error: Exception, now: datetime) -> bool:
     """Move a record that can't be trusted or read to the failed jobs; nothing that stands in it is believed.
 
     Where a job of its id is in a batch, that failed; links behind it stay in the batch, for they stand in it alone.
+    Locks are given back where the record bears our signature: it may be that only its class is unknown here.
     """
     failure = {"job_id": str(claim.job_id), "job_class": claim.job_class}
     failure |= {"exception": type(error).__qualname__, "message": str(error)}
@@ -172,7 +197,8 @@ def quarantine_job(*, claim: Claim, error: Exception, now: datetime) -> bool:
     def bury(held: Claim, *, followers: Sequence[Any] = ()) -> bool:  # Any: messages
         return driver.bury(held, burial, followers=followers)
 
-    if not _settle(driver, claim, None, follow, bury, now=now):
+    let_go = partial(release_locks_of, claim)
+    if not _settle(driver, claim, None, follow, bury, let_go=let_go, now=now):
         return _note_lost_lease(claim)
     _log.error("job_quarantined", **_describe_for_log(error))
     job_quarantined.send_robust(None, **get_facts(claim), error=error)
@@ -201,10 +227,13 @@ def release_locks(record: Record) -> None:
         get_coordinator().forget(_EXCEPTIONS + str(record.job_id))
 
 
-def release_unique(record: Record) -> None:
-    """Let another job of the same key be dispatched."""
-    if record.unique is not None:
-        get_coordinator().release(UNIQUE + str(record.unique["key"]), owner=str(record.job_id))
+def release_locks_of(job: Claim | StoredJob) -> None:
+    """Give back what a job held that was never looked at, where its record bears our signature."""
+    try:
+        record = decode_payload(job.payload, job_id=job.job_id, queue=job.queue, job_class=job.job_class)
+    except PayloadError:
+        return
+    release_locks(record)
 
 
 def is_superseded(record: Record) -> bool:
@@ -237,47 +266,91 @@ def _settle(
     follow: Callable[[], list[Record]] | None,
     end: Callable[..., bool],
     *,
+    let_go: Callable[[], object] | None = None,
     now: datetime,
 ) -> bool:
-    """End a job and send what follows it in one step.
+    """End a job, give its locks back, and send what follows it, in one step; False if the lease was lost.
 
     Where that is all in the default database it is one transaction. Elsewhere the batch is counted first, then what
-    goes to other stores is sent there, and the job ends last: the first counts a job once only, the second leaves alone
-    what is there, and a worker that must repeat this is told the same again.
+    goes to other stores is sent there, then locks are given back, and the job ends last: the first counts a job once
+    only, the second leaves alone what is there and knows what was there, the third bears to be repeated, and a worker
+    that must repeat this is told the same again. The lease is made sure of before, so that nobody else does all that.
     """
-    if follow is None:
+    if follow is None and let_go is None:
         return end(claim)
-    with transaction.atomic():
-        followers = _admit(record, follow(), now)
-        here = [follower for follower in followers if follower.connection == driver.name]
-        if driver.is_transactional and len(here) == len(followers):
-            has_ended = _end(driver, claim, here, end, now)
-            if not has_ended:
-                transaction.set_rollback(True)
-            return has_ended
-    push_followers([follower for follower in followers if follower.connection != driver.name], now=now)
-    return _end(driver, claim, here, end, now)
-
-
-def _end(driver: QueueDriver, claim: Claim, followers: list[Record], end: Callable[..., bool], now: datetime) -> bool:
-    messages = make_messages(followers, now=now)
-    if not end(claim, followers=messages):
+    try:
+        _settle_held(driver, claim, record, follow, end, let_go=let_go, now=now)
+    except _LeaseLostError:
         return False
-    announce_queued(messages, connection=driver.name)
     return True
 
 
-def _admit(ended: Record | None, followers: list[Record], now: datetime) -> list[Record]:
-    """Take the locks of what follows a job; what finds another job of its key waiting or running, is left out."""
+class _LeaseLostError(Exception):
+    """Rolls back what is in the database."""
+
+
+def _settle_held(
+    driver: QueueDriver,
+    claim: Claim,
+    record: Record | None,
+    follow: Callable[[], list[Record]] | None,
+    end: Callable[..., bool],
+    *,
+    let_go: Callable[[], object] | None,
+    now: datetime,
+) -> None:
+    if not driver.renew(claim, lease_expires_at=max(claim.lease_expires_at, now + _TIME_TO_SETTLE)):
+        raise _LeaseLostError
+    needs_transaction = follow is not None or get_coordinator().is_transactional
+    with transaction.atomic() if needs_transaction else nullcontext():
+        followers = _admit(driver, claim, record, follow() if follow else [], now)
+        here = [follower for follower in followers if is_served(driver, follower.connection)]
+        if driver.is_transactional and len(here) == len(followers):
+            _end(driver, claim, here, end, let_go=let_go, now=now)
+            return
+    send_elsewhere(claim, record, [follower for follower in followers if follower not in here], now)
+    with transaction.atomic() if driver.is_transactional else nullcontext():
+        _end(driver, claim, here, end, let_go=let_go, now=now)
+
+
+def _end(
+    driver: QueueDriver,
+    claim: Claim,
+    followers: list[Record],
+    end: Callable[..., bool],
+    *,
+    let_go: Callable[[], object] | None,
+    now: datetime,
+) -> None:
+    if let_go is not None:
+        let_go()
+    messages = make_messages(followers, now=now)
+    if not end(claim, followers=messages):
+        raise _LeaseLostError
+    announce_queued(messages, connection=driver.name)
+
+
+def _admit(
+    driver: QueueDriver, claim: Claim, ended: Record | None, followers: list[Record], now: datetime
+) -> list[Record]:
+    """Take the locks of what follows a job; what finds another job of its key waiting or running, is left out.
+
+    So is what was sent to another store already.
+    """
     if ended is not None and ended.unique and any(one.unique == ended.unique for one in followers):
         release_unique(ended)  # its own lock must not keep out what follows it
     admitted: list[Record] = []
     while followers:
+        followers = [one for one in followers if not was_sent(driver, claim, ended, one)]
         admitted += admit(followers, now=now)
         known = {record.job_id for record in admitted}
         refused = [record for record in followers if record.job_id not in known]
         followers = [follower for record in refused for follower in abandon(record, now=now)]
     return admitted
+
+
+def _has_locks(record: Record) -> bool:
+    return record.unique is not None or record.debounce is not None or "max_exceptions" in record.options
 
 
 def _get_context(claim: Claim, record: Record) -> dict[str, Any]:  # Any: JSON
