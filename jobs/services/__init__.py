@@ -1,8 +1,5 @@
 """Everything that changes jobs, batches, failed jobs and the workers' heartbeats."""
 
-from datetime import datetime
-
-from jobs.drivers.base import get_driver
 from jobs.services.batches import (
     CALLBACK_JOB,
     BatchPlan,
@@ -16,7 +13,8 @@ from jobs.services.batches import (
     send_batch,
     start_link,
 )
-from jobs.services.dispatching import DEBOUNCE, UNIQUE, announce_queued, make_messages, send
+from jobs.services.clearing import clear_queue
+from jobs.services.dispatching import DEBOUNCE, UNIQUE, announce_queued, make_messages, release_unique, send
 from jobs.services.failed import (
     forget_failed_job,
     forget_failed_jobs,
@@ -47,7 +45,6 @@ from jobs.services.settlement import (
     quarantine_job,
     release_job,
     release_locks,
-    release_unique,
 )
 from jobs.services.workers import (
     get_restart_count,
@@ -56,12 +53,6 @@ from jobs.services.workers import (
     remove_heartbeat,
     request_restart,
 )
-
-
-def clear_queue(*, queue: str | None = None, connection: str | None = None, now: datetime | None = None) -> int:
-    """Delete the jobs of one queue, or of all, that wait or are delayed; return how many. Running ones are left."""
-    return get_driver(connection).clear(queue=queue, now=now)
-
 
 __all__ = [
     "CALLBACK_JOB",

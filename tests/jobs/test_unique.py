@@ -1,5 +1,6 @@
 """Jobs of which only one of a key waits or runs: the life of the lock."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, ClassVar, override
 
@@ -13,9 +14,9 @@ from jobs.job import Job
 from jobs.models import FailedJob
 from jobs.payload import read_payload
 from jobs.queues import define_queue, forget_queue
-from jobs.services import UNIQUE, retry_failed_job, retry_failed_jobs
+from jobs.services import UNIQUE, clear_queue, retry_failed_job, retry_failed_jobs, send
 from jobs.signals import job_queued, unique_job_skipped
-from jobs.worker.runner import Failed, Processed, Released, attempt, settle
+from jobs.worker.runner import Failed, Processed, Quarantined, Released, attempt, settle
 from tests.jobs.steps import claim_one, heard, run_next, soon, stored, stored_one
 
 
@@ -240,6 +241,22 @@ def test_a_retry_is_refused_while_another_job_of_its_key_waits() -> None:
     assert FailedJob.objects.get().state == "failed"
     assert isinstance(run_next(now=soon(0.3)), Processed)
     assert retry_failed_jobs() == [job_id]
+
+
+def test_a_queue_that_is_cleared_gives_the_locks_of_its_jobs_back_but_not_of_those_that_run() -> None:
+    RefreshJob.dispatch("runs")
+    claim_one(now=soon(0.1))
+    RefreshJob.dispatch("waits")
+    RefreshJob("is delayed").delay_until(3600).dispatch()
+    assert clear_queue() == 2
+    assert [bool(owners(RefreshJob, shop)) for shop in ("runs", "waits", "is delayed")] == [True, False, False]
+
+
+def test_a_job_of_a_class_that_is_unknown_by_now_gives_its_lock_back_in_quarantine() -> None:
+    record = replace(RefreshJob("a").make_record(), job_class="tests.GoneJob")
+    send([record])
+    assert isinstance(run_next(now=soon(0.1)), Quarantined)
+    assert owners(RefreshJob, "a") == []
 
 
 def test_what_holds_for_the_lock_travels_in_the_record() -> None:

@@ -1,0 +1,41 @@
+"""Emptying queues."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from jobs.drivers.base import JobState, QueueDriver, StoredJob, get_driver
+from jobs.services.settlement import release_locks_of
+
+_CHUNK: Final = 1_000
+_MOST_RUNNING: Final = 100_000
+_FREE: Final[tuple[JobState, ...]] = ("waiting", "delayed")
+
+
+def clear_queue(*, queue: str | None = None, connection: str | None = None, now: datetime | None = None) -> int:
+    """Delete the jobs of one queue, or of all, that wait or are delayed, and give back their locks; return how many.
+
+    Running ones are left.
+    """
+    driver = get_driver(connection)
+    cleared = sum(_clear(driver, queue, state, now) for state in _FREE)
+    return cleared + driver.clear(queue=queue, now=now)
+
+
+def _clear(driver: QueueDriver, queue: str | None, state: JobState, now: datetime | None) -> int:
+    cleared = 0
+    while jobs := driver.list_jobs(queue=queue, state=state, limit=_CHUNK, now=now):
+        count = driver.remove([job.job_id for job in jobs])
+        _give_back(driver, jobs, are_gone=count == len(jobs))
+        cleared += count
+        if count == 0:
+            break
+    return cleared
+
+
+def _give_back(driver: QueueDriver, jobs: Sequence[StoredJob], *, are_gone: bool) -> None:
+    """Give back the locks of jobs that were deleted, but not of those that a worker took just before."""
+    kept = set() if are_gone else {job.job_id for job in driver.list_jobs(state="running", limit=_MOST_RUNNING)}
+    for job in jobs:
+        if job.job_id not in kept:
+            release_locks_of(job)
