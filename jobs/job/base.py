@@ -277,7 +277,9 @@ class Job(Fluent, ABC):
     # --- Sending
 
     def send(self) -> UUID:
-        """Send this job and return its id; see ``dispatch``."""
+        """Send this job and return its id; see ``dispatch``. One that was sent before, or runs, gets a new id."""
+        if self.was_sent or self.running is not None:
+            self.__dict__["_job_id"] = uuid4()
         record = self.make_record()
         if self.prepare_for_dispatch() is False:
             return self.job_id

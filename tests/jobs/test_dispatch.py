@@ -11,7 +11,6 @@ from django.db import OperationalError, transaction
 from pytest_django import Settings
 
 from jobs.batch import batch
-from jobs.coordination import get_coordinator
 from jobs.exceptions import JobArgumentError, JobDefinitionError, JobOptionError, UnknownConnectionError
 from jobs.job import Job, build_job, dispatch
 from jobs.models import Batch, Slot
@@ -136,7 +135,7 @@ class OtherLockedNoteJob(NoteJob):
     unique_for = 60
 
 
-class LockedJob(Job):
+class SilentLockedJob(Job):
     """Takes a lock, without arguments."""
 
     unique_for = 60
@@ -354,33 +353,41 @@ def _raise() -> None:
     raise RuntimeError
 
 
+@transaction.atomic
+def _dispatch_behind_a_hook_that_raises() -> None:
+    transaction.on_commit(_raise)
+    LockedNoteJob.dispatch("notes.txt", "hello")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_hook_of_somebody_else_that_raises_stops_no_dispatch(job_connection: str) -> None:
-    with heard(job_queued) as seen, pytest.raises(RuntimeError), transaction.atomic():
-        transaction.on_commit(_raise)
-        LockedNoteJob.dispatch("notes.txt", "hello")
+    with heard(job_queued) as seen, pytest.raises(RuntimeError):
+        _dispatch_behind_a_hook_that_raises()
     assert len(stored()) == len(seen) == 1
     LockedNoteJob.dispatch("notes.txt", "is refused, for the first one holds its lock")
     assert len(stored()) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_job_that_was_sent_before_the_commit_keeps_its_lock_after_a_rollback(job_connection: str) -> None:
-    if get_coordinator().is_transactional:
-        pytest.skip("the lock is rolled back with the job")
+def test_after_a_rollback_the_lock_is_where_the_job_is_that_was_sent_before_the_commit(job_connection: str) -> None:
     with pytest.raises(LookupError):
         _dispatch_and_fail(is_early=True)
     LockedNoteJob.dispatch("notes.txt", "again")
     assert len(stored()) == 1
 
 
+@transaction.atomic
+def _dispatch_several() -> None:
+    LockedNoteJob.dispatch("notes.txt", "one")
+    batch([StepJob("two")]).dispatch()
+    OtherLockedNoteJob("notes.txt", "three").on_connection("near").dispatch()
+    SilentLockedJob.dispatch()
+
+
 def test_all_that_a_transaction_sent_is_undone_where_its_store_is_away_after_the_commit(far: set[str]) -> None:
     far.add("push")
-    with heard(job_queued) as seen, pytest.raises(OperationalError), transaction.atomic():
-        LockedNoteJob.dispatch("notes.txt", "one")
-        batch([StepJob("two")]).dispatch()
-        OtherLockedNoteJob("notes.txt", "three").on_connection("near").dispatch()
-        LockedJob.dispatch()
+    with heard(job_queued) as seen, pytest.raises(OperationalError, match="far is away"):
+        _dispatch_several()
     far.clear()
     assert [facts["connection"] for _, facts in seen] == ["near"]
     assert not Batch.objects.exists()

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 
 from django.db import transaction
 
+from jobs.exceptions import JobOptionError
 from jobs.models import Batch, BatchMember
 from jobs.payload import Record
 from jobs.services.batches.plans import BatchOptions, BatchPlan, list_ids, read_options
@@ -30,6 +31,9 @@ def create_batch(
         chain: What follows when it has ended.
         batch_id: Its id.
         now: The present.
+
+    Raises:
+        JobOptionError: A job is in it twice.
     """
     batch = Batch(id=batch_id, name=plan.name, allowed_failures=plan.allowed_failures, created_at=now)
     options = BatchOptions(
@@ -64,11 +68,17 @@ def join_batch(batch: Batch, records: Iterable[Record]) -> list[Record]:
 
     A batch that had ended is open again: its end, when it comes, is told once more. What follows it in a chain went on
     already.
+
+    Raises:
+        JobOptionError: A job is among them twice.
     """
     joined = [join(record, batch.id) for record in records]
     ids = [one for record in joined for one in list_ids(record)]
     if not ids:
         return []
+    if len(set(ids)) < len(ids):
+        message = "A batch holds each job once; make another one of the same class for each run."
+        raise JobOptionError(message)
     BatchMember.objects.bulk_create([BatchMember(batch=batch, job_id=one) for one in ids], batch_size=_CHUNK)
     batch.total_jobs += len(ids)
     batch.pending_jobs += len(ids)
