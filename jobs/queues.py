@@ -16,7 +16,7 @@ from jobs.exceptions import JobOptionError, UnknownQueueError
 from jobs.limits import RateLimit, is_count, is_span
 from jobs.models.queued import EVERY_QUEUE
 from jobs.options import JobOptions, is_queue_name
-from jobs.signals import queue_paused, queue_resumed
+from jobs.signals import queue_busy, queue_paused, queue_resumed
 
 if TYPE_CHECKING:
     from jobs.middleware import Middleware
@@ -216,3 +216,18 @@ def is_paused(name: str, *, connection: str | None = None) -> bool:
 def list_pauses(*, connection: str | None = None) -> dict[str, datetime | None]:
     """Return the queues that rest (``*`` for all), and until when."""
     return dict(get_driver(connection).list_pauses())
+
+
+def monitor_queues(*, max_size: int, connection: str | None = None, now: datetime | None = None) -> dict[str, int]:
+    """Tell, by the signal ``queue_busy``, of each queue that holds more jobs than that, running ones among them.
+
+    Returns:
+        Those queues by name, and how many jobs each holds.
+    """
+    driver = get_driver(connection)
+    figures = driver.measure(now=now or driver.get_now())
+    sizes = {name: one.waiting + one.delayed + one.running for name, one in sorted(figures.items())}
+    busy = {name: size for name, size in sizes.items() if size > max_size}
+    for name, size in busy.items():
+        queue_busy.send_robust(None, connection=driver.name, queue=name, size=size)
+    return busy

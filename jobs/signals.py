@@ -60,7 +60,7 @@ batch_cancelled = Signal()
 queue_paused = Signal()
 #: A queue goes on. Adds ``queue: str``.
 queue_resumed = Signal()
-#: A queue holds more jobs than it should. Adds ``queue: str`` and ``size: int``.
+#: A queue holds more jobs than it should; ``jobs.queues.monitor_queues`` tells. Adds ``queue: str``, ``size: int``.
 queue_busy = Signal()
 #: A connection could not be reached, and the next one took the job. Adds ``failed_connection: str`` and ``error``.
 queue_failed_over = Signal()

@@ -21,11 +21,12 @@ from jobs.queues import (
     is_paused,
     list_pauses,
     list_queue_names,
+    monitor_queues,
     pause_queue,
     resume_queue,
 )
 from jobs.services import clear_queue
-from jobs.signals import queue_paused, queue_resumed
+from jobs.signals import queue_busy, queue_paused, queue_resumed
 from tests.jobs.sample_jobs import FailingJob, NoteJob
 from tests.jobs.steps import claim_next, claim_one, drain, heard, soon, stored
 from tests.waiting import wait_until
@@ -258,3 +259,17 @@ def test_clearing_deletes_waiting_and_delayed_jobs_and_spares_running_ones(job_c
     assert clear_queue(queue="default") == 0
     assert clear_queue(queue="notes") == 2
     assert [job.state for job in stored()] == ["running"]
+
+
+# --- Size
+
+
+def test_each_queue_that_holds_more_than_it_should_is_told_of_once_a_call(job_connection: str) -> None:
+    NoteJob.dispatch("notes.txt", "runs")
+    claim_one(now=soon(0.001))
+    NoteJob("notes.txt", "waits").delay_until(3600).dispatch()
+    FailingJob.dispatch()
+    with heard(queue_busy) as facts:
+        assert monitor_queues(max_size=1) == {"notes": 2}
+        assert monitor_queues(max_size=2) == {}
+    assert [(one["connection"], one["queue"], one["size"]) for _signal, one in facts] == [(job_connection, "notes", 2)]
