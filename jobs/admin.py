@@ -1,22 +1,41 @@
-"""Jobs in the admin: all to read, failed jobs also to retry or to forget. Arguments are never shown."""
+"""Jobs in the admin: all to read; failed jobs, batches and queues that rest also to act on. No arguments are shown."""
 
-from typing import TYPE_CHECKING, override
+import json
+from typing import TYPE_CHECKING, Any, Final, override
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AdminSplitDateTime
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from django.forms import CharField, ModelForm, SplitDateTimeField
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
 
-from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
+from jobs.batch import to_batch
+from jobs.conf import get_job_settings
+from jobs.drivers.base import get_driver
+from jobs.drivers.database import DatabaseDriver
+from jobs.exceptions import BatchNotFoundError
+from jobs.models import Batch, FailedJob, JobResult, QueuedJob, QueuePause, WorkerHeartbeat
+from jobs.models.queued import EVERY_QUEUE
+from jobs.options import is_queue_name
 from jobs.payload import get_argument_names
+from jobs.queues import pause_queue, resume_queue
 from jobs.schedule_admin import ScheduleAdmin  # noqa: F401 - registers itself
-from jobs.services import forget_failed_jobs, retry_failed_jobs
+from jobs.services import cancel_batch, forget_failed_jobs, retry_batch, retry_failed_jobs
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Model]
+    PauseModelForm = ModelForm[Model]
 else:  # generic in the stubs only
     ModelAdmin = admin.ModelAdmin
+    PauseModelForm = ModelForm
+
+#: Failed jobs that the page of a batch names.
+_SHOWN_FAILURES: Final = 100
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -106,6 +125,155 @@ class QueuedJobAdmin(ReadOnlyAdmin):
         return ", ".join(get_argument_names(job.payload)) or "none"
 
 
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    """Batches: to cancel needs the right to change them, to retry what failed the right to change failed jobs."""
+
+    list_display = ["__str__", "total_jobs", "pending_jobs", "failed_jobs", "progress", "state", "created_at"]
+    list_filter = [
+        "created_at",
+        ("cancelled_at", admin.EmptyFieldListFilter),
+        ("finished_at", admin.EmptyFieldListFilter),
+    ]
+    search_fields = ["id", "name"]
+    fields = [
+        "id", "name", "total_jobs", "pending_jobs", "failed_jobs", "allowed_failures", "progress", "state",
+        "failed_members", "created_at", "cancelled_at", "finished_at",
+    ]  # fmt: skip
+    readonly_fields = ["progress", "state", "failed_members"]
+    actions = ["cancel_batches", "retry_failed"]
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may cancel batches."""
+        return request.user.has_perm("jobs.change_batch")
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may put failed jobs back."""
+        return request.user.has_perm("jobs.change_failedjob")
+
+    @admin.action(permissions=["cancel"], description="Cancel the selected batches")
+    def cancel_batches(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        """Mark as cancelled those that nobody has cancelled yet."""
+        count = 0
+        for batch in queryset:
+            try:
+                count += cancel_batch(batch_id=batch.id)
+            except BatchNotFoundError:  # just deleted
+                continue
+        self.message_user(
+            request, f"{count} {'batch was' if count == 1 else 'batches were'} cancelled.", messages.SUCCESS
+        )
+
+    @admin.action(permissions=["retry"], description="Retry the failed jobs of the selected batches")
+    def retry_failed(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
+        """Put back those jobs that nobody has put back yet."""
+        count = 0
+        for batch in queryset:
+            try:
+                count += len(retry_batch(batch_id=batch.id))
+            except BatchNotFoundError:
+                continue
+        self.message_user(request, f"{_to_words(count)} put back; a worker runs them.", messages.SUCCESS)
+
+    @admin.display(description="progress")
+    def progress(self, batch: Batch) -> str:
+        """Return how much of it has succeeded."""
+        return f"{to_batch(batch).progress} %"
+
+    @admin.display(description="state")
+    def state(self, batch: Batch) -> str:
+        """Return how it stands, in a word."""
+        found = to_batch(batch)
+        if found.is_cancelled:
+            return "cancelled"
+        if found.is_finished:
+            return "finished"
+        return "ended with failures" if found.has_ended and found.has_failures else "open"
+
+    @admin.display(description="failed jobs")
+    def failed_members(self, batch: Batch) -> str:
+        """Return the first failed jobs, each with what went wrong and a link to its page."""
+        ids = to_batch(batch).list_failed_ids()
+        rows = FailedJob.objects.filter(job_id__in=ids[:_SHOWN_FAILURES]).order_by("id")
+        lines = ((reverse("admin:jobs_failedjob_change", args=[row.pk]), row, row.summary) for row in rows)
+        return format_html_join("", '<div><a href="{}">{}</a> {}</div>', lines) or "none"
+
+
+class PauseForm(PauseModelForm):
+    """Which queue rests, and until when."""
+
+    queue = CharField(max_length=100, help_text="Name of the queue; * stands for all")
+    until = SplitDateTimeField(required=False, widget=AdminSplitDateTime(), help_text="Empty: until it is resumed")
+
+    def clean_queue(self) -> str:
+        """Return the name.
+
+        Raises:
+            ValidationError: No queue can be called so.
+        """
+        name: str = self.cleaned_data["queue"]
+        if name != EVERY_QUEUE and not is_queue_name(name):
+            raise ValidationError("No queue can be called so.")
+        return name
+
+
+@admin.register(QueuePause)
+class QueuePauseAdmin(ReadOnlyAdmin):
+    """Queues of the database that rest: to add one pauses it, and needs the right to add; to resume, that to delete."""
+
+    form = PauseForm
+    list_display = ["queue", "until", "is_resting"]
+    fields = ["queue", "until"]
+    actions = ["resume"]
+
+    @override
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("jobs.add_queuepause")
+
+    def has_resume_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may let queues go on."""
+        return request.user.has_perm("jobs.delete_queuepause")
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # Any: as Django has it
+        """Let the queue rest."""
+        pause_queue(obj.queue, connection=_find_connection(), until=obj.until)
+
+    @admin.action(permissions=["resume"], description="Resume the selected queues")
+    def resume(self, request: HttpRequest, queryset: QuerySet[QueuePause]) -> None:
+        """Let workers take their jobs again."""
+        count = sum(resume_queue(pause.queue, connection=_find_connection()) for pause in queryset)
+        self.message_user(request, f"{count} {'queue goes' if count == 1 else 'queues go'} on.", messages.SUCCESS)
+
+    @admin.display(description="rests now", boolean=True)
+    def is_resting(self, pause: QueuePause) -> bool:
+        """Say whether the pause hasn't run out."""
+        return pause.until is None or pause.until > timezone.now()
+
+
+@admin.register(JobResult)
+class JobResultAdmin(ReadOnlyAdmin):
+    """What became of tasks; who may view them sees what they returned and what they raised, but not their arguments."""
+
+    list_display = ["task", "status", "queue", "attempts", "enqueued_at", "finished_at"]
+    list_filter = ["status", "queue", "backend", "enqueued_at"]
+    search_fields = ["job_id", "task"]
+    fields = [
+        "job_id", "task", "backend", "queue", "priority", "run_after", "status", "return_value", "raised", "worker_ids",
+        "attempts", "enqueued_at", "started_at", "last_attempted_at", "finished_at", "expires_at",
+    ]  # fmt: skip
+    readonly_fields = ["raised"]
+
+    @admin.display(description="raised")
+    def raised(self, result: JobResult) -> str:
+        """Return the tracebacks, the last one last."""
+        try:
+            errors = [(str(text),) for _path, text in json.loads(result.errors)]
+        except (ValueError, TypeError):  # the row isn't signed
+            return "can't be read"
+        return format_html_join("", "<pre>{}</pre>", errors) or "nothing"
+
+
 @admin.register(WorkerHeartbeat)
 class WorkerHeartbeatAdmin(ReadOnlyAdmin):
     """Workers that are alive, or died not long ago."""
@@ -119,3 +287,9 @@ def _ids(queryset: QuerySet[FailedJob]) -> list[UUID]:
 
 def _to_words(count: int) -> str:
     return f"{count} failed {'job was' if count == 1 else 'jobs were'}"
+
+
+def _find_connection() -> str | None:
+    """Return a connection that keeps jobs, and so its pauses, in the database."""
+    names = get_job_settings().connections
+    return next((name for name in names if isinstance(get_driver(name), DatabaseDriver)), None)

@@ -6,16 +6,25 @@ from uuid import UUID
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db.models import Model
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from jobs.models import FailedJob, QueuedJob
+from accounts.models import User
+from jobs.batch import batch
+from jobs.models import Batch, FailedJob, JobResult, QueuedJob, QueuePause
+from jobs.queues import is_paused, pause_queue
 from jobs.services import record_heartbeat
+from jobs.signals import queue_paused, queue_resumed
+from tests.jobs.batch_jobs import StepJob
+from tests.jobs.foreign_tasks import double
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
-from tests.jobs.steps import NOON, run_next
+from tests.jobs.steps import NOON, drain, heard, run_next
 
 pytestmark = pytest.mark.django_db
 FAILED = "/admin/jobs/failedjob/"
+BATCHES = "/admin/jobs/batch/"
+PAUSES = "/admin/jobs/queuepause/"
 
 
 @pytest.fixture
@@ -40,8 +49,8 @@ def _fail_one() -> FailedJob:
     return FailedJob.objects.get(job_id=job_id)
 
 
-def _act(client: Client, action: str, *jobs: FailedJob) -> str:
-    response = client.post(FAILED, {"action": action, "_selected_action": [job.pk for job in jobs]}, follow=True)
+def _act(client: Client, action: str, *rows: Model, address: str = FAILED) -> str:
+    response = client.post(address, {"action": action, "_selected_action": [row.pk for row in rows]}, follow=True)
     assert response.status_code == 200
     return unescape(response.content.decode())
 
@@ -118,7 +127,10 @@ def test_who_may_only_look_can_neither_retry_nor_forget(viewer: Client) -> None:
     assert FailedJob.objects.exists()
 
 
-@pytest.mark.parametrize("address", [FAILED, "/admin/jobs/queuedjob/", "/admin/jobs/workerheartbeat/"])
+@pytest.mark.parametrize(
+    "address",
+    [FAILED, BATCHES, PAUSES, "/admin/jobs/jobresult/", "/admin/jobs/queuedjob/", "/admin/jobs/workerheartbeat/"],
+)
 def test_strangers_are_sent_to_the_login(address: str, client: Client) -> None:
     assert client.get(address).status_code == 302
 
@@ -131,7 +143,7 @@ def test_hostile_queries_are_no_server_error(query: str, superuser: Client) -> N
 
 @pytest.mark.parametrize("key", ["_00", "nobody"])
 def test_an_unknown_key_is_not_found(key: str, superuser: Client) -> None:
-    for model in ("failedjob", "queuedjob", "workerheartbeat"):
+    for model in ("failedjob", "queuedjob", "workerheartbeat", "batch", "queuepause", "jobresult"):
         assert superuser.get(f"/admin/jobs/{model}/{key}/change/", follow=True).status_code in {200, 404}
 
 
@@ -163,3 +175,96 @@ def test_the_list_takes_a_fixed_number_of_queries(
         _fail_one()
     with django_assert_num_queries(7):
         superuser.get(FAILED)
+
+
+# --- Batches
+
+
+def _batch_that_failed() -> Batch:
+    found = batch([StepJob("a"), StepJob("broken b"), StepJob("c")]).name("Album").allow_failures(3).dispatch()
+    run_next()
+    run_next()
+    return Batch.objects.get(pk=found.id)
+
+
+def test_a_batch_is_shown_with_its_counts_its_progress_and_what_failed(superuser: Client) -> None:
+    row = _batch_that_failed()
+    addresses = (BATCHES, f"{BATCHES}{row.pk}/change/")
+    pages = [superuser.get(address).content.decode() for address in addresses]
+    assert all(words in page for words in ("Album", "33 %", "open") for page in pages)
+    failed = FailedJob.objects.get()
+    assert f"{FAILED}{failed.pk}/change/" in pages[1]
+    assert "ValueError: broken b" in pages[1]
+    assert "signature" not in pages[1]
+
+
+@pytest.mark.parametrize(("action", "words"), [("cancel_batches", "1 batch was"), ("retry_failed", "1 failed job was")])
+def test_a_batch_is_cancelled_and_its_failed_jobs_are_put_back(action: str, words: str, superuser: Client) -> None:
+    row = _batch_that_failed()
+    assert words in _act(superuser, action, row, address=BATCHES)
+    row.refresh_from_db()
+    assert (row.cancelled_at is not None, FailedJob.objects.get().state) == {
+        "cancel_batches": (True, "failed"),
+        "retry_failed": (False, "retrying"),
+    }[action]
+    assert "cancelled" in superuser.get(BATCHES).content.decode()
+
+
+def test_who_may_only_look_at_batches_and_pauses_changes_none(viewer: Client, django_user_model: type[User]) -> None:
+    names = ["view_batch", "view_queuepause", "view_jobresult"]
+    django_user_model.objects.get().user_permissions.add(*Permission.objects.filter(codename__in=names))
+    row = _batch_that_failed()
+    pause_queue("notes")
+    for action in ("cancel_batches", "retry_failed", "delete_selected"):
+        _act(viewer, action, row, address=BATCHES)
+    _act(viewer, "resume", QueuePause.objects.get(), address=PAUSES)
+    row.refresh_from_db()
+    assert (row.cancelled_at, FailedJob.objects.get().state, is_paused("notes")) == (None, "failed", True)
+    assert viewer.post(f"{PAUSES}add/", {"queue": "emails"}).status_code == 403
+    assert viewer.get("/admin/jobs/jobresult/").status_code == 200
+
+
+# --- Queues that rest
+
+
+def test_a_queue_is_paused_and_resumed_and_both_are_told(superuser: Client) -> None:
+    with heard(queue_paused, queue_resumed) as facts:
+        superuser.post(f"{PAUSES}add/", {"queue": "notes", "until_0": "2100-01-01", "until_1": "12:00"})
+        assert is_paused("notes")
+        assert "notes" in superuser.get(PAUSES).content.decode()
+        assert "1 queue goes on" in _act(superuser, "resume", QueuePause.objects.get(), address=PAUSES)
+    assert not is_paused("notes")
+    assert [signal for signal, _facts in facts] == [queue_paused, queue_resumed]
+
+
+def test_every_queue_is_paused_and_what_is_no_name_is_refused(superuser: Client) -> None:
+    superuser.post(f"{PAUSES}add/", {"queue": "*", "until_0": "", "until_1": ""})
+    assert is_paused("anything")
+    response = superuser.post(f"{PAUSES}add/", {"queue": "a,b", "until_0": "", "until_1": ""})
+    assert "No queue can be called so" in response.content.decode()
+    assert list(QueuePause.objects.values_list("queue", flat=True)) == ["*"]
+
+
+# --- Results of tasks
+
+
+def test_a_result_is_shown_without_arguments_and_can_not_be_changed(superuser: Client) -> None:
+    result = double.enqueue(21)
+    drain()
+    row = JobResult.objects.get(job_id=result.id)
+    JobResult.objects.update(arguments='{"args": ["secret-argument"], "kwargs": {}}')
+    address = f"/admin/jobs/jobresult/{row.pk}/change/"
+    page = superuser.get(address).content.decode()
+    assert "SUCCESSFUL" in page
+    assert "42" in page
+    assert "secret-argument" not in page
+    assert superuser.post(address, {"status": "READY"}).status_code == 403
+
+
+@pytest.mark.parametrize("errors", ["x", '[["ValueError", "<b>tell</b>"]]', "[1]"])
+def test_what_a_task_raised_is_escaped_and_nonsense_is_no_server_error(errors: str, superuser: Client) -> None:
+    double.enqueue(21)
+    JobResult.objects.update(errors=errors)
+    page = superuser.get(f"/admin/jobs/jobresult/{JobResult.objects.get().pk}/change/")
+    assert page.status_code == 200
+    assert "<b>tell" not in page.content.decode()
