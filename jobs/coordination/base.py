@@ -22,6 +22,8 @@ class Coordinator(ABC):
     A key is any text; owners are texts that only their holders know.
     """
 
+    #: What the store raises when it can't be reached or doesn't answer in time.
+    outage_errors: ClassVar[tuple[type[Exception], ...]] = ()
     #: Whether what it keeps is part of the transaction of the default database.
     is_transactional: ClassVar[bool] = False
 

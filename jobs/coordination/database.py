@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import ClassVar, override
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F, Q
 
 from jobs.clock import get_database_now
@@ -19,6 +19,7 @@ _MAX_KEY_LENGTH = 200
 class DatabaseCoordinator(Coordinator):
     """One transaction for each call; who asks for the same key waits."""
 
+    outage_errors: ClassVar[tuple[type[Exception], ...]] = (OperationalError, InterfaceError)
     is_transactional: ClassVar[bool] = True
 
     @override

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, override
+from typing import Any, ClassVar, Final, override
 
 from jobs.coordination.base import Coordinator, Window
-from jobs.redis_scripts import OURS, Scripts
+from jobs.redis_scripts import OURS, OUTAGES, Scripts
 
 _FOLDER: Final = Path(__file__).with_name("lua")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,6 +15,8 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 class RedisCoordinator(Coordinator):
     """Places are sorted sets of owners, windows sorted sets of events; what nobody needs any more expires."""
+
+    outage_errors: ClassVar[tuple[type[Exception], ...]] = OUTAGES
 
     def __init__(self, options: Mapping[str, Any]) -> None:  # Any: those of the connection
         """Take the options of the connection; nothing is opened yet."""
