@@ -339,11 +339,12 @@ class Job(Fluent, ABC):
         """Stop here and send the job to the failed jobs at once, whatever tries are left.
 
         Raises:
-            PermanentJobError: Always; raising it does the same.
+            PermanentJobError: Always; raising it does the same. The job fails even if it catches it.
         """
+        failure = self._get_run().failure = PermanentJobError(str(error))
         if isinstance(error, Exception):
-            raise PermanentJobError(str(error)) from error
-        raise PermanentJobError(error)
+            raise failure from error
+        raise failure
 
     def append_to_chain(self, *jobs: Link) -> None:
         """Let more jobs follow, after those that follow already."""

@@ -28,6 +28,10 @@ class JobRun:
     is_deleted: bool = False
     #: Set by middleware that lets an exception through which is the last one, whatever tries are left.
     is_final: bool = False
+    #: Set by ``fail``: what the job fails with, even if it catches it.
+    failure: Exception | None = None
+    #: When the hold of the worker ends; None where none holds it.
+    lease_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

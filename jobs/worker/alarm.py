@@ -3,11 +3,12 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
+#: What swallows the alarm hears it again, so often.
+_AGAIN_SECONDS: Final = 1.0
 _AT_ONCE: Final = 0.001
 
 
@@ -15,27 +16,54 @@ class TimeIsUp(BaseException):
     """Raised by the alarm; no ``Exception``, so that a job's own ``except Exception`` doesn't swallow it."""
 
 
-@contextmanager
-def alarm(seconds: float) -> Iterator[None]:
-    """Raise ``TimeIsUp`` in the block when it takes longer (0: never); signals reach the main thread only.
+def call_within[T](seconds: float, function: Callable[[], T]) -> T:
+    """Return what a function returns, unless it takes longer (0: never); signals reach the main thread only.
 
     An alarm that was set before goes on afterwards.
+
+    Raises:
+        TimeIsUp: It took longer, whatever it made of the alarm.
     """
     if seconds == 0 or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TimeIsUp
-
-    started = time.monotonic()
-    handler_before = signal.signal(signal.SIGALRM, ring)
-    left_before, interval_before = signal.setitimer(signal.ITIMER_REAL, seconds)
+        return function()
+    alarm = _Alarm(seconds)
     try:
-        yield
-    finally:
+        try:
+            result = function()
+        finally:
+            alarm.stop()
+    except BaseException as error:
+        alarm.stop()  # it may have rung in the middle of the first time
+        if alarm.has_rung and not isinstance(error, TimeIsUp):
+            raise TimeIsUp from error
+        raise
+    if alarm.has_rung:
+        raise TimeIsUp
+    return result
+
+
+class _Alarm:
+    """Raises ``TimeIsUp`` in the main thread after a while, and again and again until it is stopped."""
+
+    def __init__(self, seconds: float) -> None:
+        """Start."""
+        self.has_rung = self._is_over = False
+        self._started = time.monotonic()
+        self._handler_before = signal.signal(signal.SIGALRM, self._ring)
+        self._left_before, self._interval_before = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
+
+    def stop(self) -> None:
+        """Ring no more, and let the alarm that was set before go on; a second time changes nothing."""
+        if self._is_over:
+            return
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler_before)
-        if left_before:
-            left = max(left_before - (time.monotonic() - started), _AT_ONCE)
-            signal.setitimer(signal.ITIMER_REAL, left, interval_before)
+        self._is_over = True
+        signal.signal(signal.SIGALRM, self._handler_before)
+        if self._left_before:
+            left = max(self._left_before - (time.monotonic() - self._started), _AT_ONCE)
+            signal.setitimer(signal.ITIMER_REAL, left, self._interval_before)
+
+    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+        if not self._is_over:
+            self.has_rung = True
+            raise TimeIsUp

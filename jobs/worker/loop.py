@@ -32,7 +32,8 @@ from jobs.signals import (
     worker_stopping,
 )
 from jobs.worker.current import get_running_job
-from jobs.worker.runner import attempt, settle
+from jobs.worker.outages import list_outage_errors
+from jobs.worker.runner import Lost, Outcome, Quarantined, attempt, settle
 
 #: An idle worker counts as alive for this long after a heartbeat, and writes one every third of it.
 HEARTBEAT_LIFE = timedelta(seconds=15)
@@ -40,6 +41,8 @@ HEARTBEAT_LIFE = timedelta(seconds=15)
 CONNECTION_LIFE = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=0.1)
 _LONGEST_PAUSE = timedelta(seconds=5)
+#: Wait of a job that couldn't be begun.
+_NEXT_BEGIN = timedelta(seconds=10)
 _MAX_HOST_LENGTH = 150
 #: A single quote that is not the apostrophe of a short form, such as in "couldn't".
 _QUOTE = re.compile(r"(?<![A-Za-z])'|'(?!(?:d|ll|m|re|s|t|ve)\b)")
@@ -79,6 +82,7 @@ class Worker:
         self.name = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
         self._options = options
         self._driver = get_driver(options.connection or None)
+        self._outage_errors = list_outage_errors()
         self._started_at = timezone.now()
         self._ends_at = None if options.max_time is None else time.monotonic() + options.max_time.total_seconds()
         self._next_beat_at = self._started_at
@@ -101,7 +105,7 @@ class Worker:
         tries = 0
         while not (reason := self._find_reason_to_stop(tries)):
             self._ticker.tick()
-            claim = None if self._is_resting else self._patiently(self._claim)
+            claim = None if self._is_resting else self._patiently(self._claim, even=(Exception,))
             self._beat(claim)
             if claim is not None:
                 self._work(claim)
@@ -190,15 +194,33 @@ class Worker:
         with structlog.contextvars.bound_contextvars(
             job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
         ):
-            outcome = attempt(claim)
-            self._renew_connections()
-            ended_at = timezone.now()
             try:
-                # Past the end of the lease the job is somebody else's, and writing would change nothing.
-                self._patiently(lambda: settle(claim, outcome, now=ended_at), until=claim.lease_expires_at)
-            except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
-                self._log.error("job_not_settled", error=type(error).__qualname__)
+                outcome = attempt(claim)
+            except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
+                self._log.error("job_not_begun", error=type(error).__qualname__)
+                self._renew_connections()
+                self._put_back(claim)
+            else:
+                self._renew_connections()
+                self._settle(claim, outcome)
         self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
+
+    def _put_back(self, claim: Claim) -> None:
+        """Let a job be tried again soon; where the store can't be told, when the lease has run out."""
+        driver = get_driver(claim.connection)
+        try:
+            driver.release(claim, available_at=driver.get_now() + _NEXT_BEGIN)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log.warning("job_not_put_back", error=type(error).__qualname__)
+
+    def _settle(self, claim: Claim, outcome: Outcome) -> None:
+        driver = get_driver(claim.connection)
+        try:
+            # Past the end of the lease the job is somebody else's, and writing would change nothing.
+            until = _get_lease_end(claim, outcome)
+            self._patiently(lambda: settle(claim, outcome, now=driver.get_now()), until=until)
+        except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
+            self._log.error("job_not_settled", error=type(error).__qualname__)
 
     def _beat(self, claim: Claim | None) -> None:
         """Report at each claim, and when idle a few times within the life of a heartbeat."""
@@ -217,7 +239,7 @@ class Worker:
             if self._restart_count not in {None, get_restart_count()}:
                 self.stop_reason = "restart"
                 self._is_stopping = True
-        except self._driver.outage_errors as error:
+        except self._outage_errors as error:
             # The job in hand matters more than the report about it.
             self._log.warning("heartbeat_not_written", error=type(error).__qualname__)
         self._next_beat_at = now + HEARTBEAT_LIFE / 3
@@ -225,25 +247,29 @@ class Worker:
     def _leave(self) -> None:
         try:
             remove_heartbeat(name=self.name)
-        except self._driver.outage_errors as error:
+        except self._outage_errors as error:
             self._log.warning("heartbeat_left_behind", error=type(error).__qualname__)
 
-    def _patiently[T](self, operation: Callable[[], T], *, until: datetime | None = None) -> T | None:
-        """Return what the operation returns; while the store is away, wait ever longer and try again.
+    def _patiently[T](
+        self, operation: Callable[[], T], *, until: datetime | None = None, even: tuple[type[Exception], ...] = ()
+    ) -> T | None:
+        """Return what the operation returns; while a store is away, wait ever longer and try again.
 
-        Gives up, with None, when the worker is told to stop or at ``until``.
+        Gives up, with None, when the worker is told to stop or at ``until``. ``even``: what is borne as well.
         """
         pause = _FIRST_PAUSE
         is_away = False
         while True:
             try:
                 result = operation()
-            except self._driver.outage_errors as error:
+            except (*self._outage_errors, *even) as error:
                 is_away = True
+                # What else goes wrong may tell the content of a row in any form.
+                reason = _get_reason(error) if isinstance(error, self._outage_errors) else ""
                 self._log.warning(
                     "store_unavailable",
                     error=type(error).__qualname__,
-                    reason=_get_reason(error),
+                    reason=reason,
                     retry_in_seconds=pause.total_seconds(),
                 )
             else:
@@ -279,6 +305,13 @@ class Worker:
                 continue
             if is_time or connection.errors_occurred or not connection.get_autocommit():
                 connection.close()
+
+
+def _get_lease_end(claim: Claim, outcome: Outcome) -> datetime:
+    """Return until when the worker holds a job, which may be longer than it was claimed for."""
+    job = None if isinstance(outcome, Lost | Quarantined) else outcome.job
+    end = job.running.lease_expires_at if job is not None and job.running is not None else None
+    return end or claim.lease_expires_at
 
 
 def _get_peak_mb() -> float:

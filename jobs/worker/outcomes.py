@@ -55,4 +55,9 @@ class Quarantined:
     error: Exception
 
 
-type Outcome = Processed | Released | Failed | Quarantined
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """Somebody else holds the job by now; nothing was run."""
+
+
+type Outcome = Processed | Released | Failed | Quarantined | Lost

@@ -15,12 +15,14 @@ from django.db import connections
 from django.utils import timezone
 
 from jobs.backoff import get_delay
+from jobs.conf import get_job_settings
 from jobs.drivers.base import SYNC, Claim, Message, get_driver
 from jobs.exceptions import (
     JobDefinitionError,
     JobInterruptedError,
     JobRefusedError,
     JobTimeoutError,
+    MaxAttemptsExceededError,
     ModelMissingError,
     PayloadError,
     PermanentJobError,
@@ -49,27 +51,37 @@ from jobs.signals import (
     job_timed_out,
 )
 from jobs.worker.admission import check_count, find_end, find_unsigned_tries, get_deadline
-from jobs.worker.alarm import TimeIsUp, alarm
+from jobs.worker.alarm import TimeIsUp, call_within
 from jobs.worker.current import running_job
-from jobs.worker.outcomes import Failed, Outcome, Processed, Quarantined, Released
+from jobs.worker.outages import list_outage_errors
+from jobs.worker.outcomes import Failed, Lost, Outcome, Processed, Quarantined, Released
+from jobs.worker.transactions import no_transaction_left
 from project.logging import redacted_by
 
 _NOTHING: Final = timedelta(0)
-__all__ = ["Failed", "Outcome", "Processed", "Quarantined", "Released", "attempt", "run_message", "run_now", "settle"]
+__all__ = [
+    "Failed", "Lost", "Outcome", "Processed", "Quarantined", "Released", "attempt", "run_message", "run_now", "settle",
+]  # fmt: skip
 _log = structlog.get_logger("gatehouse.jobs")
 
 
 def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
     """Run a claimed job, unless its record must not run or its tries are used up.
 
-    Nothing is written, but the lease where it is shorter than the job needs.
+    Nothing is written, but the lease where it is shorter than the job needs. ``now`` is the present; None takes the
+    clock of the store.
+
+    Raises:
+        Exception: A store went away before the job was begun; it may be put back.
     """
     started = time.perf_counter()
     job_claimed.send_robust(None, **get_facts(claim), attempt=claim.attempts)
-    prepared = _prepare(claim, started=started, now=now or timezone.now())
+    prepared = _prepare(claim, started=started, now=now or get_driver(claim.connection).get_now())
     if not isinstance(prepared, _Try):
         return prepared
     outcome = _run(prepared)
+    if isinstance(outcome, Lost):
+        return outcome
     job_attempted.send_robust(None, **get_facts(claim), attempt=claim.attempts, duration=outcome.duration)
     return outcome
 
@@ -109,6 +121,8 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
             if is_buried and job is not None:
                 _call_failed_hook(job, error)
             return is_buried
+        case Lost():
+            return False
 
 
 def run_now(job: Job) -> object:
@@ -181,29 +195,44 @@ def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
     if is_superseded(record):
         _note_superseded(record)
         return Processed(duration=_NOTHING, record=record, chain=None)
-    job = _build(claim, record, job_class)
+    if (spent := find_end(claim, record, resolved, now)) is not None:
+        return _give_up(claim, record, job_class, resolved, spent)
+    job = _build(claim, record, job_class, resolved)
     if not isinstance(job, Job):
         return job
-    if (spent := find_end(claim, record, resolved, now)) is not None:
-        if (doubt := find_unsigned_tries(record, claim, spent)) is not None:
-            return Quarantined(error=doubt)
-        return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=job)
     return _Try(claim=claim, record=record, resolved=resolved, job=job, started=started, now=now)
 
 
-def _build(claim: Claim, record: Record, job_class: type[Job]) -> Job | Outcome:
+def _give_up(claim: Claim, record: Record, job_class: type[Job], resolved: Resolved, spent: Exception) -> Outcome:
+    """Return how a job ends that may not be tried any more; it is built to be told so, unless even that went wrong."""
+    if (doubt := find_unsigned_tries(record, claim, spent)) is not None:
+        return Quarantined(error=doubt)
+    is_first = not isinstance(spent, MaxAttemptsExceededError) or claim.attempts == resolved.tries + 1
+    job = _build(claim, record, job_class, resolved) if is_first else None
+    if isinstance(job, Quarantined):
+        return job
+    told = job if isinstance(job, Job) else None
+    return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=told)
+
+
+def _build(claim: Claim, record: Record, job_class: type[Job], resolved: Resolved) -> Job | Outcome:
     """Return the job of a record, or how it ends because there is none."""
     try:
-        return build_job(job_class, record)
+        with redacted_by(partial(redact_record, record)), no_transaction_left():
+            return call_within(resolved.timeout, partial(build_job, job_class, record))
     except PayloadError as error:
         return Quarantined(error=error)
-    except Exception as error:  # noqa: BLE001 - the record no longer fits the class, or its constructor raised
+    except BaseException as error:
+        if isinstance(error, list_outage_errors()):
+            raise  # a row that it was given couldn't be read now
         if isinstance(error, ModelMissingError) and job_class.delete_when_missing_models:
             return Processed(duration=_NOTHING, record=record, chain=record.chain)
-        return Failed(duration=_NOTHING, record=record, error=error, attempts=claim.attempts, job=None)
+        # The record no longer fits the class, or its constructor raised.
+        reason = _to_exception(claim, resolved, error)
+        return Failed(duration=_NOTHING, record=record, error=reason, attempts=claim.attempts, job=None)
 
 
-def _run(one: _Try) -> Processed | Released | Failed:
+def _run(one: _Try) -> Processed | Released | Failed | Lost:
     claim, record, job = one.claim, one.record, one.job
     chain = deepcopy(dict(record.chain)) if record.chain else None
     job.running = run = JobRun(
@@ -216,13 +245,14 @@ def _run(one: _Try) -> Processed | Released | Failed:
         batch_id=record.batch_id,
         chain=chain,
     )
-    _hold(one)
+    run.lease_expires_at = _hold(one)
+    if run.lease_expires_at is None:
+        return Lost()
     if record.unique is not None and record.unique["until"] == "start":
         release_unique(record)
     job_processing.send_robust(None, **get_facts(claim), attempt=claim.attempts)
     try:
-        job.authorize_run()
-        result = _call(job, one.resolved.timeout)
+        result = _call(job, run, one.resolved.timeout)
     except BaseException as error:  # noqa: BLE001 - whatever a job raises, the worker goes on
         if run.is_deleted:
             return Processed(duration=_since(one.started), record=record, chain=run.chain, job=job)
@@ -232,49 +262,74 @@ def _run(one: _Try) -> Processed | Released | Failed:
     return Released(duration=_since(one.started), record=record, error=None, delay=run.released, job=job)
 
 
-def _call(job: Job, timeout: float) -> object:
+def _call(job: Job, run: JobRun, timeout: float) -> object:
     """Run a job inside of its middleware, in a context of its own, so that what it sets (language, log fields) ends."""
+
+    def work() -> object:
+        job.authorize_run()
+        result: object = copy_context().run(MiddlewareStack.of(job).run, job, core)
+        if run.failure is not None:
+            raise run.failure
+        return result
 
     def core() -> object:
         result: object = job.handle()
         return asyncio.run(result) if isinstance(result, Coroutine) else result
 
-    with alarm(timeout), running_job(job), redacted_by(job.redact):
-        return copy_context().run(MiddlewareStack.of(job).run, job, core)
+    with running_job(job), redacted_by(job.redact), no_transaction_left():
+        return call_within(timeout, work)
 
 
-def _hold(one: _Try) -> None:
-    """Hold the job as long as it may take now, and sign the count of its tries where it does that."""
+def _hold(one: _Try) -> datetime | None:
+    """Hold the job as long as it may take now, and sign the count of its tries where it does that.
+
+    Returns:
+        The end of the hold; None where somebody else has the job by now.
+    """
     claim, record = one.claim, one.record
     wanted = get_lease_seconds(one.resolved.timeout)
     if record.attempts is None and wanted <= record.lease_seconds:
-        return
+        return claim.lease_expires_at
     driver = get_driver(claim.connection)
     payload = None if record.attempts is None else encode_payload(replace(record, attempts=claim.attempts))
     end = max(claim.lease_expires_at, driver.get_now() + timedelta(seconds=wanted))
-    driver.renew(claim, lease_expires_at=end, payload=payload)
+    if driver.renew(claim, lease_expires_at=end, payload=payload):
+        return end
+    _log.warning("job_lease_lost", lease_expired_at=claim.lease_expires_at.isoformat())
+    return None
 
 
 def _conclude(one: _Try, error: BaseException) -> Released | Failed:
     claim, resolved = one.claim, one.resolved
     duration = _since(one.started)
-    reason = _to_exception(one, error)
+    reason = _to_exception(claim, resolved, error)
     if not isinstance(error, TimeIsUp):
         job_exception_occurred.send_robust(None, **get_facts(claim), attempt=claim.attempts, error=reason)
     if _is_final(one, error):
         return Failed(duration=duration, record=one.record, error=reason, attempts=claim.attempts, job=one.job)
-    delay = get_delay(resolved.backoff, attempt=claim.attempts, error=reason)
-    return Released(duration=duration, record=one.record, error=reason, delay=delay, job=one.job)
+    return Released(duration=duration, record=one.record, error=reason, delay=_get_wait(one, reason), job=one.job)
+
+
+def _get_wait(one: _Try, error: Exception) -> timedelta:
+    """Return the wait before the next try; that of the settings where the job's own function goes wrong."""
+    attempt, resolved = one.claim.attempts, one.resolved
+    try:
+        with redacted_by(one.job.redact):
+            return call_within(resolved.timeout, partial(get_delay, resolved.backoff, attempt=attempt, error=error))
+    except BaseException as raised:  # noqa: BLE001 - whatever a function raises, the worker goes on
+        _log.error("backoff_raised", error=type(raised).__qualname__)
+        return get_delay(get_job_settings().backoff, attempt=attempt, error=error)
 
 
 def _is_final(one: _Try, error: BaseException) -> bool:
     resolved = one.resolved
-    is_decided = one.job.running is not None and one.job.running.is_final
+    run = one.job.running
+    is_decided = run is not None and (run.is_final or run.failure is not None)
     if is_decided or isinstance(error, PermanentJobError | JobRefusedError):
         return True
     if isinstance(error, TimeIsUp) and resolved.is_failed_on_timeout:
         return True
-    if resolved.max_exceptions is not None and count_exception(one.claim.job_id) >= resolved.max_exceptions:
+    if resolved.max_exceptions is not None and _count_exception(one.claim) >= resolved.max_exceptions:
         return True
     deadline = get_deadline(one.record, resolved)
     if deadline is not None:
@@ -282,11 +337,20 @@ def _is_final(one: _Try, error: BaseException) -> bool:
     return resolved.tries > 0 and one.claim.attempts >= resolved.tries
 
 
-def _to_exception(one: _Try, error: BaseException) -> Exception:
+def _count_exception(claim: Claim) -> int:
+    try:
+        return count_exception(claim.job_id)
+    except list_outage_errors() as error:
+        # The job has run, and how it ended matters more.
+        _log.warning("exception_not_counted", error=type(error).__qualname__)
+        return 0
+
+
+def _to_exception(claim: Claim, resolved: Resolved, error: BaseException) -> Exception:
     match error:
         case TimeIsUp():
-            reason: Exception = JobTimeoutError(f"The job ran longer than its timeout of {one.resolved.timeout} s.")
-            job_timed_out.send_robust(None, **get_facts(one.claim), attempt=one.claim.attempts)
+            reason: Exception = JobTimeoutError(f"The job ran longer than its timeout of {resolved.timeout} s.")
+            job_timed_out.send_robust(None, **get_facts(claim), attempt=claim.attempts)
             _drop_connections()
         case Exception():
             return error
@@ -314,8 +378,9 @@ def _get_note(
 
 def _call_failed_hook(job: Job, error: Exception) -> None:
     try:
-        with alarm(resolve_options(type(job), job.options).timeout):
-            copy_context().run(job.failed, error)
+        timeout = resolve_options(type(job), job.options).timeout
+        with redacted_by(job.redact), no_transaction_left():
+            call_within(timeout, partial(copy_context().run, job.failed, error))
     except BaseException as raised:  # noqa: BLE001 - the job is buried already; its hook must not stop the worker
         _log.error("failed_hook_raised", error=type(raised).__qualname__)
 

@@ -1,24 +1,30 @@
 """What a job meets while it runs: time, context, transactions; and running it without a worker."""
 
 import asyncio
+import logging
 import threading
+import time
+from collections.abc import Coroutine
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar, override
+from typing import Any, ClassVar, override
 
 import pytest
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import translation
 
 from jobs.exceptions import JobTimeoutError
-from jobs.job import Job
+from jobs.job import Job, dispatch
 from jobs.models import FailedJob
+from jobs.security import SecureJob
 from jobs.signals import (
     job_timed_out,
 )
 from jobs.worker.runner import Failed, Processed, Released, attempt
+from project.logging import configure_logging
 from tests.jobs.sample_jobs import (
     EndlessJob,
     NoteJob,
@@ -67,6 +73,50 @@ def test_or_the_last_one_where_the_job_says_so() -> None:
     assert isinstance(run_next(), Failed)
 
 
+class StubbornJob(Job):
+    """Swallows the alarm, once or in a task of its own, and goes on."""
+
+    timeout = 0.05
+    tries = 1
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    @override
+    def handle(self) -> Coroutine[Any, Any, None] | None:  # Any: as of the base
+        with suppress(BaseException):
+            threading.Event().wait(20)
+        threading.Event().wait(self.seconds)
+        return None
+
+
+class StubbornAsyncJob(StubbornJob):
+    """The same in a coroutine."""
+
+    @override
+    async def handle(self) -> None:
+        await asyncio.gather(self._block(), return_exceptions=True)
+        await asyncio.sleep(self.seconds)
+
+    async def _block(self) -> None:
+        threading.Event().wait(20)
+
+
+@pytest.mark.parametrize("job_class", [StubbornJob, StubbornAsyncJob])
+def test_a_job_that_swallows_the_alarm_hears_it_again(job_class: type[StubbornJob]) -> None:
+    dispatch(job_class(20))
+    begun_at = time.monotonic()
+    run_next()
+    assert time.monotonic() - begun_at < 10
+    assert "JobTimeoutError" in FailedJob.objects.get().exception
+
+
+def test_a_job_that_ends_well_in_spite_of_the_alarm_has_timed_out_all_the_same() -> None:
+    StubbornJob.dispatch(0)
+    run_next()
+    assert "JobTimeoutError" in FailedJob.objects.get().exception
+
+
 class TransactionJob(Job):
     """Takes too long inside of a transaction."""
 
@@ -87,6 +137,28 @@ def test_a_timeout_inside_of_nested_transactions_is_written_down() -> None:
     assert "JobTimeoutError" in FailedJob.objects.get().exception
 
 
+class OpenTransactionJob(Job):
+    """Leaves two transactions open."""
+
+    tries = 1
+
+    @override
+    def handle(self) -> None:
+        transaction.atomic().__enter__()
+        transaction.atomic().__enter__()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_leaves_a_transaction_open_fails_and_what_is_written_later_lasts() -> None:
+    OpenTransactionJob.dispatch()
+    with structlog.testing.capture_logs() as lines:
+        run_next(now=soon(0.1))
+    assert not connection.in_atomic_block
+    assert "TransactionManagementError" in FailedJob.objects.get().exception
+    assert "transaction_left_open" in [line["event"] for line in lines]
+    assert stored() == []
+
+
 class ShortLeaseJob(NoteJob):
     """Its class got a longer timeout after it was sent."""
 
@@ -102,6 +174,46 @@ def test_a_job_that_may_take_longer_now_than_when_it_was_sent_is_held_as_long(tm
         ShortLeaseJob.timeout = None
     assert [job.state for job in stored()] == ["running"]
     assert claim_next(now=now + timedelta(hours=4)) is None
+
+
+# --- What it says
+
+
+class TalkativeJob(SecureJob):
+    """Tells its secret when it is built, and when it has failed."""
+
+    tries = 1
+
+    def __init__(self, card: str) -> None:
+        self.card = card
+        self.set_sensitive_fields(["card"])
+        logging.getLogger("a.library").warning("built with %s", card)
+
+    @override
+    def handle(self) -> None:
+        raise ValueError
+
+    @override
+    def failed(self, error: Exception) -> None:
+        logging.getLogger("a.library").warning("failed with %s", self.card)
+
+
+def test_what_is_logged_at_the_worker_before_and_after_a_job_runs_holds_no_sensitive_value(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    TalkativeJob.dispatch("4111222233334444")
+    handlers, level = logging.root.handlers[:], logging.root.level
+    try:
+        configure_logging(level="INFO", style="text")
+        capsys.readouterr()
+        run_next()
+        said = capsys.readouterr().err
+    finally:
+        configure_logging(level="INFO", style="text")
+        logging.root.handlers[:], logging.root.level = handlers, level
+    assert "built with [redacted]" in said
+    assert "failed with [redacted]" in said
+    assert "4111" not in said
 
 
 # --- How it is run
@@ -200,7 +312,7 @@ def test_on_the_connection_sync_a_job_of_a_rolled_back_transaction_does_not_run(
 def test_outside_the_main_thread_a_job_runs_without_alarm(tmp_path: Path) -> None:
     NoteJob.dispatch(str(tmp_path / "notes"), "hello")
     claim = claim_one()
-    thread = threading.Thread(target=attempt, args=(claim,))
+    thread = threading.Thread(target=attempt, args=(claim,), kwargs={"now": soon(0)})
     thread.start()
     thread.join()
     assert read_lines(tmp_path / "notes") == ["hello"]

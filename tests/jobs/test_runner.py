@@ -1,13 +1,18 @@
 """Running one claimed job and writing down how it ended."""
 
+import sys
+import threading
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import pytest
 import structlog
+from pytest_django import Settings
 
-from jobs.exceptions import MaxAttemptsExceededError, RetryDeadlineError
+from jobs.exceptions import MaxAttemptsExceededError, PermanentJobError, RetryDeadlineError
+from jobs.job import Job
 from jobs.models import Counter, FailedJob
 from jobs.signals import (
     job_attempted,
@@ -19,7 +24,7 @@ from jobs.signals import (
     job_released,
     job_timed_out,
 )
-from jobs.worker.runner import Failed, Processed, Released, attempt, settle
+from jobs.worker.runner import Failed, Lost, Processed, Released, attempt, settle
 from tests.jobs.sample_jobs import (
     BrokenHookJob,
     ExitJob,
@@ -28,6 +33,7 @@ from tests.jobs.sample_jobs import (
     NoteJob,
     SelfishJob,
     TellingJob,
+    append_line,
     read_lines,
 )
 from tests.jobs.steps import claim_one, heard, run_next, soon, stored, stored_one
@@ -73,6 +79,25 @@ def test_the_back_off_of_one_job_holds(backoff: Any, seconds: int) -> None:  # A
     assert stored_one().available_at == now + timedelta(seconds=seconds)
 
 
+def raise_instead(_attempt: int, _error: Exception | None) -> float:
+    """Go wrong."""
+    raise LookupError
+
+
+def wait_for_no_number(_attempt: int, _error: Exception | None) -> float:
+    """Say nothing that could be waited."""
+    return float("nan")
+
+
+@pytest.mark.parametrize("backoff", [raise_instead, wait_for_no_number])
+def test_a_back_off_that_goes_wrong_gives_way_to_that_of_the_settings(backoff: Any, settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "BACKOFF": [30]}
+    TellingJob(["raise"]).with_backoff(backoff).dispatch()
+    now = soon(0.1)
+    run_next(now=now)
+    assert stored_one().available_at == now + timedelta(seconds=30)
+
+
 def test_after_its_last_try_a_job_is_among_the_failed_with_text_and_traceback() -> None:
     job_id = FailingJob.dispatch()
     _run_all(3)
@@ -109,6 +134,49 @@ def test_a_job_that_calls_exit_fails_and_does_not_end_the_worker() -> None:
     assert "JobInterruptedError" in FailedJob.objects.get().exception
 
 
+class PillJob(Job):
+    """Ends the process that builds it, once a file is there."""
+
+    tries = 2
+
+    def __init__(self, path: str) -> None:
+        if Path(path).exists():
+            append_line(path, "built")
+            sys.exit(3)
+
+    @override
+    def handle(self) -> None:
+        """Do nothing."""
+
+
+def test_a_job_whose_constructor_calls_exit_fails_and_does_not_end_the_worker(tmp_path: Path) -> None:
+    PillJob.dispatch(str(tmp_path / "pill"))
+    (tmp_path / "pill").touch()
+    run_next()
+    assert "JobInterruptedError" in FailedJob.objects.get().exception
+
+
+class SlowToBuildJob(Job):
+    """Takes too long to be built, once a file is there."""
+
+    timeout = 0.05
+
+    def __init__(self, path: str) -> None:
+        if Path(path).exists():
+            threading.Event().wait(20)
+
+    @override
+    def handle(self) -> None:
+        """Do nothing."""
+
+
+def test_a_job_whose_constructor_takes_longer_than_its_timeout_fails(tmp_path: Path) -> None:
+    SlowToBuildJob.dispatch(str(tmp_path / "pill"))
+    (tmp_path / "pill").touch()
+    run_next()
+    assert "JobTimeoutError" in FailedJob.objects.get().exception
+
+
 # --- Tries
 
 
@@ -128,6 +196,16 @@ def test_a_job_whose_workers_died_in_every_try_is_told_so(tmp_path: Path) -> Non
         claim_one(now=soon(number * 2))
     run_next(now=soon(8))
     assert read_lines(tmp_path / "hook")[0].startswith("MaxAttemptsExceededError")
+
+
+def test_a_job_whose_worker_died_even_when_it_was_to_be_told_its_end_is_not_built_again(tmp_path: Path) -> None:
+    PillJob.dispatch(str(tmp_path / "pill"))
+    (tmp_path / "pill").touch()
+    for number in range(3):
+        claim_one(now=soon(number * 2))
+    run_next(now=soon(8))
+    assert FailedJob.objects.get().summary.startswith("jobs.exceptions.MaxAttemptsExceededError")
+    assert read_lines(tmp_path / "pill") == []
 
 
 def test_no_limit_of_tries_means_without_end() -> None:
@@ -210,7 +288,38 @@ def test_fail_takes_a_text_too() -> None:
     assert TellingJob.done == ["fail", "failed: PermanentJobError"]
 
 
+class VainJob(TellingJob):
+    """Catches its own ``fail`` before it does what it is told."""
+
+    @override
+    def handle(self) -> object:  # type: ignore[override]  # as of the base
+        with suppress(PermanentJobError):
+            self.fail("no use")
+        return super().handle()
+
+
+@pytest.mark.parametrize("word", ["end well", "release", "raise"])
+def test_a_job_that_catches_its_own_fail_fails(word: str) -> None:
+    VainJob.dispatch([word])
+    assert isinstance(run_next(now=soon(0.1)), Failed)
+    assert len(TellingJob.done) == 2
+
+
 # --- How it is written down
+
+
+def test_a_job_that_somebody_else_holds_by_now_is_not_run() -> None:
+    TellingJob(["end well"]).dispatch()
+    TellingJob.timeout = 5 * 3600  # more than its lease has
+    try:
+        late = claim_one()
+        claim_one(now=late.lease_expires_at)
+        outcome = attempt(late)
+    finally:
+        TellingJob.timeout = None
+    assert isinstance(outcome, Lost)
+    assert not settle(late, outcome, now=soon())
+    assert TellingJob.done == []
 
 
 def test_a_worker_that_lost_its_lease_neither_finishes_nor_fails_the_job() -> None:

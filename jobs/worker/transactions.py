@@ -1,0 +1,45 @@
+"""Transactions that a job leaves open, in which everything that its worker writes later would be lost."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from django.db import connections
+from django.db.transaction import TransactionManagementError
+
+_log = structlog.get_logger("gatehouse.jobs")
+
+
+@contextmanager
+def no_transaction_left() -> Iterator[None]:
+    """Roll back what the block leaves open, and close those connections.
+
+    Raises:
+        TransactionManagementError: It left a transaction open, and raised nothing itself; what it wrote is lost.
+    """
+    depths = {connection.alias: len(connection.atomic_blocks) for connection in connections.all(initialized_only=True)}
+    try:
+        yield
+    except BaseException:
+        _roll_back_to(depths)
+        raise
+    if left := _roll_back_to(depths):
+        message = f"The job left a transaction open, which was rolled back: {', '.join(left)}."
+        raise TransactionManagementError(message)
+
+
+def _roll_back_to(depths: dict[str, int]) -> list[str]:
+    """Leave the transactions that were opened since then; return the names of their databases."""
+    left: list[str] = []
+    for connection in connections.all(initialized_only=True):
+        depth = depths.get(connection.alias, 0)
+        if len(connection.atomic_blocks) <= depth:
+            continue
+        left.append(connection.alias)
+        _log.error("transaction_left_open", database=connection.alias)
+        while len(connection.atomic_blocks) > depth:
+            reason = TransactionManagementError("left open")
+            connection.atomic_blocks[-1].__exit__(type(reason), reason, None)
+        if not connection.in_atomic_block:
+            connection.close()
+    return left

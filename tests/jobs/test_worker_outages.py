@@ -1,0 +1,178 @@
+"""What a worker bears: stores that are away in the middle of a job, errors of a driver, and clocks that differ."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar, override
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import OperationalError, connection
+from django.db.models import Model
+from pytest_django import Settings
+
+from accounts.models import User
+from jobs.batch import batch
+from jobs.coordination.database import DatabaseCoordinator
+from jobs.drivers.base import Claim
+from jobs.drivers.database import DatabaseDriver
+from jobs.job import Job
+from jobs.models import BatchMember, FailedJob, Slot, WorkerHeartbeat
+from jobs.worker.loop import Worker, WorkerOptions
+from tests.jobs.sample_jobs import FailingJob, MemberJob, NoteJob, TellingJob, append_line, read_lines
+from tests.jobs.steps import drain, run_next, soon, stored_one
+
+# Within a transaction of the test, a query that fails would take all later ones along.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@contextmanager
+def away(model: type[Model], *, times: int = 1) -> Iterator[None]:
+    """Let the database not answer the next queries of a table."""
+    left = [times]
+
+    def refuse(execute: Callable[..., object], sql: str, *arguments: object) -> object:
+        if f'"{model._meta.db_table}"' in sql and left[0]:
+            left[0] -= 1
+            message = "the server closed the connection"
+            raise OperationalError(message)
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(refuse):
+        yield
+    assert left == [0]
+
+
+def _work() -> int:
+    return Worker(WorkerOptions(sleep=timedelta(seconds=0.01), stop_when_empty=True)).run()
+
+
+class StartUniqueJob(NoteJob):
+    """Gives its lock back before it runs."""
+
+    unique_for = 60
+    unique_until = "start"
+
+
+class UserJob(Job):
+    """Is given a row."""
+
+    def __init__(self, path: str, user: User) -> None:
+        self.path = path
+        self.user = user
+
+    @override
+    def handle(self) -> None:
+        append_line(self.path, self.user.email)
+
+
+def test_a_database_that_does_not_take_a_heartbeat_ends_no_worker(tmp_path: Path, job_connection: str) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "done")
+    with away(WorkerHeartbeat):
+        _work()
+    assert read_lines(tmp_path / "notes") == ["done"]
+
+
+def test_a_job_that_could_not_be_begun_is_put_back_and_the_next_one_runs(
+    tmp_path: Path, job_connection: str, settings: Settings
+) -> None:
+    settings.JOBS = {**settings.JOBS, "COORDINATION": "database"}
+    StartUniqueJob.dispatch(str(tmp_path / "notes"), "later")
+    NoteJob.dispatch(str(tmp_path / "notes"), "next")
+    with away(Slot):
+        assert _work() == 2
+    assert read_lines(tmp_path / "notes") == ["next"]
+    assert (stored_one().state, stored_one().attempts) == ("delayed", 1)
+    drain(now=soon())
+    assert read_lines(tmp_path / "notes") == ["next", "later"]
+
+
+def test_a_row_that_can_not_be_read_now_does_not_make_its_job_fail(tmp_path: Path, job_connection: str) -> None:
+    user = get_user_model().objects.create_user(email="ada@example.com")
+    UserJob.dispatch(str(tmp_path / "notes"), user)
+    with away(User):
+        _work()
+    assert not FailedJob.objects.exists()
+    run_next(now=soon())
+    assert read_lines(tmp_path / "notes") == ["ada@example.com"]
+
+
+def test_a_database_that_is_away_when_a_batch_is_counted_costs_no_second_run(
+    tmp_path: Path, job_connection: str
+) -> None:
+    sent = batch([MemberJob(str(tmp_path / "notes"), "once")]).dispatch()
+    with away(BatchMember, times=2):
+        assert _work() == 1
+    assert read_lines(tmp_path / "notes") == ["once"]
+    fresh = sent.fresh()
+    assert fresh is not None
+    assert fresh.has_ended
+
+
+class AwayCoordinator(DatabaseCoordinator):
+    """A coordinator that can't be reached."""
+
+    outage_errors: ClassVar[tuple[type[Exception], ...]] = (ConnectionError,)
+
+    @override
+    def increment(self, key: str, *, lifetime: timedelta, now: datetime | None = None) -> int:
+        raise ConnectionError
+
+
+def test_a_coordinator_that_can_not_count_an_exception_leaves_the_end_of_the_try_as_it_is(
+    job_connection: str, settings: Settings
+) -> None:
+    path = f"{__name__}.AwayCoordinator"
+    elsewhere = {**settings.JOBS["CONNECTIONS"]["database"], "COORDINATOR": path}
+    connections = {**settings.JOBS["CONNECTIONS"], "elsewhere": elsewhere}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "COORDINATION": "elsewhere"}
+    TellingJob(["raise"]).with_max_exceptions(1).with_backoff(3600).dispatch()
+    _work()
+    assert stored_one().available_at > soon(0.9)
+
+
+class OddDriver(DatabaseDriver):
+    """A driver that understands its store only at the third look, and whose store has a clock of its own."""
+
+    looks: ClassVar[list[str]] = []
+
+    @override
+    def claim(self, *, worker: str, **arguments: Any) -> Sequence[Claim]:  # Any: as of the base
+        self.looks.append(worker)
+        if len(self.looks) < 3:
+            message = "badly formed row"
+            raise ValueError(message)
+        return super().claim(worker=worker, **arguments)
+
+    @override
+    def get_now(self) -> datetime:
+        return soon(24)
+
+
+@pytest.fixture
+def odd(settings: Settings, db: None) -> Iterator[None]:
+    """Keep jobs in such a store."""
+    connections = {**settings.JOBS["CONNECTIONS"], "odd": {"DRIVER": f"{__name__}.OddDriver"}}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "CONNECTION": "odd"}
+    yield
+    OddDriver.looks.clear()
+
+
+def test_a_driver_that_does_not_understand_its_store_ends_no_worker(tmp_path: Path, odd: None) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "found")
+    assert _work() == 1
+    assert read_lines(tmp_path / "notes") == ["found"]
+
+
+def test_the_back_off_is_counted_by_the_clock_of_the_store(odd: None) -> None:
+    FailingJob.dispatch()
+    _work()
+    assert stored_one().available_at > soon(23)
+
+
+def test_whether_a_job_may_still_be_tried_is_asked_by_the_clock_of_the_store(odd: None) -> None:
+    TellingJob.done.clear()
+    TellingJob(["end well"]).with_retry_until(soon(1)).dispatch()
+    _work()
+    assert TellingJob.done == ["failed: RetryDeadlineError"]
