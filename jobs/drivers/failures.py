@@ -1,5 +1,7 @@
 """Failed jobs, which every driver writes to the same table."""
 
+from datetime import datetime
+
 from jobs.drivers.base import Burial, Claim
 from jobs.models import FailedJob
 
@@ -29,6 +31,14 @@ def store_failure(claim: Claim, burial: Burial) -> None:
         failed_at=burial.failed_at,
     )
     FailedJob.objects.bulk_create([failed], update_conflicts=True, unique_fields=["job_id"], update_fields=_REPLACED)
+
+
+def note_recovery(claim: Claim, *, now: datetime) -> None:
+    """Write down that a job which had failed ran to its end after all.
+
+    That is a retry; or the worker that was about to bury the job died when it had written the row, and no more.
+    """
+    FailedJob.objects.filter(job_id=claim.job_id).update(recovered_at=now)
 
 
 def remove_failure(claim: Claim, burial: Burial) -> None:

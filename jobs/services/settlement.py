@@ -14,8 +14,8 @@ from django.db import transaction
 
 from jobs.coordination import get_coordinator
 from jobs.drivers.base import Burial, Claim, QueueDriver, StoredJob, get_driver
+from jobs.drivers.failures import note_recovery
 from jobs.exceptions import PayloadError
-from jobs.models import FailedJob
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.services.batches import (
     abandon,
@@ -76,14 +76,16 @@ def finish_job(
         followers += record_success(record, now=now) if record.batch_id else []
         return followers + (start_link(chain, seed=record.job_id, now=now) if chain else [])
 
+    may_have_failed = record.is_retry or claim.attempts > 1
+
     def let_go() -> None:
         release_locks(record)
-        if record.is_retry:
-            FailedJob.objects.filter(job_id=record.job_id).update(recovered_at=now)
+        if may_have_failed:
+            note_recovery(claim, now=now)
 
     has_more = note is not None or record.batch_id is not None or bool((chain or record.chain or {}).get("links"))
     driver = get_driver(claim.connection)
-    let_go_if_any = let_go if record.is_retry or _has_locks(record) else None
+    let_go_if_any = let_go if may_have_failed or _has_locks(record) else None
     if not _settle(driver, claim, record, follow if has_more else None, driver.finish, let_go=let_go_if_any, now=now):
         return _note_lost_lease(claim)
     _log.info("job_processed", duration_ms=_to_milliseconds(duration))

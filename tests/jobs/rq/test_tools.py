@@ -20,12 +20,13 @@ from rq.registry import FailedJobRegistry, StartedJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs.drivers.base import Burial, Claim
+from jobs.drivers.failures import store_failure
 from jobs.drivers.redis import RedisDriver
 from jobs.models import FailedJob
 from jobs.services import forget_failed_job, retry_failed_job
 from tests.jobs.rq.steps import clean_all, dispatch, fill, run
 from tests.jobs.sample_jobs import SelfishJob
-from tests.jobs.steps import claim_next, claim_one, drain
+from tests.jobs.steps import claim_next, claim_one, drain, soon
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = "/admin/django_rq/dashboard/"
@@ -229,6 +230,13 @@ def test_each_step_is_one_round_trip(driver: RedisDriver, server: Redis, tmp_pat
     assert record.attempts == 2
     sent = count_commands(server, lambda: dispatch(tmp_path / "n"))
     assert [one for one in sent if one != "TIME"] == ["EVALSHA"]
+
+
+def test_a_job_whose_burial_was_cut_short_and_that_ran_after_all_has_recovered(tmp_path: Path) -> None:
+    dispatch(tmp_path / "n")
+    store_failure(claim_one("default"), BURIAL)  # and then its worker died
+    assert drain("default", now=soon()) == 1
+    assert FailedJob.objects.get().state == "recovered"
 
 
 def test_what_a_job_raises_can_be_stored(driver: RedisDriver) -> None:
