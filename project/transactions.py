@@ -37,6 +37,12 @@ def on_end(
     hooks.insert(place, hooks.pop())
 
 
+def list_waiting[T](kind: type[T]) -> list[T]:
+    """Return what waits for the commit, of one type of callables; what was rolled back is not among it."""
+    ends = [hook[1] for hook in transaction.get_connection().run_on_commit]
+    return [end.commit for end in ends if isinstance(end, _End) and isinstance(end.commit, kind)]
+
+
 class _End:
     """Waits for the commit; Django has no hook for rollbacks, but drops what waits for the commit then, at once."""
 
@@ -48,7 +54,7 @@ class _End:
         *,
         group: "list[weakref.ref[_End]]",
     ) -> None:
-        self._commit = commit
+        self.commit = commit
         self._rollback = rollback
         self._undo = undo
         #: All of the same transaction, in their order; weak, so that what Django drops is gone.
@@ -56,7 +62,7 @@ class _End:
         group.append(weakref.ref(self))
 
     def __call__(self) -> None:
-        self._rollback, commit, self._commit = None, self._commit, None
+        self._rollback, commit, self.commit = None, self.commit, None
         if commit is None:
             return
         try:
@@ -70,7 +76,7 @@ class _End:
 
     def give_up(self) -> None:
         """Be undone, because one before was not to be had; end as any other where there is nothing to undo."""
-        self._commit, commit = None, self._undo or self._commit
+        self.commit, commit = None, self._undo or self.commit
         self._rollback = None
         try:
             if commit is not None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -18,7 +18,7 @@ from jobs.outlet import Current
 from jobs.payload import Record, encode_payload
 from jobs.queues import get_queue
 from jobs.signals import job_queued, job_queueing, unique_job_skipped
-from project.transactions import on_end
+from project.transactions import list_waiting, on_end
 
 #: Prefixes of what the coordinator keeps for jobs.
 UNIQUE: Final = "unique:"
@@ -151,16 +151,22 @@ def _push(
 
 def push_late(driver: QueueDriver, messages: Sequence[Message], *, undo: Callable[[], object]) -> None:
     """Push after the commit; where that raises, the transaction can't be rolled back any more, but undone."""
+    on_end(commit=_LatePush(driver, messages, undo), undo=undo)
 
-    def push() -> None:
+
+@dataclass(frozen=True, slots=True)
+class _LatePush:
+    driver: QueueDriver
+    messages: Sequence[Message]
+    undo: Callable[[], object]
+
+    def __call__(self) -> None:
         try:
-            driver.push(messages)
+            self.driver.push(self.messages)
         except BaseException:
-            undo()
+            self.undo()
             raise
-        announce_queued(messages, connection=driver.name)
-
-    on_end(commit=push, undo=undo)
+        announce_queued(self.messages, connection=self.driver.name)
 
 
 def _undo(sent: Sequence[tuple[QueueDriver, list[Record]]], on_failure: Callable[[], object] | None) -> None:
@@ -194,15 +200,20 @@ def _push_patiently(driver: QueueDriver, messages: Sequence[Message], limits: di
 
 
 def _check_room(driver: QueueDriver, messages: Sequence[Message], limits: dict[str, int]) -> None:
-    """Say now what can't be said after the commit.
+    """Say now what can't be said after the commit, and count what this transaction has for the same store already.
+
+    What transactions that are open at the same time hold isn't known: together they can go beyond the limit by what all
+    but one of them push.
 
     Raises:
         QueueFullError: A queue has no room.
     """
     figures = driver.measure()
+    late = [one for push in list_waiting(_LatePush) if push.driver.name == driver.name for one in push.messages]
     for queue, limit in limits.items():
         held = figures.get(queue)
         count = held.waiting + held.delayed + held.running if held else 0
+        count += sum(message.queue == queue for message in late)
         if count + sum(message.queue == queue for message in messages) > limit:
             raise QueueFullError.named(queue, count=count, max_jobs=limit)
 

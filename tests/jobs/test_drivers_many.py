@@ -2,19 +2,30 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from jobs.drivers.base import QueueDriver, get_driver
 from jobs.exceptions import QueueFullError
+from jobs.queues import define_queue, forget_queue
 from tests.jobs.messages import count_all, make, names_of_all, push
+from tests.jobs.sample_jobs import NoteJob
 from tests.jobs.steps import NOON, claim_next, claim_one
 
 SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def small_queue() -> Iterator[str]:
+    """Name of a queue that may hold two jobs."""
+    define_queue("notes", max_jobs=2)
+    yield "notes"
+    forget_queue("notes")
 
 
 # --- Deleting --------------------------------------------------------------------------------------------------------
@@ -151,6 +162,21 @@ def test_a_paused_queue_takes_jobs_and_lets_those_in_hand_end(driver: QueueDrive
     push("new")
     assert driver.finish(claim)
     assert driver.measure(now=NOON)["default"].waiting == 1
+
+
+# --- Room within a transaction ---------------------------------------------------------------------------------------
+
+
+def test_a_transaction_counts_what_it_holds_for_a_queue_already(job_connection: str, small_queue: str) -> None:
+    with transaction.atomic():
+        NoteJob.dispatch("notes.txt", "a")
+        with suppress(ZeroDivisionError), transaction.atomic():
+            NoteJob.dispatch("notes.txt", "rolled back")
+            raise ZeroDivisionError
+        NoteJob.dispatch("notes.txt", "b")
+        with pytest.raises(QueueFullError, match=f"The queue {small_queue} holds 2 jobs, and may hold 2"):
+            NoteJob.dispatch("notes.txt", "c")
+    assert count_all(get_driver()) == 2
 
 
 # --- Many at once ----------------------------------------------------------------------------------------------------
