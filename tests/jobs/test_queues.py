@@ -9,7 +9,7 @@ import pytest
 from django.db import connections, transaction
 from pytest_django import Settings
 
-from jobs.drivers.base import QueueDriver
+from jobs.drivers.base import QueueDriver, get_driver
 from jobs.exceptions import JobOptionError, QueueFullError, UnknownConnectionError, UnknownQueueError
 from jobs.limits import RateLimit
 from jobs.middleware import Middleware
@@ -28,7 +28,7 @@ from jobs.queues import (
 from jobs.services import clear_queue
 from jobs.signals import queue_busy, queue_paused, queue_resumed
 from tests.jobs.sample_jobs import FailingJob, NoteJob
-from tests.jobs.steps import claim_next, claim_one, drain, heard, soon, stored
+from tests.jobs.steps import claim_next, claim_one, drain, heard, soon, stored, stored_one
 from tests.waiting import wait_until
 
 
@@ -141,7 +141,7 @@ def test_a_job_that_has_ended_makes_room(job_connection: str) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_dispatch_waits_for_room_where_the_queue_says_so(job_connection: str) -> None:
     define_queue("notes", max_jobs=1, wait_for_room_seconds=30)
-    NoteJob.dispatch("notes.txt", "a")
+    first = NoteJob.dispatch("notes.txt", "a")
 
     def dispatch() -> None:
         try:
@@ -151,9 +151,10 @@ def test_dispatch_waits_for_room_where_the_queue_says_so(job_connection: str) ->
 
     thread = threading.Thread(target=dispatch)
     thread.start()
-    clear_queue(queue="notes")
+    get_driver().remove([first])
     wait_until(lambda: len(stored()) == 1)
     thread.join()
+    assert stored_one().job_id != first
 
 
 @pytest.mark.django_db(transaction=True)
