@@ -7,17 +7,14 @@ from typing import Any, ClassVar, override
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import transaction
 from pytest_django import Settings
 
-from jobs.batch import batch
 from jobs.exceptions import JobArgumentError, JobDefinitionError, JobOptionError, UnknownConnectionError
 from jobs.job import Job, build_job, dispatch
-from jobs.models import Batch, Slot
+from jobs.models import Slot
 from jobs.payload import read_payload
 from jobs.signals import job_queued, job_queueing
-from tests.jobs.batch_jobs import StepJob
-from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import NoteJob, TypedJob
 from tests.jobs.steps import drain, heard, run_next, stored, stored_one
 
@@ -127,21 +124,6 @@ def test_an_argument_of_ten_megabytes_is_refused_and_neither_stored_nor_locked(j
         LockedNoteJob.dispatch("notes.txt", "x" * 10_000_000)
     assert stored() == []
     assert LockedNoteJob.dispatch("notes.txt", "x") == stored_one().job_id
-
-
-class OtherLockedNoteJob(NoteJob):
-    """Takes a lock of its own."""
-
-    unique_for = 60
-
-
-class SilentLockedJob(Job):
-    """Takes a lock, without arguments."""
-
-    unique_for = 60
-
-    @override
-    def handle(self) -> None: ...
 
 
 class AnythingJob(Job):
@@ -374,32 +356,3 @@ def test_after_a_rollback_the_lock_is_where_the_job_is_that_was_sent_before_the_
         _dispatch_and_fail(is_early=True)
     LockedNoteJob.dispatch("notes.txt", "again")
     assert len(stored()) == 1
-
-
-@transaction.atomic
-def _dispatch_several() -> None:
-    LockedNoteJob.dispatch("notes.txt", "one")
-    batch([StepJob("two")]).dispatch()
-    OtherLockedNoteJob("notes.txt", "three").on_connection("near").dispatch()
-    SilentLockedJob.dispatch()
-
-
-def test_all_that_a_transaction_sent_is_undone_where_its_store_is_away_after_the_commit(far: set[str]) -> None:
-    far.add("push")
-    with heard(job_queued) as seen, pytest.raises(OperationalError, match="far is away"):
-        _dispatch_several()
-    far.clear()
-    assert [facts["connection"] for _, facts in seen] == ["near"]
-    assert not Batch.objects.exists()
-    assert [job.job_class for job in stored()] == ["tests.OtherLockedNoteJob"]
-    assert [slot.key for slot in Slot.objects.all()] == ["unique:tests.OtherLockedNoteJob:"]
-
-
-def test_a_savepoint_that_is_rolled_back_takes_its_jobs_with_it_and_no_others(far: set[str]) -> None:
-    with transaction.atomic():
-        with pytest.raises(LookupError):
-            _dispatch_and_fail()
-        job_id = NoteJob.dispatch("notes.txt", "stays")
-        with pytest.raises(LookupError):
-            _dispatch_and_fail()
-    assert stored_one().job_id == job_id
