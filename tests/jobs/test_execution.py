@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import Coroutine
@@ -29,6 +30,7 @@ from tests.jobs.sample_jobs import (
     EndlessJob,
     NoteJob,
     TellingJob,
+    append_line,
     read_lines,
 )
 from tests.jobs.steps import claim_next, claim_one, heard, run_next, soon, stored
@@ -214,6 +216,62 @@ def test_what_is_logged_at_the_worker_before_and_after_a_job_runs_holds_no_sensi
     assert "built with [redacted]" in said
     assert "failed with [redacted]" in said
     assert "4111" not in said
+
+
+# --- How it is built
+
+
+class PillJob(Job):
+    """Ends the process that builds it, once a file is there."""
+
+    tries = 2
+
+    def __init__(self, path: str) -> None:
+        if Path(path).exists():
+            append_line(path, "built")
+            sys.exit(3)
+
+    @override
+    def handle(self) -> None:
+        """Do nothing."""
+
+
+def test_a_job_whose_constructor_calls_exit_fails_and_does_not_end_the_worker(tmp_path: Path) -> None:
+    PillJob.dispatch(str(tmp_path / "pill"))
+    (tmp_path / "pill").touch()
+    run_next()
+    assert "JobInterruptedError" in FailedJob.objects.get().exception
+
+
+class SlowToBuildJob(Job):
+    """Takes too long to be built, once a file is there."""
+
+    timeout = 0.05
+
+    def __init__(self, path: str) -> None:
+        if Path(path).exists():
+            threading.Event().wait(20)
+
+    @override
+    def handle(self) -> None:
+        """Do nothing."""
+
+
+def test_a_job_whose_constructor_takes_longer_than_its_timeout_fails(tmp_path: Path) -> None:
+    SlowToBuildJob.dispatch(str(tmp_path / "pill"))
+    (tmp_path / "pill").touch()
+    run_next()
+    assert "JobTimeoutError" in FailedJob.objects.get().exception
+
+
+def test_a_job_whose_worker_died_even_when_it_was_to_be_told_its_end_is_not_built_again(tmp_path: Path) -> None:
+    PillJob.dispatch(str(tmp_path / "pill"))
+    (tmp_path / "pill").touch()
+    for number in range(3):
+        claim_one(now=soon(number * 2))
+    run_next(now=soon(8))
+    assert FailedJob.objects.get().summary.startswith("jobs.exceptions.MaxAttemptsExceededError")
+    assert read_lines(tmp_path / "pill") == []
 
 
 # --- How it is run

@@ -1,7 +1,5 @@
 """Running one claimed job and writing down how it ended."""
 
-import sys
-import threading
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +10,6 @@ import structlog
 from pytest_django import Settings
 
 from jobs.exceptions import MaxAttemptsExceededError, PermanentJobError, RetryDeadlineError
-from jobs.job import Job
 from jobs.models import Counter, FailedJob
 from jobs.signals import (
     job_attempted,
@@ -33,7 +30,6 @@ from tests.jobs.sample_jobs import (
     NoteJob,
     SelfishJob,
     TellingJob,
-    append_line,
     read_lines,
 )
 from tests.jobs.steps import claim_one, heard, run_next, soon, stored, stored_one
@@ -134,49 +130,6 @@ def test_a_job_that_calls_exit_fails_and_does_not_end_the_worker() -> None:
     assert "JobInterruptedError" in FailedJob.objects.get().exception
 
 
-class PillJob(Job):
-    """Ends the process that builds it, once a file is there."""
-
-    tries = 2
-
-    def __init__(self, path: str) -> None:
-        if Path(path).exists():
-            append_line(path, "built")
-            sys.exit(3)
-
-    @override
-    def handle(self) -> None:
-        """Do nothing."""
-
-
-def test_a_job_whose_constructor_calls_exit_fails_and_does_not_end_the_worker(tmp_path: Path) -> None:
-    PillJob.dispatch(str(tmp_path / "pill"))
-    (tmp_path / "pill").touch()
-    run_next()
-    assert "JobInterruptedError" in FailedJob.objects.get().exception
-
-
-class SlowToBuildJob(Job):
-    """Takes too long to be built, once a file is there."""
-
-    timeout = 0.05
-
-    def __init__(self, path: str) -> None:
-        if Path(path).exists():
-            threading.Event().wait(20)
-
-    @override
-    def handle(self) -> None:
-        """Do nothing."""
-
-
-def test_a_job_whose_constructor_takes_longer_than_its_timeout_fails(tmp_path: Path) -> None:
-    SlowToBuildJob.dispatch(str(tmp_path / "pill"))
-    (tmp_path / "pill").touch()
-    run_next()
-    assert "JobTimeoutError" in FailedJob.objects.get().exception
-
-
 # --- Tries
 
 
@@ -196,16 +149,6 @@ def test_a_job_whose_workers_died_in_every_try_is_told_so(tmp_path: Path) -> Non
         claim_one(now=soon(number * 2))
     run_next(now=soon(8))
     assert read_lines(tmp_path / "hook")[0].startswith("MaxAttemptsExceededError")
-
-
-def test_a_job_whose_worker_died_even_when_it_was_to_be_told_its_end_is_not_built_again(tmp_path: Path) -> None:
-    PillJob.dispatch(str(tmp_path / "pill"))
-    (tmp_path / "pill").touch()
-    for number in range(3):
-        claim_one(now=soon(number * 2))
-    run_next(now=soon(8))
-    assert FailedJob.objects.get().summary.startswith("jobs.exceptions.MaxAttemptsExceededError")
-    assert read_lines(tmp_path / "pill") == []
 
 
 def test_no_limit_of_tries_means_without_end() -> None:
