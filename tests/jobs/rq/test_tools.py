@@ -218,8 +218,9 @@ def count_commands(server: Redis, act: Callable[[], object]) -> Sequence[str]:
 
 
 def test_each_step_is_one_round_trip(driver: RedisDriver, server: Redis, tmp_path: Path) -> None:
-    dispatch(tmp_path / "n", priority=1)  # the scripts are on the server now
-    driver.finish(claim_one("default"))
+    dispatch(tmp_path / "n", priority=1)
+    driver.release(claim_one("default"), available_at=timezone.now())
+    driver.finish(claim_one("default"))  # the scripts are on the server now
     dispatch(tmp_path / "n")
     claims: list[Claim] = []
     assert count_commands(server, lambda: claims.append(claim_one("default"))) == ["EVALSHA"]
