@@ -76,7 +76,9 @@ def finish_job(
         followers += record_success(record, now=now) if record.batch_id else []
         return followers + (start_link(chain, seed=record.job_id, now=now) if chain else [])
 
-    may_have_failed = record.is_retry or claim.attempts > 1
+    driver = get_driver(claim.connection)
+    # In a transaction a burial is whole; elsewhere its row may be there though the job is not buried.
+    may_have_failed = record.is_retry or (claim.attempts > 1 and not driver.is_transactional)
 
     def let_go() -> None:
         release_locks(record)
@@ -84,7 +86,6 @@ def finish_job(
             note_recovery(claim, now=now)
 
     has_more = note is not None or record.batch_id is not None or bool((chain or record.chain or {}).get("links"))
-    driver = get_driver(claim.connection)
     let_go_if_any = let_go if may_have_failed or _has_locks(record) else None
     if not _settle(driver, claim, record, follow if has_more else None, driver.finish, let_go=let_go_if_any, now=now):
         return _note_lost_lease(claim)
