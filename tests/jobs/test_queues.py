@@ -78,7 +78,7 @@ def test_a_limit_that_is_not_enabled_holds_nobody_up() -> None:
         {"max_jobs": "5"}, {"max_jobs": 1.5}, {"max_jobs": True}, {"max_running": "3"},
         {"wait_for_room_seconds": -1}, {"wait_for_room_seconds": "x"}, {"wait_for_room_seconds": float("nan")},
         {"rate_limit_max_attempts": "a"}, {"rate_limit_max_attempts": 1.5}, {"rate_limit_per_seconds": "a"},
-        {"middleware": [object()]}, {"middleware": object()}, {"middleware": [Middleware]},
+        {"middleware": [3]}, {"middleware": 3}, {"middleware": [Middleware]},
     ],
     ids=repr,
 )  # fmt: skip
