@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from jobs.conditions import is_true
 from jobs.job import Job
 from jobs.middleware.base import Middleware, Proceed, check_wait
 from jobs.options import Delay
@@ -24,12 +25,12 @@ class Skip(Middleware):
     @classmethod
     def when(cls, condition: Question) -> "Skip":
         """Drop the job where the condition is true."""
-        return cls(is_skipped=lambda: _ask(condition))
+        return cls(is_skipped=lambda: is_true(condition))
 
     @classmethod
     def unless(cls, condition: Question) -> "Skip":
         """Drop the job where the condition is false."""
-        return cls(is_skipped=lambda: not _ask(condition))
+        return cls(is_skipped=lambda: not is_true(condition))
 
     def handle(self, job: Job, proceed: Proceed) -> object:
         """Run the job, or drop it."""
@@ -54,12 +55,12 @@ class Release(Middleware):
     @classmethod
     def when(cls, condition: Question, after: Delay = 0) -> "Release":
         """Put the job back where the condition is true."""
-        return cls(is_released=lambda: _ask(condition), after=after)
+        return cls(is_released=lambda: is_true(condition), after=after)
 
     @classmethod
     def unless(cls, condition: Question, after: Delay = 0) -> "Release":
         """Put the job back where the condition is false."""
-        return cls(is_released=lambda: not _ask(condition), after=after)
+        return cls(is_released=lambda: not is_true(condition), after=after)
 
     def handle(self, job: Job, proceed: Proceed) -> object:
         """Run the job, or put it back."""
@@ -79,7 +80,3 @@ class SkipIfBatchCancelled(Middleware):
             job.delete()
             return None
         return proceed()
-
-
-def _ask(condition: Question) -> bool:
-    return bool(condition() if callable(condition) else condition)
