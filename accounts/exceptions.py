@@ -50,3 +50,24 @@ class PasswordRefused(DomainError):
     """This password is too weak."""
 
     code = "password_refused"
+
+
+class ReauthenticationRequired(DomainError):
+    """This needs a fresh sign-in. Enter your password again, then repeat the request."""
+
+    code = "insufficient_user_authentication"
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class EmailInUse(DomainError):
+    """This e-mail address belongs to another account by now."""
+
+    code = "email_in_use"
+    status = HTTPStatus.CONFLICT
+
+
+class SessionDoesNotExist(DomainError):
+    """You have no such session, or it has ended."""
+
+    code = "session_not_found"
+    status = HTTPStatus.NOT_FOUND

@@ -1,19 +1,24 @@
 """What follows from the facts that the app announces, mails; and what Django announces, for the audit log."""
 
+from uuid import UUID
+
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.jobs import AnswerRegistrationJob, SendEmailJob, SendVerificationEmailJob
-from accounts.models import User
-from accounts.services import forget_registration
+from accounts.middleware import SESSION_ID_KEY
+from accounts.models import Session, User
+from accounts.services import Device, Proof, end_session, forget_registration, open_browser_session
 from accounts.signals import email_verified, registration_repeated, user_registered, verification_requested
 from accounts.throttles import may_mail
 from permissions import audit
+from project.current_request import get_client_ip
 
 
 @receiver([user_registered, registration_repeated])
@@ -40,16 +45,23 @@ def welcome(user: User, **_kwargs: object) -> None:
 
 
 @receiver(user_logged_in)
-def record_sign_in(user: User, **_kwargs: object) -> None:
-    """Record a sign-in on the pages; that of the API is recorded with its session."""
-    audit.record("user.signed_in", actor=user, subject=user)
+def begin_session(request: HttpRequest, user: User, **_kwargs: object) -> None:
+    """Begin a session of ours beside Django's, so that it can be seen and ended from elsewhere."""
+    now = timezone.now()
+    device = Device(get_client_ip(request), request.headers.get("User-Agent", ""))
+    session = open_browser_session(proof=Proof(user, now), device=device, now=now)
+    request.session[SESSION_ID_KEY] = str(session.pk)
 
 
 @receiver(user_logged_out)
-def record_sign_out(user: User | None, **_kwargs: object) -> None:
-    """Record a sign-out on the pages, but not that of somebody who wasn't signed in."""
+def end_session_of_pages(request: HttpRequest, user: User | None, **_kwargs: object) -> None:
+    """End it with Django's; that of somebody who wasn't signed in doesn't exist."""
+    session_id = request.session.get(SESSION_ID_KEY)
     if user is not None:
-        audit.record("user.signed_out", actor=user, subject=user)
+        audit.record("user.signed_out", actor=user, subject=user, session=session_id)
+    if session_id is not None:
+        session = Session(pk=UUID(session_id))
+        end_session(session=session, reason=Session.EndReason.SIGNED_OUT, now=timezone.now())
 
 
 @receiver(post_delete, sender=User)

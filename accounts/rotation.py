@@ -1,70 +1,98 @@
-"""Refresh tokens: opaque, stored as a keyed digest, used once, one family per session (RFC 9700 §4.14.2)."""
+"""Refresh tokens: opaque, stored as a keyed digest, used once, one family per session (RFC 9700 §4.14.2).
+
+The successor of a token follows from it by HMAC, so it can be given again for a moment without being stored: of any
+number of requests that race with one token, as tabs of one browser do, all get the same pair.
+"""
 
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from uuid import UUID
 
 import structlog
 from django.db import transaction
 
 from accounts.conf import get_settings
 from accounts.exceptions import InvalidRefreshToken
-from accounts.models import RefreshToken, Session
+from accounts.models import RefreshToken, Session, User
+from accounts.signals import refresh_token_reused
 from accounts.tokens import revoke_access_tokens
 from permissions import audit
-from project.crypto import keyed_digest, keyed_digests
+from project.crypto import derive_secrets, keyed_digest, keyed_digests
 
 _PURPOSE = "refresh-token"
+_SUCCESSOR = "refresh-token-successor"
+_PAIR = "refresh-token-pair"
 _TOKEN_BYTES = 32
 _log = structlog.get_logger("gatehouse.accounts")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Rotation:
-    """A refresh token just made, and the session that it keeps alive."""
+    """A refresh token, the session that it keeps alive, and what the access token beside it says."""
 
     session: Session
     #: The token itself; stored nowhere.
     refresh_token: str
+    #: When it was made first; the access token counts from then.
+    issued_at: datetime
+    #: Id of the access token that goes with it.
+    jti: UUID
 
 
 def start_family(*, session: Session, now: datetime) -> Rotation:
     """Make the first refresh token of a session."""
-    return _make_token(session=session, generation=0, now=now)
+    return _store(secrets.token_urlsafe(_TOKEN_BYTES), session=session, generation=0, now=now)
 
 
 def rotate(*, raw: str, started_at: datetime, now: datetime) -> Rotation:
     """Exchange a refresh token for its successor.
 
-    One conditional UPDATE decides who exchanges it, so that of any number of simultaneous requests one wins. A later
-    use says that somebody else has the token too: it ends the session. A request that was under way when the token was
-    used only lost a race, as when two tabs refresh at once: it is refused and nothing else happens.
+    One conditional UPDATE decides who exchanges it. Who comes later, but within the grace period after that, gets the
+    same successor; who comes after it has a token that somebody else has too, which ends the session.
 
     Args:
         raw: The token.
-        started_at: When the request arrived.
+        started_at: When the request arrived; waiting for rivals doesn't make it late.
         now: When the token is used.
 
     Raises:
-        InvalidRefreshToken: The token is unknown, used or expired, its session has ended, or its user is inactive.
+        InvalidRefreshToken: The token is unknown or expired, its session has ended, its user is inactive, or it was
+            used longer ago than the grace period; the session has ended then.
     """
     token = _find(raw)
     if token is None:
         raise InvalidRefreshToken(detail="unknown")
-    with transaction.atomic():
-        rotation = _take(token, started_at=started_at, now=now)
-    if rotation is None:
-        raise InvalidRefreshToken(detail=f"used, expired, or its session has ended: {token.session_id}")
-    return rotation
+    if token.used_at is None:
+        with transaction.atomic():
+            if (rotation := _exchange(token, raw=raw, now=now)) is not None:
+                return rotation
+        token = _find(raw)  # somebody else may have exchanged it meanwhile
+    if token is None or token.used_at is None or not _is_alive(token.session):
+        raise InvalidRefreshToken(detail="expired, or its session has ended")
+    if started_at > token.used_at + get_settings().refresh_grace:
+        _punish_reuse(token, now=now)
+        raise InvalidRefreshToken(detail=f"used twice, session ended: {token.session_id}")
+    if token.session.expires_at <= now:
+        raise InvalidRefreshToken(detail="its session has ended")
+    return _repeat(token, raw=raw)
 
 
-def end_session(*, session: Session, now: datetime) -> None:
-    """Kill a session, its refresh tokens and its access tokens, at once and for good; idempotent."""
+def end_session(*, session: Session, reason: Session.EndReason, now: datetime) -> bool:
+    """Kill a session, its refresh tokens and its access tokens, at once and for good; idempotent.
+
+    Returns:
+        Whether it was alive until now.
+    """
     with transaction.atomic():
-        if Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(revoked_at=now):
-            audit.record("session.ended", subject=session)
+        alive = Session.objects.filter(pk=session.pk, revoked_at__isnull=True)
+        is_ended = bool(alive.update(revoked_at=now, end_reason=reason))
+        if is_ended:
+            audit.record("session.ended", subject=session, reason=reason.value)
         lifetime = get_settings().access_token_lifetime
         revoke_access_tokens(kind="sid", subject=str(session.pk), now=now, expires_at=now + lifetime)
+    return is_ended
 
 
 def _find(raw: str) -> RefreshToken | None:
@@ -74,30 +102,51 @@ def _find(raw: str) -> RefreshToken | None:
     return known.select_related("session__user").first()
 
 
-def _take(token: RefreshToken, *, started_at: datetime, now: datetime) -> Rotation | None:
-    """Use the token up; None where it was used before or is dead."""
-    if token.used_at is None and not _is_alive(token, now=now):
+def _exchange(token: RefreshToken, *, raw: str, now: datetime) -> Rotation | None:
+    """Use the token up; None where it is dead, or somebody else was faster.
+
+    The conditions must be on each row's own columns: PostgreSQL decides them anew after waiting for a rival's commit.
+    The session's row is taken too, so that who ends it waits for this exchange or lets it fail.
+    """
+    session = token.session
+    if token.expires_at <= now or session.expires_at <= now or not _is_alive(session):
         return None
-    # The condition must be on the row's own column: PostgreSQL decides it anew after waiting for a rival's commit.
     if not RefreshToken.objects.filter(pk=token.pk, used_at__isnull=True).update(used_at=now):
-        # A rival that commits after the token was read here was under way at the same time, whatever the clocks say.
-        if token.used_at is not None and token.used_at < started_at:
+        return None
+    if not Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(last_used_at=now):
+        transaction.set_rollback(True)
+        return None
+    session.last_used_at = now
+    successor = derive_secrets(_SUCCESSOR, raw)[0]
+    return _store(successor, session=session, generation=token.generation + 1, now=now)
+
+
+def _repeat(token: RefreshToken, *, raw: str) -> Rotation:
+    """Return the successor that the token was exchanged for; the secret of the house may have changed since."""
+    successors = derive_secrets(_SUCCESSOR, raw)
+    for successor in successors:
+        stored = RefreshToken.objects.filter(
+            session=token.session, generation=token.generation + 1, digest__in=keyed_digests(_PURPOSE, successor)
+        ).first()
+        if stored is not None:
+            return Rotation(token.session, successor, stored.created_at, _name_pair(successor))
+    raise InvalidRefreshToken(detail="its successor is gone")
+
+
+def _punish_reuse(token: RefreshToken, *, now: datetime) -> None:
+    with transaction.atomic():
+        if end_session(session=token.session, reason=Session.EndReason.TOKEN_REUSED, now=now):
             _log.warning("refresh token used twice, session ended", session_id=str(token.session_id))
             audit.record("refresh_token.reused", subject=token.session.user, session=token.session_id)
-            end_session(session=token.session, now=now)
-        return None
-    Session.objects.filter(pk=token.session_id).update(last_used_at=now)
-    return _make_token(session=token.session, generation=token.generation + 1, now=now)
+            announce = partial(refresh_token_reused.send, sender=User, user=token.session.user)
+            transaction.on_commit(partial(announce, session=token.session))
 
 
-def _is_alive(token: RefreshToken, *, now: datetime) -> bool:
-    session = token.session
-    has_time_left = token.expires_at > now and session.expires_at > now
-    return has_time_left and session.revoked_at is None and session.user.is_active
+def _is_alive(session: Session) -> bool:
+    return session.revoked_at is None and session.authenticated_at is not None and session.user.is_active
 
 
-def _make_token(*, session: Session, generation: int, now: datetime) -> Rotation:
-    raw = secrets.token_urlsafe(_TOKEN_BYTES)
+def _store(raw: str, *, session: Session, generation: int, now: datetime) -> Rotation:
     RefreshToken.objects.create(
         session=session,
         digest=keyed_digest(_PURPOSE, raw),
@@ -105,4 +154,9 @@ def _make_token(*, session: Session, generation: int, now: datetime) -> Rotation
         expires_at=min(now + get_settings().refresh_idle_lifetime, session.expires_at),
         created_at=now,
     )
-    return Rotation(session, raw)
+    return Rotation(session, raw, now, _name_pair(raw))
+
+
+def _name_pair(raw: str) -> UUID:
+    """Return the id of the access token that goes with a refresh token."""
+    return UUID(keyed_digest(_PAIR, raw)[:32], version=4)

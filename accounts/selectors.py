@@ -3,10 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, F, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from accounts.conf import get_settings
 from accounts.exceptions import InvalidToken
-from accounts.models import EmailToken, Registration, Revocation, User
+from accounts.models import EmailToken, RefreshToken, Registration, Revocation, Session, User
 from accounts.tokens import AccessClaims, is_revoked
 from permissions.exceptions import PermissionDoesNotExist
 from permissions.selectors import with_roles, with_stamps
@@ -44,17 +45,19 @@ def is_token_revoked(*, claims: AccessClaims) -> bool:
     return Revocation.objects.filter(is_revoked(claims)).exists()
 
 
-def find_email_token(*, token: str, now: datetime) -> EmailToken | None:
+def find_email_token(
+    *, token: str, purpose: EmailToken.Purpose = EmailToken.Purpose.VERIFY_EMAIL, now: datetime
+) -> EmailToken | None:
     """Return the stored token of a mailed link, with its user, while the link is good; None otherwise."""
     if not token.isascii():
         return None
     found = EmailToken.objects.filter(
         digest__in=keyed_digests("email-token", token),
-        purpose=EmailToken.Purpose.VERIFY_EMAIL,
+        purpose=purpose,
         used_at__isnull=True,
         expires_at__gt=now,
         user__is_active=True,
-        user__email=F("email"),
+        user__email=F("account_email"),
     )
     return found.select_related("user", "registration").first()
 
@@ -67,6 +70,16 @@ def find_registration(*, registration_id: int) -> Registration | None:
 def find_unverified_user(*, user_id: UUID) -> User | None:
     """Return the active user whose address is still to be verified; None where there is none any more."""
     return User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=True).first()
+
+
+def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
+    """Return a user's living sessions, the one used last first."""
+    living = Session.objects.filter(user=user, revoked_at__isnull=True, authenticated_at__isnull=False)
+    idle_since = now - get_settings().browser_idle_lifetime
+    is_used = ~Q(kind=Session.Kind.BROWSER) | Q(last_used_at__gt=idle_since)
+    has_token = Exists(RefreshToken.objects.filter(session=OuterRef("pk"), used_at__isnull=True, expires_at__gt=now))
+    is_kept = Q(kind=Session.Kind.BROWSER) | has_token
+    return living.filter(is_used, is_kept, expires_at__gt=now).order_by("-last_used_at", "pk")
 
 
 def list_users(

@@ -43,6 +43,8 @@ class AccessClaims:
         issued_at: To the microsecond.
         expires_at: To the second.
         scope: What was granted; None says that the token has no ``scope`` claim.
+        authenticated_at: When the user last showed who they are, to the second; None where the token doesn't say.
+        amr: How they showed it (RFC 8176).
     """
 
     subject: str
@@ -52,6 +54,8 @@ class AccessClaims:
     issued_at: datetime
     expires_at: datetime
     scope: frozenset[str] | None
+    authenticated_at: datetime | None = None
+    amr: tuple[str, ...] = ()
 
 
 def issue_access_token(
@@ -63,6 +67,8 @@ def issue_access_token(
     session_id: UUID | None = None,
     scope: Iterable[str] | None = None,
     jti: UUID | None = None,
+    authenticated_at: datetime | None = None,
+    amr: Iterable[str] = (),
 ) -> str:
     """Return a signed token; nothing is stored."""
     issued_at = int(now.timestamp())
@@ -79,6 +85,8 @@ def issue_access_token(
     }
     if session_id is not None:
         claims["sid"] = str(session_id)
+    if authenticated_at is not None:
+        claims |= {"auth_time": int(authenticated_at.timestamp()), "amr": list(amr)}  # RFC 9068 §2.2.1
     if scope is not None:
         claims["scope"] = " ".join(sorted(set(scope)))
     signer = keys.get_active_key()
@@ -175,6 +183,10 @@ def _parse(claims: dict[str, object]) -> AccessClaims:
             issued_at=issued_at,
             expires_at=_EPOCH + timedelta(seconds=_number(claims, "exp")),
             scope=frozenset(_text(claims, "scope", or_empty=True).split()) if "scope" in claims else None,
+            authenticated_at=_EPOCH + timedelta(seconds=_number(claims, "auth_time"))
+            if "auth_time" in claims
+            else None,
+            amr=_words(claims, "amr"),
         )
     except (ValueError, OverflowError) as error:
         raise InvalidToken(detail=f"claims: {error}") from error
@@ -187,6 +199,14 @@ def _text(claims: dict[str, object], name: str, *, or_empty: bool = False) -> st
         case _:
             message = f"{name} is missing or not a string"
             raise ValueError(message)
+
+
+def _words(claims: dict[str, object], name: str) -> tuple[str, ...]:
+    words = claims.get(name, [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        message = f"{name} is not a list of strings"
+        raise ValueError(message)
+    return tuple(words)
 
 
 def _number(claims: dict[str, object], name: str) -> int:

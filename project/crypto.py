@@ -4,6 +4,7 @@ One secret in the environment, many keys in the house: a key that leaks or a pur
 about the others (NIST SP 800-108, RFC 5869).
 """
 
+import base64
 import hashlib
 import hmac
 from functools import lru_cache
@@ -36,6 +37,15 @@ def keyed_digests(purpose: str, value: str | bytes) -> tuple[str, ...]:
     """Return the digest under the current key and under each fallback, for look-ups across a key change."""
     data = _to_bytes(value)
     return tuple(hmac.new(key, data, hashlib.sha256).hexdigest() for key in derive_keys(purpose))
+
+
+def derive_secrets(purpose: str, value: str) -> tuple[str, ...]:
+    """Return the 256-bit secret (URL-safe text) that follows from another secret, one per key of the purpose.
+
+    Who doesn't have both, the key and the other secret, can't tell it from a random one.
+    """
+    digests = (hmac.digest(key, value.encode(), hashlib.sha256) for key in derive_keys(purpose))
+    return tuple(base64.urlsafe_b64encode(digest).rstrip(b"=").decode() for digest in digests)
 
 
 @lru_cache(maxsize=64)

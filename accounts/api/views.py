@@ -94,8 +94,7 @@ class LoginView(OpenView):
         pair = services.sign_in(
             email=data["email"],
             password=data["password"],
-            ip_address=get_client_ip(request),
-            user_agent=request.headers.get("User-Agent", ""),
+            device=services.Device(get_client_ip(request), request.headers.get("User-Agent", "")),
             now=timezone.now(),
         )
         return _answer_tokens(pair)

@@ -9,17 +9,45 @@ from accounts.models.users import User
 
 
 class Session(models.Model):
-    """One sign-in on one device, and the family of refresh tokens that keeps it alive."""
+    """One sign-in on one device, by a program with tokens or by a person on the pages.
+
+    Whatever was opened with it dies with it: a token or a page whose session has no row, or one with ``revoked_at``,
+    is refused.
+    """
+
+    class Kind(models.TextChoices):
+        """What keeps the session alive."""
+
+        API = "api", "programs and apps"
+        BROWSER = "browser", "these pages"
+
+    class EndReason(models.TextChoices):
+        """Why a session was ended before its time."""
+
+        SIGNED_OUT = "signed_out", "signed out"
+        ENDED_BY_USER = "ended_by_user", "ended from another device"
+        ENDED_BY_ADMIN = "ended_by_admin", "ended by an administrator"
+        PASSWORD_CHANGED = "password_changed", "the password was changed"
+        EMAIL_CHANGED = "email_changed", "the e-mail address was changed"
+        DEACTIVATED = "deactivated", "the account was deactivated"
+        TOKEN_REUSED = "token_reused", "a refresh token was used twice"
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.API)
     created_at = models.DateTimeField(default=timezone.now)
-    #: Last sign-in or refresh.
+    #: When the person last showed who they are: at sign-in, and when asked again. The ``auth_time`` of tokens. Empty
+    #: while the sign-in is pending, because another factor is still to be shown: such a session opens nothing.
+    authenticated_at = models.DateTimeField(null=True, default=timezone.now)
+    #: How they showed it, as methods of RFC 8176 §2 between spaces. The ``amr`` of tokens.
+    amr = models.CharField(max_length=100, default="pwd")
+    #: Last sign-in or refresh; on the pages to the minute or so.
     last_used_at = models.DateTimeField(default=timezone.now)
     #: End of the session, however often it is refreshed.
     expires_at = models.DateTimeField()
-    #: When it was ended: logout, reuse of a refresh token, an admin. Never cleared.
+    #: When it was ended before its time. Never cleared.
     revoked_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=20, choices=EndReason, blank=True)
     #: Client address at sign-in.
     ip_address = models.GenericIPAddressField(null=True, blank=True)
     #: User-Agent header at sign-in, at most 300 characters.
@@ -44,7 +72,7 @@ class RefreshToken(models.Model):
     generation = models.PositiveIntegerField()
     #: Unused for this long, it is dead.
     expires_at = models.DateTimeField()
-    #: When it was exchanged; a second use after that ends the session.
+    #: When it was exchanged. For a moment after that it gives the same successor again; then a use ends the session.
     used_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -157,6 +157,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "accounts.middleware.BrowserSessionMiddleware",
     "permissions.middleware.ScopeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
 ]
@@ -244,8 +245,22 @@ ACCOUNTS = {
     "REFRESH_IDLE_SECONDS": 14 * 24 * 3600,
     #: A session ends this long after sign-in, whatever happens, in seconds.
     "SESSION_ABSOLUTE_SECONDS": 90 * 24 * 3600,
-    #: Life of the link in a verification mail, in seconds.
+    #: For so long after its use a refresh token gives the same successor again, in seconds; then it ends the session.
+    "REFRESH_GRACE_SECONDS": 10,
+    #: A session on the pages ends when nothing is done in it for this long, in seconds.
+    "BROWSER_IDLE_SECONDS": 14 * 24 * 3600,
+    #: Who changes the address or deletes the account must have signed in no longer ago than this, in seconds.
+    "REAUTHENTICATION_SECONDS": 5 * 60,
+    #: Life of the link in a verification mail, in seconds; at most a day.
     "EMAIL_VERIFICATION_SECONDS": 24 * 3600,
+    #: Life of the link that changes the address, in seconds; at most a day.
+    "EMAIL_CHANGE_SECONDS": 24 * 3600,
+    #: Life of the link that lets a new password be chosen, in seconds; at most a day.
+    "PASSWORD_RESET_SECONDS": 3600,
+    #: An account whose address nobody confirms is deleted after this long, in seconds.
+    "UNVERIFIED_ACCOUNT_SECONDS": 7 * 24 * 3600,
+    #: Ended sessions can be looked at for this long, in seconds.
+    "ENDED_SESSION_SECONDS": 30 * 24 * 3600,
 }
 
 # --- OAuth -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,13 @@
+"""Telling the rest of the house what came true."""
+
+from functools import partial
+
+from django.db import transaction
+from django.dispatch import Signal
+
+from accounts.models import User
+
+
+def announce(signal: Signal, **facts: object) -> None:
+    """Send a signal once the transaction is committed."""
+    transaction.on_commit(partial(signal.send, sender=User, **facts))

@@ -1,0 +1,82 @@
+"""One-time tokens in mailed links."""
+
+import secrets
+from datetime import datetime, timedelta
+from typing import Final
+
+from accounts.conf import get_settings
+from accounts.exceptions import InvalidEmailToken
+from accounts.models import EmailToken, Registration, User
+from accounts.selectors import find_email_token
+from project.crypto import keyed_digest
+
+#: No link lives longer, whatever the settings say (ASVS 6.4.1).
+_LONGEST_LIFE: Final = timedelta(days=1)
+_TOKEN_BYTES: Final = 32
+
+
+def make_email_token(
+    *,
+    user: User,
+    purpose: EmailToken.Purpose = EmailToken.Purpose.VERIFY_EMAIL,
+    email: str = "",
+    registration: Registration | None = None,
+    now: datetime,
+) -> str:
+    """Return a new one-time token for a mailed link; only its digest is stored.
+
+    Args:
+        user: Whose link it is.
+        purpose: What it is for.
+        email: The address that it is sent to, where that isn't the user's.
+        registration: What the link confirms besides, if the mail answers a registration.
+        now: Start of the token's life.
+    """
+    raw = secrets.token_urlsafe(_TOKEN_BYTES)
+    EmailToken.objects.create(
+        user=user,
+        purpose=purpose,
+        digest=keyed_digest("email-token", raw),
+        email=email or user.email,
+        account_email=user.email,
+        registration=registration,
+        expires_at=now + min(_get_lifetime(purpose), _LONGEST_LIFE),
+        created_at=now,
+    )
+    return raw
+
+
+def use_email_token(*, token: str, purpose: EmailToken.Purpose, now: datetime) -> EmailToken:
+    """Use a one-time token up, and the user's other ones of the purpose with it; the caller holds a transaction.
+
+    The user's row is locked until its end: of simultaneous requests with links of one user one wins, and the others
+    find what it left.
+
+    Raises:
+        InvalidEmailToken: The token is unknown, used, expired, of another purpose, or was made for another address
+            than the user has now.
+    """
+    found = find_email_token(token=token, purpose=purpose, now=now)
+    if found is not None:
+        User.objects.select_for_update(no_key=True).filter(pk=found.user_id).first()
+        found = find_email_token(token=token, purpose=purpose, now=now)
+    if found is None:
+        raise InvalidEmailToken(fields={"token": [str(InvalidEmailToken())]})
+    EmailToken.objects.filter(user=found.user, purpose=purpose, used_at__isnull=True).update(used_at=now)
+    return found
+
+
+def void_links(*, user: User, now: datetime) -> None:
+    """Make every link void that was mailed for a user, as when the password or the address is another now."""
+    EmailToken.objects.filter(user=user, used_at__isnull=True).update(used_at=now)
+
+
+def _get_lifetime(purpose: EmailToken.Purpose) -> timedelta:
+    settings = get_settings()
+    match purpose:
+        case EmailToken.Purpose.VERIFY_EMAIL:
+            return settings.email_verification_lifetime
+        case EmailToken.Purpose.RESET_PASSWORD:
+            return settings.password_reset_lifetime
+        case EmailToken.Purpose.CHANGE_EMAIL:
+            return settings.email_change_lifetime

@@ -1,0 +1,82 @@
+"""What people change of their own account: name, address, and that there is one."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+
+from accounts import signals
+from accounts.conf import get_settings
+from accounts.exceptions import EmailInUse, ReauthenticationRequired
+from accounts.models import EmailToken, Session, User
+from accounts.services.announcing import announce
+from accounts.services.links import use_email_token, void_links
+from accounts.services.sessions import end_all_sessions
+from permissions import audit
+
+
+def require_recent_authentication(*, authenticated_at: datetime | None, now: datetime) -> None:
+    """Let on only who has shown a short while ago who they are.
+
+    Raises:
+        ReauthenticationRequired: It is longer ago, or not known.
+    """
+    if authenticated_at is None or authenticated_at + get_settings().reauthentication_age < now:
+        raise ReauthenticationRequired
+
+
+def update_profile(*, user: User, name: str) -> None:
+    """Change what pages and mails call a person."""
+    if name == user.name:
+        return
+    user.name = name
+    with transaction.atomic():
+        user.save(update_fields=["name"])
+        audit.record("user.changed", subject=user, fields=["name"])
+
+
+def request_email_change(*, user: User, email: str) -> None:
+    """Have a link sent to another address that a user wants to have; until it is followed nothing changes.
+
+    Whether the address has an account already shows in a mail to that address only.
+    """
+    with transaction.atomic():
+        audit.record("user.email_change_requested", subject=user, email=email)
+        announce(signals.email_change_requested, user=user, email=email)
+
+
+def confirm_email_change(*, token: str, now: datetime) -> User:
+    """Use a one-time token up and give its user the address that it was sent to; every session ends.
+
+    Of simultaneous requests with links of one user one wins.
+
+    Raises:
+        InvalidEmailToken: The token is unknown, used, expired, or the user's address is another by now.
+        EmailInUse: Somebody else has the address by now; the link is used up.
+    """
+    with transaction.atomic():
+        found = use_email_token(token=token, purpose=EmailToken.Purpose.CHANGE_EMAIL, now=now)
+        user, previous = found.user, found.user.email
+        user.email, user.email_verified_at = found.email, now
+        try:
+            with transaction.atomic():
+                user.save(update_fields=["email", "email_verified_at"])
+        except IntegrityError:
+            is_taken = True
+        else:
+            is_taken = False
+            void_links(user=user, now=now)
+            end_all_sessions(user=user, reason=Session.EndReason.EMAIL_CHANGED, now=now)
+            audit.record("user.email_changed", subject=user, previous=previous)
+            announce(signals.email_changed, user=user, previous_email=previous)
+    if is_taken:
+        raise EmailInUse
+    return user
+
+
+def delete_account(*, user: User, now: datetime) -> None:
+    """Delete a user and all that belongs to them alone, at once and for good; the audit log keeps what was done."""
+    with transaction.atomic():
+        end_all_sessions(user=user, reason=Session.EndReason.ENDED_BY_USER, now=now)
+        facts = {"user_id": user.pk, "email": user.email, "name": user.name}
+        user.delete()
+        announce(signals.account_deleted, **facts)

@@ -1,0 +1,124 @@
+"""New accounts, and showing that an address is one's own."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.dispatch import Signal
+from django.utils import timezone
+
+from accounts import signals
+from accounts.models import EmailToken, Registration, Session, User
+from accounts.services.announcing import announce
+from accounts.services.credentials import check_password_strength
+from accounts.services.links import use_email_token
+from accounts.services.sessions import end_all_sessions
+from permissions import audit
+
+
+def register_user(*, email: str, password: str, name: str = "", now: datetime) -> None:
+    """Make an account whose address is still to be verified.
+
+    Whether the address has an account already shows in a mail to that address only: answer and work are the same.
+    Who registers an address that nobody verified yet waits beside the others; the link that is followed settles whose
+    password and name count.
+
+    Raises:
+        PasswordRefused: The password is too weak, whoever asks.
+    """
+    user = User(email=email, name=name, created_at=now)
+    check_password_strength(password=password, user=user)
+    user.set_password(password)  # the costly step comes before the address is looked at
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            _store_registration(signals.user_registered, user, chosen=user)
+    except IntegrityError:
+        with transaction.atomic():
+            # Locked, so that it can't be deleted before the registration is stored.
+            known = User.objects.select_for_update(no_key=True).filter(email=email).first()
+            if known is not None:
+                _store_registration(signals.registration_repeated, known, chosen=user)
+
+
+def ensure_user(
+    *, email: str, name: str, password: str, is_staff: bool = False, is_superuser: bool = False
+) -> tuple[User, bool]:
+    """Return the user with that address and whether it was made now, verified; an existing one stays as it is."""
+    known = User.objects.filter(email=email).first()
+    if known is not None:
+        return known, False
+    user = User(email=email, name=name, is_staff=is_staff, is_superuser=is_superuser, email_verified_at=timezone.now())
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+            audit.record("user.created", subject=user, is_staff=is_staff, is_superuser=is_superuser)
+    except IntegrityError:
+        return User.objects.get(email=email), False
+    return user, True
+
+
+def request_email_verification(*, user: User) -> None:
+    """Void an earlier verification of the user's address and have a new link sent to it."""
+    with transaction.atomic():
+        User.objects.filter(pk=user.pk).update(email_verified_at=None)
+        user.email_verified_at = None
+        announce(signals.verification_requested, user=user)
+
+
+def resend_verification(*, email: str) -> None:
+    """Have another link sent to an address, if it has an account that waits for one.
+
+    Answer and work are the same for every address; only a mail tells.
+    """
+    with transaction.atomic():
+        known = User.objects.filter(email=email).first()
+        audit.record("user.verification_requested", subject=known, email=email)
+        announce(signals.verification_resend_requested, email=email)
+
+
+def forget_registration(*, registration_id: int) -> None:
+    """Delete a registration that came to nothing, with the password that was chosen."""
+    Registration.objects.filter(pk=registration_id).delete()
+
+
+def verify_email(*, token: str, now: datetime) -> User:
+    """Use a one-time token up and mark its user's address as verified.
+
+    Until the address is verified, anybody could have registered it; so the password and the name of the registration
+    that this link confirms replace those of the account, and all other registrations are forgotten. Of simultaneous
+    requests with one token one wins. The user's other links die with it.
+
+    Raises:
+        InvalidEmailToken: The token is unknown, used, expired, or was sent to another address than the user has now.
+    """
+    with transaction.atomic():
+        found = use_email_token(token=token, purpose=EmailToken.Purpose.VERIFY_EMAIL, now=now)
+        if found.user.email_verified_at is None:
+            _confirm(found, now=now)
+    return found.user
+
+
+def _store_registration(signal: Signal, user: User, *, chosen: User) -> None:
+    """Store what was chosen beside the user that has the address, and announce it."""
+    row = Registration.objects.create(
+        user=user, email=user.email, password=chosen.password, name=chosen.name, created_at=chosen.created_at
+    )
+    audit.record("user.registered", subject=user, is_repeated=signal is signals.registration_repeated)
+    announce(signal, user=user, registration_id=row.pk)
+
+
+def _confirm(token: EmailToken, *, now: datetime) -> None:
+    """Mark the address as verified, by the token's registration if it has one; the user's row is locked."""
+    user, registration = token.user, token.registration
+    user.email_verified_at = now
+    if registration is not None:
+        user.password, user.name = registration.password, registration.name
+    user.save(update_fields=["email_verified_at", "password", "name"])
+    if registration is not None and user.last_login is not None:
+        end_all_sessions(user=user, reason=Session.EndReason.PASSWORD_CHANGED, now=now)
+        audit.record("user.password_changed", subject=user)
+        announce(signals.password_changed, user=user)
+    Registration.objects.filter(user=user).delete()
+    audit.record("user.email_verified", subject=user)
+    announce(signals.email_verified, user=user)
