@@ -16,7 +16,7 @@ from jobs.exceptions import JobOptionError, UnknownQueueError
 from jobs.limits import RateLimit, is_count, is_span
 from jobs.models.queued import EVERY_QUEUE
 from jobs.options import JobOptions, is_queue_name
-from jobs.signals import queue_busy, queue_paused, queue_resumed
+from jobs.signals import QueueBusy, QueuePaused, QueueResumed, queue_busy, queue_paused, queue_resumed
 
 if TYPE_CHECKING:
     from jobs.middleware import Middleware
@@ -195,7 +195,7 @@ def pause_queue(
     driver = get_driver(connection)
     end = driver.get_now() + until if isinstance(until, timedelta) else until
     driver.pause(name, until=end)
-    queue_paused.send_robust(None, connection=driver.name, queue=name, until=end)
+    queue_paused.announce(QueuePaused(connection=driver.name, queue=name, until=end))
 
 
 def resume_queue(name: str = EVERY_QUEUE, *, connection: str | None = None) -> bool:
@@ -203,7 +203,7 @@ def resume_queue(name: str = EVERY_QUEUE, *, connection: str | None = None) -> b
     driver = get_driver(connection)
     if not driver.resume(name):
         return False
-    queue_resumed.send_robust(None, connection=driver.name, queue=name)
+    queue_resumed.announce(QueueResumed(connection=driver.name, queue=name))
     return True
 
 
@@ -229,5 +229,5 @@ def monitor_queues(*, max_size: int, connection: str | None = None, now: datetim
     sizes = {name: one.waiting + one.delayed + one.running for name, one in sorted(figures.items())}
     busy = {name: size for name, size in sizes.items() if size > max_size}
     for name, size in busy.items():
-        queue_busy.send_robust(None, connection=driver.name, queue=name, size=size)
+        queue_busy.announce(QueueBusy(connection=driver.name, queue=name, size=size))
     return busy

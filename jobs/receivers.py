@@ -1,28 +1,68 @@
-"""What follows from facts about jobs: entries of the audit log."""
+"""What follows from facts about jobs: entries of the audit log, and what is written into the results of tasks."""
 
-from uuid import UUID
+from functools import partial
 
 from django.contrib.auth import get_user_model
-from django.dispatch import receiver
+from django.db import transaction
+from django.tasks.signals import task_finished
+from django.utils import timezone
 
-from jobs.job import get_job_class
+from jobs.job import get_job_class, get_job_name
 from jobs.security import SecureJob
-from jobs.signals import job_quarantined, job_queueing
+from jobs.selectors import find_result
+from jobs.services import end_result, reopen_result
+from jobs.signals import (
+    JobFailed,
+    JobQuarantined,
+    JobQueueing,
+    JobRetryRequested,
+    job_failed,
+    job_quarantined,
+    job_queueing,
+    job_retry_requested,
+)
+from jobs.tasks.job import TaskJob
+from jobs.tasks.results import announce, get_kept
 from permissions import audit
 
 
-@receiver(job_queueing)
-def record_dispatch(*, job_id: UUID, job_class: str, queue: str, actor_id: str, **_others: object) -> None:
+@job_queueing.listen
+def record_dispatch(fact: JobQueueing) -> None:
     """Note, in the transaction of the dispatch, that a secure job was sent."""
-    found = get_job_class(job_class)
+    found = get_job_class(fact.job_class)
     if found is None or not issubclass(found, SecureJob):
         return
-    actor = audit.Reference.to(get_user_model(), actor_id) if actor_id else None
-    audit.record("job.dispatched", actor=actor, subject=audit.Reference("jobs.job", job_id, job_class), queue=queue)
+    actor = audit.Reference.to(get_user_model(), fact.actor_id) if fact.actor_id else None
+    subject = audit.Reference("jobs.job", fact.job_id, fact.job_class)
+    audit.record("job.dispatched", actor=actor, subject=subject, queue=fact.queue)
 
 
-@receiver(job_quarantined)
-def record_quarantine(*, job_id: UUID, job_class: str, queue: str, error: Exception, **_others: object) -> None:
+@job_quarantined.listen
+def record_quarantine(fact: JobQuarantined) -> None:
     """Note that a record was refused which somebody may have changed."""
-    subject = audit.Reference("jobs.job", job_id, job_class)
-    audit.record("job.quarantined", subject=subject, queue=queue, reason=str(error))
+    subject = audit.Reference("jobs.job", fact.job_id, fact.job_class)
+    audit.record("job.quarantined", subject=subject, queue=fact.queue, reason=str(fact.error))
+
+
+@job_failed.listen
+def end_unrun_task(fact: JobFailed) -> None:
+    """Write down that a task failed whose job couldn't even be built."""
+    if fact.job_class != get_job_name(TaskJob) or (row := find_result(fact.job_id)) is None:
+        return
+    ended = end_result(
+        job_id=fact.job_id,
+        attempts=row.attempts,
+        status="FAILED",
+        error=fact.error,
+        now=timezone.now(),
+        kept=get_kept(row.backend),
+    )
+    if ended is not None:
+        transaction.on_commit(partial(announce, task_finished, ended))
+
+
+@job_retry_requested.listen
+def reopen_retried_task(fact: JobRetryRequested) -> None:
+    """Write down that a task is to be tried again."""
+    if fact.job_class == get_job_name(TaskJob):
+        reopen_result(job_id=fact.job_id)

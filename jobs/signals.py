@@ -1,87 +1,352 @@
-"""Facts about jobs, as Django signals.
+"""Facts about jobs: what is told of each step, and the Django signals that carry it.
 
-Each is sent with ``sender=None`` and robustly: a receiver that raises is logged and stops nobody. Those about a job
-carry ``job_id: UUID``, ``job_class: str`` (the registered name), ``queue: str`` and ``connection: str``.
+Each is sent robustly: a receiver that raises is logged and stops nobody. No fact shows in its ``repr`` what an
+exception says.
 """
 
-from django.dispatch import Signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol, TypedDict
+from uuid import UUID
+
+from project.signals import FactSignal
 
 # --- Dispatch
 
-#: A job is about to be stored. Sent before the commit. Adds ``actor_id: str``, empty where nobody was named.
-job_queueing = Signal()
-#: A job was stored, by ``dispatch`` or by a retry; sent after the commit. Adds ``available_at: datetime``.
-job_queued = Signal()
-#: A unique job was not stored, because one with its key waits or runs. Adds ``key: str``.
-unique_job_skipped = Signal()
-#: A job was dropped, because a later one with its key took its place. Adds ``key: str``.
-job_debounced = Signal()
 
-# --- Attempts. Those in which a try is told add ``attempt: int``.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFact:
+    """What every fact about a job tells."""
 
-#: A worker is about to look for a job. Carries ``worker: str`` and ``queues: Sequence[str]`` alone.
-job_claiming = Signal()
-#: A worker has claimed a job. Adds ``attempt``.
-job_claimed = Signal()
-#: A job is about to run. Adds ``attempt``.
-job_processing = Signal()
-#: A try is over, however it ended. Adds ``attempt`` and ``duration: timedelta``.
-job_attempted = Signal()
-#: A job ran to its end. Adds ``attempt`` and ``duration: timedelta``.
-job_processed = Signal()
-#: A job raised. Adds ``attempt`` and ``error: Exception``.
-job_exception_occurred = Signal()
-#: A job was put back for another try. Adds ``attempt``, ``available_at`` and ``error: Exception | None``; None where
-#: the job itself or its middleware asked for it.
-job_released = Signal()
-#: A try was stopped because it took too long. Adds ``attempt``.
-job_timed_out = Signal()
-#: A job was moved to the failed jobs. Adds ``attempts: int`` and ``error: Exception``.
-job_failed = Signal()
-#: A record that can't be trusted or read was moved to the failed jobs, unrun. Adds ``error: Exception``.
-job_quarantined = Signal()
-#: Somebody asked for a failed job to be tried again.
-job_retry_requested = Signal()
+    job_id: UUID
+    #: Registered name.
+    job_class: str
+    queue: str
+    connection: str
 
-# --- Batches; each carries ``batch_id: UUID`` and ``name: str``.
 
-#: A batch and its jobs were stored; sent after the commit.
-batch_dispatched = Signal()
-#: The first job of a batch has ended.
-batch_started = Signal()
-#: All jobs of a batch have ended well; again where a finished one was added to.
-batch_finished = Signal()
-#: A batch was cancelled, by somebody or by a failure.
-batch_cancelled = Signal()
+class JobIdentity(TypedDict):
+    """The fields of ``JobFact``."""
 
-# --- Queues; each carries ``connection: str``.
+    job_id: UUID
+    job_class: str
+    queue: str
+    connection: str
 
-#: A queue rests. Adds ``queue: str`` (``*`` for all) and ``until: datetime | None``.
-queue_paused = Signal()
-#: A queue goes on. Adds ``queue: str``.
-queue_resumed = Signal()
-#: A queue holds more jobs than it should; ``jobs.queues.monitor_queues`` tells. Adds ``queue: str``, ``size: int``.
-queue_busy = Signal()
-#: A connection could not be reached, and the next one took the job. Adds ``failed_connection: str`` and ``error``.
-queue_failed_over = Signal()
 
-# --- Workers; each carries ``worker: str``.
+class _AboutJob(Protocol):
+    @property
+    def job_id(self) -> UUID: ...
+    @property
+    def job_class(self) -> str: ...
+    @property
+    def queue(self) -> str: ...
+    @property
+    def connection(self) -> str: ...
 
-#: A worker starts. Adds ``queues: Sequence[str]``.
-worker_starting = Signal()
-#: A worker has found nothing to do.
-worker_idle = Signal()
-#: A worker ends. Adds ``reason: str``: ``signal``, ``max_jobs``, ``max_time``, ``memory``, ``empty``, ``restart``.
-worker_stopping = Signal()
-#: The job in hand was told that its worker is to end. Adds ``job_id``, ``job_class`` and ``signal_number: int``.
-worker_interrupting = Signal()
-#: A worker rests until it is told to go on, or goes on.
-worker_pausing = Signal()
-worker_resuming = Signal()
 
-# --- Schedules; each carries ``schedule: str``, the name.
+def identify(job: _AboutJob) -> JobIdentity:
+    """Return what every fact about a job tells."""
+    return {"job_id": job.job_id, "job_class": job.job_class, "queue": job.queue, "connection": job.connection}
 
-#: An entry was due, and its job was dispatched; sent after the commit. Adds ``run_at: datetime`` and ``job_id: UUID``.
-schedule_dispatched = Signal()
-#: An entry could not be dispatched, for a reason that it didn't have before. Adds ``problem: str``.
-schedule_broken = Signal()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQueueing(JobFact):
+    """A job is about to be stored; told before the commit."""
+
+    #: On whose behalf; empty where nobody was named.
+    actor_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQueued(JobFact):
+    """A job was stored, by ``dispatch`` or by a retry; told after the commit."""
+
+    available_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UniqueJobSkipped(JobFact):
+    """A unique job was not stored, because one with its key waits or runs."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDebounced(JobFact):
+    """A job was dropped, because a later one with its key took its place."""
+
+    key: str
+
+
+job_queueing = FactSignal[JobQueueing]()
+job_queued = FactSignal[JobQueued]()
+unique_job_skipped = FactSignal[UniqueJobSkipped]()
+job_debounced = FactSignal[JobDebounced]()
+
+# --- Tries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTryFact(JobFact):
+    """What every fact about one try of a job tells."""
+
+    #: Its number, from 1.
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobClaiming:
+    """A worker is about to look for a job."""
+
+    worker: str
+    #: Those that it serves; empty: all.
+    queues: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobClaimed(JobTryFact):
+    """A worker has claimed a job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProcessing(JobTryFact):
+    """A job is about to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobAttempted(JobTryFact):
+    """A try is over, however it ended."""
+
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProcessed(JobTryFact):
+    """A job ran to its end."""
+
+    duration: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobExceptionOccurred(JobTryFact):
+    """A job raised."""
+
+    error: Exception = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReleased(JobTryFact):
+    """A job was put back for another try."""
+
+    available_at: datetime
+    #: What it raised; None where the job itself or its middleware asked for it.
+    error: Exception | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobTimedOut(JobTryFact):
+    """A try was stopped because it took too long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFailed(JobFact):
+    """A job was moved to the failed jobs."""
+
+    #: How many tries it had.
+    attempts: int
+    error: Exception = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuarantined(JobFact):
+    """A record that can't be trusted or read was moved to the failed jobs, unrun; ``JobFailed`` follows."""
+
+    error: Exception = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRetryRequested(JobFact):
+    """Somebody asked for a failed job to be tried again."""
+
+
+job_claiming = FactSignal[JobClaiming]()
+job_claimed = FactSignal[JobClaimed]()
+job_processing = FactSignal[JobProcessing]()
+job_attempted = FactSignal[JobAttempted]()
+job_processed = FactSignal[JobProcessed]()
+job_exception_occurred = FactSignal[JobExceptionOccurred]()
+job_released = FactSignal[JobReleased]()
+job_timed_out = FactSignal[JobTimedOut]()
+job_failed = FactSignal[JobFailed]()
+job_quarantined = FactSignal[JobQuarantined]()
+job_retry_requested = FactSignal[JobRetryRequested]()
+
+# --- Batches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFact:
+    """What every fact about a batch tells."""
+
+    batch_id: UUID
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchDispatched(BatchFact):
+    """A batch and its jobs were stored; told after the commit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchStarted(BatchFact):
+    """The first job of a batch has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFinished(BatchFact):
+    """All jobs of a batch have ended well; told again where a finished one was added to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchCancelled(BatchFact):
+    """A batch was cancelled, by somebody or by a failure."""
+
+
+batch_dispatched = FactSignal[BatchDispatched]()
+batch_started = FactSignal[BatchStarted]()
+batch_finished = FactSignal[BatchFinished]()
+batch_cancelled = FactSignal[BatchCancelled]()
+
+# --- Queues
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFact:
+    """What every fact about a queue tells."""
+
+    #: ``*`` stands for all.
+    queue: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePaused(QueueFact):
+    """A queue, or each, was told to rest."""
+
+    #: None: until it is told to go on.
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueResumed(QueueFact):
+    """A queue, or each, was told to go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueBusy(QueueFact):
+    """A queue holds more jobs than it should; ``jobs.queues.monitor_queues`` tells."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFailedOver:
+    """A connection could not be reached, and the next one was asked."""
+
+    connection: str
+    failed_connection: str
+    error: Exception = field(repr=False)
+
+
+queue_paused = FactSignal[QueuePaused]()
+queue_resumed = FactSignal[QueueResumed]()
+queue_busy = FactSignal[QueueBusy]()
+queue_failed_over = FactSignal[QueueFailedOver]()
+
+# --- Workers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFact:
+    """What every fact about a worker tells."""
+
+    #: Its name.
+    worker: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarting(WorkerFact):
+    """A worker starts."""
+
+    queues: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerIdle(WorkerFact):
+    """A worker has found nothing to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStopping(WorkerFact):
+    """A worker ends."""
+
+    #: ``signal``, ``max_jobs``, ``max_time``, ``memory``, ``empty`` or ``restart``.
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInterrupting(WorkerFact):
+    """The job in hand was told that its worker is to end."""
+
+    job_id: UUID
+    job_class: str
+    signal_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPausing(WorkerFact):
+    """A worker rests until it is told to go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerResuming(WorkerFact):
+    """A worker that rested goes on."""
+
+
+worker_starting = FactSignal[WorkerStarting]()
+worker_idle = FactSignal[WorkerIdle]()
+worker_stopping = FactSignal[WorkerStopping]()
+worker_interrupting = FactSignal[WorkerInterrupting]()
+worker_pausing = FactSignal[WorkerPausing]()
+worker_resuming = FactSignal[WorkerResuming]()
+
+# --- Schedules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleFact:
+    """What every fact about an entry of the schedule tells."""
+
+    #: Its name.
+    schedule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleDispatched(ScheduleFact):
+    """An entry was due, and its job was dispatched; told after the commit."""
+
+    run_at: datetime
+    job_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleBroken(ScheduleFact):
+    """An entry could not be dispatched, for a reason that it didn't have before."""
+
+    problem: str
+
+
+schedule_dispatched = FactSignal[ScheduleDispatched]()
+schedule_broken = FactSignal[ScheduleBroken]()

@@ -9,7 +9,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob, get_driver
-from jobs.signals import queue_failed_over
+from jobs.signals import QueueFailedOver, queue_failed_over
 
 _log = structlog.get_logger("gatehouse.jobs")
 
@@ -123,7 +123,8 @@ class FailoverDriver(QueueDriver):
             try:
                 return operation(driver)
             except driver.outage_errors as error:
-                facts = {"failed_connection": driver.name, "error": error}
                 _log.warning("queue_failed_over", failed_connection=driver.name, error=type(error).__qualname__)
-                queue_failed_over.send_robust(None, connection=self.name, **facts)
+                queue_failed_over.announce(
+                    QueueFailedOver(connection=self.name, failed_connection=driver.name, error=error)
+                )
         return operation(last)

@@ -10,7 +10,7 @@ from jobs.exceptions import JobRefusedError, PermanentJobError
 from jobs.job import Job, get_job_name, hide_key
 from jobs.limits import RateLimit
 from jobs.middleware.base import Middleware, Proceed
-from jobs.signals import job_exception_occurred
+from jobs.signals import JobExceptionOccurred, job_exception_occurred
 
 _log = structlog.get_logger("gatehouse.jobs")
 
@@ -98,14 +98,15 @@ class ThrottlesExceptions(Middleware):
             return
         _log.warning("job_exception_held_back", error=type(error).__qualname__)
         run = job.running
-        job_exception_occurred.send_robust(
-            None,
-            job_id=job.job_id,
-            job_class=get_job_name(type(job)),
-            queue=run.queue if run else job.queue,
-            connection=run.connection if run else "",
-            attempt=job.attempts,
-            error=error,
+        job_exception_occurred.announce(
+            JobExceptionOccurred(
+                job_id=job.job_id,
+                job_class=get_job_name(type(job)),
+                queue=run.queue if run else job.queue,
+                connection=run.connection if run else "",
+                attempt=job.attempts,
+                error=error,
+            )
         )
 
     def _get_key(self, job: Job) -> str:

@@ -35,7 +35,7 @@ from jobs.outlet import Current
 from jobs.payload import Record, encode_payload, read_payload
 from jobs.scheduler.entries import open_schedule
 from jobs.services import announce_queued, make_messages, send
-from jobs.signals import schedule_broken, schedule_dispatched
+from jobs.signals import ScheduleBroken, ScheduleDispatched, schedule_broken, schedule_dispatched
 
 #: A run that is dispatched so long after its moment is not missed.
 ON_TIME: Final = timedelta(minutes=1)
@@ -182,8 +182,8 @@ def _dispatch(row: Schedule, run_at: datetime, now: datetime) -> Run | None:
         if not get_driver(record.connection).is_transactional:
             run.state, run.payload = RunState.PENDING, encode_payload(record)
             transaction.on_commit(partial(_confirm, run.pk))
-        facts = {"schedule": row.name, "run_at": run_at, "job_id": record.job_id}
-        transaction.on_commit(partial(schedule_dispatched.send_robust, None, **facts))
+        fact = ScheduleDispatched(schedule=row.name, run_at=run_at, job_id=record.job_id)
+        transaction.on_commit(partial(schedule_dispatched.announce, fact))
     run.save(update_fields=["job_id", "state", "detail", "payload"])
     return Run(schedule=row.name, run_at=run_at, state=run.state, job_id=run.job_id, detail=run.detail)
 
@@ -242,7 +242,7 @@ def _note_problem(key: int, now: datetime, problem: str, *, is_waiting: bool = F
         row.save(update_fields=["problem", "next_run_at"])
     if is_news:
         _log.error("schedule_broken", schedule=row.name, problem=problem)
-        schedule_broken.send_robust(None, schedule=row.name, problem=problem)
+        schedule_broken.announce(ScheduleBroken(schedule=row.name, problem=problem))
     state = RunState.PENDING if is_waiting else RunState.FAILED
     return [Run(schedule=row.name, run_at=run_at, state=state, detail=problem)]
 

@@ -17,7 +17,15 @@ from jobs.options import get_due_time
 from jobs.outlet import Current
 from jobs.payload import Record, encode_payload
 from jobs.queues import get_queue
-from jobs.signals import job_queued, job_queueing, unique_job_skipped
+from jobs.signals import (
+    JobQueued,
+    JobQueueing,
+    UniqueJobSkipped,
+    identify,
+    job_queued,
+    job_queueing,
+    unique_job_skipped,
+)
 from project.transactions import list_waiting, on_end
 
 #: Prefixes of what the coordinator keeps for jobs.
@@ -83,19 +91,25 @@ def make_messages(records: Iterable[Record], *, now: datetime) -> list[Message]:
     return [_make_message(record, now) for record in records]
 
 
-def announce_queued(messages: Iterable[Message], *, connection: str) -> None:
+def announce_queued(messages: Sequence[Message], *, connection: str) -> None:
     """Say that jobs were stored, once they are."""
+    if messages:
+        on_end(commit=partial(_tell_queued, messages, connection))
+
+
+def _tell_queued(messages: Sequence[Message], connection: str) -> None:
+    if not job_queued.is_heard:
+        return
     for message in messages:
-        announce = partial(
-            job_queued.send_robust,
-            None,
-            job_id=message.job_id,
-            job_class=message.job_class,
-            queue=message.queue,
-            connection=connection,
-            available_at=message.available_at,
+        job_queued.announce(
+            JobQueued(
+                job_id=message.job_id,
+                job_class=message.job_class,
+                queue=message.queue,
+                connection=connection,
+                available_at=message.available_at,
+            )
         )
-        on_end(commit=announce)
 
 
 def _route(records: Sequence[Record]) -> Iterator[tuple[QueueDriver, list[Record]]]:
@@ -126,8 +140,15 @@ def _send_to(
     if not messages:
         return []
     for record in accepted:
-        facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
-        job_queueing.send_robust(None, **facts, connection=driver.name, actor_id=record.actor_id)
+        job_queueing.announce(
+            JobQueueing(
+                job_id=record.job_id,
+                job_class=record.job_class,
+                queue=record.queue,
+                connection=driver.name,
+                actor_id=record.actor_id,
+            )
+        )
     try:
         _push(driver, messages, is_after_commit=is_after_commit, undo=undo)
     except BaseException:
@@ -256,8 +277,7 @@ def take_locks(record: Record, *, is_apart: bool = False) -> bool:
         if not is_apart:
             on_end(rollback=partial(_release_after_rollback, UNIQUE + key, str(record.job_id)))
         return True
-    facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
-    unique_job_skipped.send_robust(None, **facts, connection=record.connection, key=key)
+    unique_job_skipped.announce(UniqueJobSkipped(**identify(record), key=key))
     return False
 
 

@@ -27,7 +27,7 @@ from jobs.payload import Record, decode_payload, encode_payload
 from jobs.selectors import IS_OPEN
 from jobs.services.batches import close_member, reopen_member
 from jobs.services.dispatching import announce_queued, push_late, release_unique, take_locks
-from jobs.signals import job_retry_requested
+from jobs.signals import JobRetryRequested, identify, job_retry_requested
 
 _CHUNK: Final = 1_000
 #: A retry of which nothing was heard for so long may be lost, and be asked for again.
@@ -62,8 +62,7 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
             announce_queued([message], connection=driver.name)
         else:
             push_late(driver, [message], undo=partial(_undo_retry, failed, record))
-    facts = {"job_id": failed.job_id, "job_class": failed.job_class, "queue": failed.queue}
-    job_retry_requested.send_robust(None, **facts, connection=failed.connection)
+    job_retry_requested.announce(JobRetryRequested(**identify(failed)))
 
 
 def _undo_retry(failed: FailedJob, record: Record | None) -> None:

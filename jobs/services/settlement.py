@@ -34,7 +34,17 @@ from jobs.services.dispatching import (
     release_unique,
 )
 from jobs.services.elsewhere import is_served, send_elsewhere, was_sent
-from jobs.signals import job_failed, job_processed, job_quarantined, job_released
+from jobs.signals import (
+    JobFailed,
+    JobProcessed,
+    JobQuarantined,
+    JobReleased,
+    identify,
+    job_failed,
+    job_processed,
+    job_quarantined,
+    job_released,
+)
 
 #: Longest text of an exception, and longest traceback, that a failed job keeps, in characters.
 MAX_EXCEPTION_LENGTH: Final = 10_000
@@ -90,7 +100,7 @@ def finish_job(
     if not _settle(driver, claim, record, follow if has_more else None, driver.finish, let_go=let_go_if_any, now=now):
         return _note_lost_lease(claim)
     _log.info("job_processed", duration_ms=_to_milliseconds(duration))
-    job_processed.send_robust(None, **get_facts(claim), attempt=claim.attempts, duration=duration)
+    job_processed.announce(JobProcessed(**identify(claim), attempt=claim.attempts, duration=duration))
     return True
 
 
@@ -123,7 +133,9 @@ def release_job(
         available_at=available_at.isoformat(),
         **(_describe_for_log(error) if error else {}),
     )
-    job_released.send_robust(None, **get_facts(claim), attempt=claim.attempts, available_at=available_at, error=error)
+    job_released.announce(
+        JobReleased(**identify(claim), attempt=claim.attempts, available_at=available_at, error=error)
+    )
     return True
 
 
@@ -172,7 +184,7 @@ def fail_job(
     if not _settle(driver, claim, record, follow if has_more else None, bury, let_go=let_go, now=now):
         return _note_lost_lease(claim)
     _log.error("job_failed", duration_ms=_to_milliseconds(duration), **_describe_for_log(error))
-    job_failed.send_robust(None, **get_facts(claim), attempts=attempts, error=error)
+    job_failed.announce(JobFailed(**identify(claim), attempts=attempts, error=error))
     return True
 
 
@@ -204,8 +216,8 @@ def quarantine_job(*, claim: Claim, error: Exception, now: datetime) -> bool:
     if not _settle(driver, claim, None, follow, bury, let_go=let_go, now=now):
         return _note_lost_lease(claim)
     _log.error("job_quarantined", **_describe_for_log(error))
-    job_quarantined.send_robust(None, **get_facts(claim), error=error)
-    job_failed.send_robust(None, **get_facts(claim), attempts=claim.attempts, error=error)
+    job_quarantined.announce(JobQuarantined(**identify(claim), error=error))
+    job_failed.announce(JobFailed(**identify(claim), attempts=claim.attempts, error=error))
     return True
 
 
@@ -250,16 +262,6 @@ def is_superseded(record: Record) -> bool:
 def count_exception(job_id: UUID) -> int:
     """Count that a job raised, and return how often it did within a day."""
     return get_coordinator().increment(_EXCEPTIONS + str(job_id), lifetime=_EXCEPTIONS_KEPT)
-
-
-def get_facts(claim: Claim) -> dict[str, Any]:  # Any: of several types
-    """Return what every signal about a job carries."""
-    return {
-        "job_id": claim.job_id,
-        "job_class": claim.job_class,
-        "queue": claim.queue,
-        "connection": claim.connection,
-    }
 
 
 def _settle(

@@ -18,7 +18,6 @@ The decorator is Django's, or ``jobs.tasks.task``, which is the same with types.
 kept after the end of its task.
 """
 
-from jobs.tasks import following as following  # its receivers
 from jobs.tasks.backend import JobsBackend
 from jobs.tasks.definition import JobsTask, task
 from jobs.tasks.job import TaskJob, task_job

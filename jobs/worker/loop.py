@@ -20,9 +20,17 @@ from django.db import connections
 from django.utils import timezone
 
 from jobs.drivers.base import Claim, get_driver
+from jobs.job import get_job_name
 from jobs.scheduler import Ticker
 from jobs.services import get_restart_count, record_heartbeat, remove_dead_heartbeats, remove_heartbeat
 from jobs.signals import (
+    JobClaiming,
+    WorkerIdle,
+    WorkerInterrupting,
+    WorkerPausing,
+    WorkerResuming,
+    WorkerStarting,
+    WorkerStopping,
     job_claiming,
     worker_idle,
     worker_interrupting,
@@ -99,7 +107,7 @@ class Worker:
         """Work until stopped; return how many tries were made. Signals are heard in the main thread only."""
         self._log = _log.bind(worker=self.name)
         self._log.info("worker_started", queues=list(self._options.queues) or "every", connection=self._driver.name)
-        worker_starting.send_robust(None, worker=self.name, queues=self._options.queues)
+        worker_starting.announce(WorkerStarting(worker=self.name, queues=self._options.queues))
         self._patiently(lambda: remove_dead_heartbeats(now=timezone.now()))
         self._restart_count = self._patiently(get_restart_count)
         tries = 0
@@ -115,12 +123,12 @@ class Worker:
                 reason = "empty"
                 break
             else:
-                worker_idle.send_robust(None, worker=self.name)
+                worker_idle.announce(WorkerIdle(worker=self.name))
                 self._pause(self._options.sleep)
         self.stop_reason = reason
         self._leave()
         self._log.info("worker_stopped", tries=tries, reason=reason)
-        worker_stopping.send_robust(None, worker=self.name, reason=reason)
+        worker_stopping.announce(WorkerStopping(worker=self.name, reason=reason))
         return tries
 
     def stop(self) -> None:
@@ -131,13 +139,13 @@ class Worker:
     def rest(self) -> None:
         """Take no job until ``go_on``; from any thread or a signal handler."""
         self._is_resting = True
-        worker_pausing.send_robust(None, worker=self.name)
+        worker_pausing.announce(WorkerPausing(worker=self.name))
 
     def go_on(self) -> None:
         """Take jobs again; from any thread or a signal handler."""
         self._is_resting = False
         self._wake_up.put(None)
-        worker_resuming.send_robust(None, worker=self.name)
+        worker_resuming.announce(WorkerResuming(worker=self.name))
 
     @contextmanager
     def listen_to_signals(self) -> Iterator[None]:
@@ -169,8 +177,11 @@ class Worker:
         job = get_running_job()
         if job is None:
             return
-        facts = {"job_id": job.job_id, "job_class": type(job).__qualname__, "signal_number": number}
-        worker_interrupting.send_robust(None, worker=self.name, **facts)
+        worker_interrupting.announce(
+            WorkerInterrupting(
+                worker=self.name, job_id=job.job_id, job_class=get_job_name(type(job)), signal_number=number
+            )
+        )
         job.interrupted(number)
 
     def _find_reason_to_stop(self, tries: int) -> str:
@@ -186,7 +197,7 @@ class Worker:
         return ""
 
     def _claim(self) -> Claim | None:
-        job_claiming.send_robust(None, worker=self.name, queues=self._options.queues)
+        job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
         claims = self._driver.claim(queues=self._options.queues, worker=self.name)
         return claims[0] if claims else None
 

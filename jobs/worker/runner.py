@@ -36,13 +36,19 @@ from jobs.services import (
     count_exception,
     fail_job,
     finish_job,
-    get_facts,
     is_superseded,
     quarantine_job,
     release_job,
     release_unique,
 )
 from jobs.signals import (
+    JobAttempted,
+    JobClaimed,
+    JobDebounced,
+    JobExceptionOccurred,
+    JobProcessing,
+    JobTimedOut,
+    identify,
     job_attempted,
     job_claimed,
     job_debounced,
@@ -75,14 +81,14 @@ def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
         Exception: A store went away before the job was begun; it may be put back.
     """
     started = time.perf_counter()
-    job_claimed.send_robust(None, **get_facts(claim), attempt=claim.attempts)
+    job_claimed.announce(JobClaimed(**identify(claim), attempt=claim.attempts))
     prepared = _prepare(claim, started=started, now=now or get_driver(claim.connection).get_now())
     if not isinstance(prepared, _Try):
         return prepared
     outcome = _run(prepared)
     if isinstance(outcome, Lost):
         return outcome
-    job_attempted.send_robust(None, **get_facts(claim), attempt=claim.attempts, duration=outcome.duration)
+    job_attempted.announce(JobAttempted(**identify(claim), attempt=claim.attempts, duration=outcome.duration))
     return outcome
 
 
@@ -250,7 +256,7 @@ def _run(one: _Try) -> Processed | Released | Failed | Lost:
         return Lost()
     if record.unique is not None and record.unique["until"] == "start":
         release_unique(record)
-    job_processing.send_robust(None, **get_facts(claim), attempt=claim.attempts)
+    job_processing.announce(JobProcessing(**identify(claim), attempt=claim.attempts))
     try:
         result = _call(job, run, one.resolved.timeout)
     except BaseException as error:  # noqa: BLE001 - whatever a job raises, the worker goes on
@@ -304,7 +310,7 @@ def _conclude(one: _Try, error: BaseException) -> Released | Failed:
     duration = _since(one.started)
     reason = _to_exception(claim, resolved, error)
     if not isinstance(error, TimeIsUp):
-        job_exception_occurred.send_robust(None, **get_facts(claim), attempt=claim.attempts, error=reason)
+        job_exception_occurred.announce(JobExceptionOccurred(**identify(claim), attempt=claim.attempts, error=reason))
     if _is_final(one, error):
         return Failed(duration=duration, record=one.record, error=reason, attempts=claim.attempts, job=one.job)
     return Released(duration=duration, record=one.record, error=reason, delay=_get_wait(one, reason), job=one.job)
@@ -350,7 +356,7 @@ def _to_exception(claim: Claim, resolved: Resolved, error: BaseException) -> Exc
     match error:
         case TimeIsUp():
             reason: Exception = JobTimeoutError(f"The job ran longer than its timeout of {resolved.timeout} s.")
-            job_timed_out.send_robust(None, **get_facts(claim), attempt=claim.attempts)
+            job_timed_out.announce(JobTimedOut(**identify(claim), attempt=claim.attempts))
             _drop_connections()
         case Exception():
             return error
@@ -387,8 +393,7 @@ def _call_failed_hook(job: Job, error: Exception) -> None:
 
 def _note_superseded(record: Record) -> None:
     key = str(record.debounce["key"]) if record.debounce else ""
-    facts = {"job_id": record.job_id, "job_class": record.job_class, "queue": record.queue}
-    job_debounced.send_robust(None, **facts, connection=record.connection, key=key)
+    job_debounced.announce(JobDebounced(**identify(record), key=key))
 
 
 def _since(started: float) -> timedelta:

@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from django.dispatch import Signal
 from django.utils import timezone
 
 from jobs.drivers.base import Claim, StoredJob, get_driver
 from jobs.payload import Record
 from jobs.services import make_messages
 from jobs.worker.runner import Outcome, attempt, settle
+from project.signals import FactSignal
 from tests.processes import child_environment
 
 LATER = timedelta(hours=2)
@@ -74,13 +74,12 @@ def push_record(**values: Any) -> Record:  # Any: fields of the record
 
 
 @contextmanager
-def heard(*signals: Signal) -> Iterator[list[tuple[Signal, dict[str, Any]]]]:  # Any: each has facts of its own
-    """Yield a list to which each of the signals is added as it is sent, with its facts."""
-    seen: list[tuple[Signal, dict[str, Any]]] = []  # Any: as above
+def heard(*signals: FactSignal[Any]) -> Iterator[list[tuple[FactSignal[Any], Any]]]:  # Any: each carries its own
+    """Yield a list to which each of the signals is added as it is sent, with its fact."""
+    seen: list[tuple[FactSignal[Any], Any]] = []  # Any: as above
 
-    def note(*, signal: Signal, **facts: object) -> None:
-        facts.pop("sender")
-        seen.append((signal, facts))
+    def note(*, signal: FactSignal[Any], fact: object, **_others: object) -> None:  # Any: as above
+        seen.append((signal, fact))
 
     for signal in signals:
         signal.connect(note)

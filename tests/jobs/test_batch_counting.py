@@ -5,11 +5,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.dispatch import Signal
 from django.utils import timezone
 
 from jobs import signals
@@ -18,7 +18,9 @@ from jobs.drivers.base import QueueDriver
 from jobs.models import Batch as BatchRow
 from jobs.models import FailedJob
 from jobs.services import prune_batches, retry_batch, retry_failed_job
+from jobs.signals import BatchFact
 from jobs.worker.runner import attempt, settle
+from project.signals import FactSignal
 from tests.jobs.batch_jobs import (
     BROKEN,
     NOTES,
@@ -41,7 +43,7 @@ def _steps(*names: str) -> list[StepJob]:
     return [StepJob(name) for name in names]
 
 
-type Listen = Callable[[Signal], list[UUID]]
+type Listen = Callable[[FactSignal[Any]], list[UUID]]  # Any: each carries its own
 
 
 @pytest.fixture
@@ -49,14 +51,14 @@ def listen() -> Iterator[Listen]:
     """What returns the ids of the batches of which a signal tells from now on."""
     with ExitStack() as stack:
 
-        def begin(signal: Signal) -> list[UUID]:
+        def begin(signal: FactSignal[Any]) -> list[UUID]:  # Any: as above
             heard: list[UUID] = []
 
-            def note(*, batch_id: UUID, **_facts: object) -> None:
-                heard.append(batch_id)
+            def note(fact: BatchFact) -> None:
+                heard.append(fact.batch_id)
 
-            signal.connect(note, weak=False)
-            stack.callback(signal.disconnect, note)
+            signal.listen(note)
+            stack.callback(signal.unlisten, note)
             return heard
 
         yield begin

@@ -67,8 +67,8 @@ def test_only_the_last_job_of_a_key_runs_and_the_others_are_said_to_be_dropped()
     with heard(job_debounced) as seen:
         assert drain(now=soon()) == 3
     assert IndexJob.indexed == ["3"]
-    assert [facts["job_id"] for _, facts in seen] == ids[:2]
-    assert seen[0][1]["key"] == "tests.IndexJob:a"
+    assert [fact.job_id for _, fact in seen] == ids[:2]
+    assert seen[0][1].key == "tests.IndexJob:a"
 
 
 def test_jobs_of_other_keys_and_classes_are_not_dropped() -> None:

@@ -303,8 +303,8 @@ def test_a_dispatch_becomes_visible_and_is_announced_with_the_commit(job_connect
         if job_connection == "redis":
             assert stored() == []
     assert stored_one().job_id == job_id
-    assert [(signal, facts["job_id"]) for signal, facts in seen] == [(job_queueing, job_id), (job_queued, job_id)]
-    assert seen[1][1]["connection"] == job_connection
+    assert [(signal, fact.job_id) for signal, fact in seen] == [(job_queueing, job_id), (job_queued, job_id)]
+    assert seen[1][1].connection == job_connection
 
 
 @pytest.mark.django_db(transaction=True)

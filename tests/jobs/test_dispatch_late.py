@@ -43,7 +43,7 @@ def test_all_that_a_transaction_sent_is_undone_where_its_store_is_away_after_the
     with heard(job_queued) as seen, pytest.raises(OperationalError, match="far is away"):
         _dispatch_several()
     far.clear()
-    assert [facts["connection"] for _, facts in seen] == ["near"]
+    assert [fact.connection for _, fact in seen] == ["near"]
     assert not Batch.objects.exists()
     assert [job.job_class for job in stored()] == ["tests.OtherLockedNoteJob"]
     assert [slot.key for slot in Slot.objects.all()] == ["unique:tests.OtherLockedNoteJob:"]

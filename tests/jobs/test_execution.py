@@ -53,7 +53,7 @@ def test_a_job_over_its_timeout_is_stopped_even_if_it_catches_exceptions() -> No
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, JobTimeoutError)
     assert outcome.duration < timedelta(seconds=5)
-    assert [facts["attempt"] for _, facts in seen] == [1]
+    assert [fact.attempt for _, fact in seen] == [1]
 
 
 class SlowJob(EndlessJob):

@@ -138,7 +138,7 @@ def test_a_retry_is_announced() -> None:
     with heard(job_retry_requested, job_queued) as seen:
         retry_failed_job(job_id=job_id)
     assert {signal for signal, _ in seen} == {job_retry_requested, job_queued}
-    assert {facts["job_id"] for _, facts in seen} == {job_id}
+    assert {fact.job_id for _, fact in seen} == {job_id}
 
 
 def test_retrying_what_is_no_failed_job_is_refused() -> None:

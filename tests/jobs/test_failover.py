@@ -81,9 +81,9 @@ def test_while_the_first_one_is_away_the_second_one_takes_them_and_that_is_told(
     with heard(queue_failed_over) as seen:
         NoteJob.dispatch("notes.txt", "x")
     assert _kept() == {"second": 1}
-    ((_, facts),) = seen
-    assert (facts["connection"], facts["failed_connection"]) == ("failover", "first")
-    assert str(facts["error"]) == "first is away"
+    ((_, fact),) = seen
+    assert (fact.connection, fact.failed_connection) == ("failover", "first")
+    assert str(fact.error) == "first is away"
 
 
 def test_where_none_answers_dispatch_says_so() -> None:

@@ -22,6 +22,10 @@ from jobs.models import QueuedJob, WorkerHeartbeat
 from jobs.queues import pause_queue
 from jobs.services import request_restart
 from jobs.signals import (
+    JobProcessed,
+    WorkerIdle,
+    WorkerPausing,
+    WorkerResuming,
     job_claiming,
     job_processed,
     worker_idle,
@@ -108,13 +112,13 @@ def test_after_a_job_that_goes_wrong_the_next_one_runs(tmp_path: Path) -> None:
 def test_while_a_job_runs_its_worker_counts_as_alive_until_the_end_of_the_lease(tmp_path: Path) -> None:
     seen: list[WorkerHeartbeat] = []
 
-    def look(**_facts: object) -> None:
+    def look(_fact: JobProcessed) -> None:
         seen.append(WorkerHeartbeat.objects.get())
 
-    job_processed.connect(look)
+    job_processed.listen(look)
     job_id = NoteJob.dispatch(str(tmp_path / "notes"), "x")
     _worker(name="mine").run()
-    job_processed.disconnect(look)
+    job_processed.unlisten(look)
     assert seen[0].current_job_id == job_id
     assert seen[0].name.startswith("mine:")
     assert seen[0].alive_until - seen[0].beat_at > timedelta(seconds=60)
@@ -196,9 +200,9 @@ def test_a_worker_tells_its_start_each_look_and_why_it_ended(job_connection: str
     with heard(worker_starting, job_claiming, worker_idle, worker_stopping) as seen:
         _worker(queues=("default",), name="mine").run()
     assert [signal for signal, _ in seen] == [worker_starting, job_claiming, job_claiming, worker_stopping]
-    assert {facts["worker"].startswith("mine:") for _, facts in seen} == {True}
-    assert seen[0][1]["queues"] == seen[1][1]["queues"] == ("default",)
-    assert seen[-1][1]["reason"] == "empty"
+    assert {fact.worker.startswith("mine:") for _, fact in seen} == {True}
+    assert seen[0][1].queues == seen[1][1].queues == ("default",)
+    assert seen[-1][1].reason == "empty"
 
 
 @pytest.mark.parametrize(
@@ -285,22 +289,22 @@ def test_a_worker_that_rests_takes_no_job_until_it_goes_on(tmp_path: Path) -> No
     worker = _worker()
     looks: list[int] = []
 
-    def go_on_at_the_third_look(**_facts: object) -> None:
+    def go_on_at_the_third_look(_fact: WorkerIdle) -> None:
         looks.append(len(read_lines(tmp_path / "notes")))
         if len(looks) == 3:
             os.kill(os.getpid(), signal.SIGCONT)
 
-    worker_idle.connect(go_on_at_the_third_look)
+    worker_idle.listen(go_on_at_the_third_look)
     try:
         with heard(worker_pausing, worker_resuming) as seen, worker.listen_to_signals():
             os.kill(os.getpid(), signal.SIGUSR2)
             assert worker.run() == 1
     finally:
-        worker_idle.disconnect(go_on_at_the_third_look)
+        worker_idle.unlisten(go_on_at_the_third_look)
     assert looks == [0, 0, 0]
-    assert [(signal, facts["worker"]) for signal, facts in seen] == [
-        (worker_pausing, worker.name),
-        (worker_resuming, worker.name),
+    assert seen == [
+        (worker_pausing, WorkerPausing(worker=worker.name)),
+        (worker_resuming, WorkerResuming(worker=worker.name)),
     ]
 
 
@@ -327,8 +331,8 @@ def test_a_job_in_hand_hears_the_signal_that_ends_its_worker_and_is_finished(job
     with heard(worker_interrupting) as seen, worker.listen_to_signals():
         assert worker.run() == 1
     assert InterruptedJob.heard == [signal.SIGTERM, 0]
-    assert seen[0][1]["job_id"] == job_id
-    assert seen[0][1]["signal_number"] == signal.SIGTERM
+    assert (seen[0][1].job_id, seen[0][1].job_class) == (job_id, "tests.InterruptedJob")
+    assert seen[0][1].signal_number == signal.SIGTERM
     assert (worker.stop_reason, len(stored())) == ("signal", 1)
 
 

@@ -47,7 +47,7 @@ def test_garbage_is_set_apart_with_the_reason_and_the_record_kept(payload: str, 
     failed = FailedJob.objects.get()
     assert (failed.job_id, failed.payload, failed.attempts, failed.is_quarantined) == (job_id, payload, 1, True)
     assert reason in failed.exception
-    assert [(signal, facts["job_id"]) for signal, facts in seen] == [(job_quarantined, job_id), (job_failed, job_id)]
+    assert [(signal, fact.job_id) for signal, fact in seen] == [(job_quarantined, job_id), (job_failed, job_id)]
 
 
 @pytest.mark.django_db

@@ -26,7 +26,7 @@ from jobs.queues import (
     resume_queue,
 )
 from jobs.services import clear_queue
-from jobs.signals import queue_busy, queue_paused, queue_resumed
+from jobs.signals import QueueBusy, QueuePaused, QueueResumed, queue_busy, queue_paused, queue_resumed
 from tests.jobs.sample_jobs import FailingJob, NoteJob
 from tests.jobs.steps import claim_next, claim_one, drain, heard, soon, stored, stored_one
 from tests.waiting import wait_until
@@ -244,8 +244,8 @@ def test_rest_and_its_end_are_told(job_connection: str) -> None:
         resume_queue("notes")
         resume_queue("notes")
     assert seen == [
-        (queue_paused, {"connection": job_connection, "queue": "notes", "until": None}),
-        (queue_resumed, {"connection": job_connection, "queue": "notes"}),
+        (queue_paused, QueuePaused(connection=job_connection, queue="notes", until=None)),
+        (queue_resumed, QueueResumed(connection=job_connection, queue="notes")),
     ]
 
 
@@ -270,7 +270,7 @@ def test_each_queue_that_holds_more_than_it_should_is_told_of_once_a_call(job_co
     claim_one(now=soon(0.001))
     NoteJob("notes.txt", "waits").delay_until(3600).dispatch()
     FailingJob.dispatch()
-    with heard(queue_busy) as facts:
+    with heard(queue_busy) as seen:
         assert monitor_queues(max_size=1) == {"notes": 2}
         assert monitor_queues(max_size=2) == {}
-    assert [(one["connection"], one["queue"], one["size"]) for _signal, one in facts] == [(job_connection, "notes", 2)]
+    assert seen == [(queue_busy, QueueBusy(connection=job_connection, queue="notes", size=2))]

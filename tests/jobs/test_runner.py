@@ -12,6 +12,7 @@ from pytest_django import Settings
 from jobs.exceptions import MaxAttemptsExceededError, PermanentJobError, RetryDeadlineError
 from jobs.models import Counter, FailedJob
 from jobs.signals import (
+    JobProcessing,
     job_attempted,
     job_claimed,
     job_exception_occurred,
@@ -312,9 +313,9 @@ def test_each_step_of_a_try_is_told_in_its_order(does: str, signals: list[object
     with heard(*_STEPS) as seen:
         run_next(now=soon(0.1))
     assert [signal for signal, _ in seen] == signals
-    for _, facts in seen:
-        assert (facts["job_id"], facts["job_class"]) == (job_id, "tests.TellingJob")
-        assert (facts["queue"], facts["connection"]) == ("default", job_connection)
+    for _, fact in seen:
+        assert (fact.job_id, fact.job_class) == (job_id, "tests.TellingJob")
+        assert (fact.queue, fact.connection) == ("default", job_connection)
 
 
 def test_signals_carry_what_they_promise() -> None:
@@ -322,23 +323,23 @@ def test_signals_carry_what_they_promise() -> None:
     with heard(*_STEPS) as seen:
         _run_all(2)
     facts = dict(seen)
-    assert facts[job_claimed]["attempt"] == facts[job_processing]["attempt"] == 2
-    assert facts[job_attempted]["duration"] > timedelta(0)
-    assert isinstance(facts[job_exception_occurred]["error"], ValueError)
-    assert (facts[job_failed]["attempts"], type(facts[job_failed]["error"])) == (2, ValueError)
-    assert (facts[job_released]["attempt"], type(facts[job_released]["error"])) == (1, ValueError)
+    assert facts[job_claimed].attempt == facts[job_processing].attempt == 2
+    assert facts[job_attempted].duration > timedelta(0)
+    assert isinstance(facts[job_exception_occurred].error, ValueError)
+    assert (facts[job_failed].attempts, type(facts[job_failed].error)) == (2, ValueError)
+    assert (facts[job_released].attempt, type(facts[job_released].error)) == (1, ValueError)
 
 
 def test_a_receiver_that_raises_stops_nobody(tmp_path: Path) -> None:
-    def explode(**_facts: object) -> None:
+    def explode(_fact: JobProcessing) -> None:
         raise ValueError
 
-    job_processing.connect(explode)
+    job_processing.listen(explode)
     try:
         NoteJob.dispatch(str(tmp_path / "notes"), "hello")
         assert isinstance(run_next(), Processed)
     finally:
-        job_processing.disconnect(explode)
+        job_processing.unlisten(explode)
 
 
 def test_log_lines_hold_neither_arguments_nor_the_text_of_the_error() -> None:

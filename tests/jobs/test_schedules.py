@@ -42,7 +42,7 @@ from jobs.scheduler import (
     synchronise_schedules,
 )
 from jobs.schedules import Entry, forget_schedule, schedule
-from jobs.signals import schedule_broken, schedule_dispatched
+from jobs.signals import ScheduleDispatched, schedule_broken, schedule_dispatched
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.sample_jobs import NoteJob, read_lines
 from tests.jobs.steps import NOON, drain, heard, soon, worker_environment
@@ -219,13 +219,8 @@ def test_each_run_is_announced() -> None:
     _add()
     with heard(schedule_dispatched) as seen:
         run_due_schedules(now=NOON + MINUTE)
-    ((_, facts),) = seen
-    job_id = QueuedJob.objects.get().job_id
-    assert {name: facts[name] for name in ("schedule", "run_at", "job_id")} == {
-        "schedule": "minutely",
-        "run_at": NOON + MINUTE,
-        "job_id": job_id,
-    }
+    fact = ScheduleDispatched(schedule="minutely", run_at=NOON + MINUTE, job_id=QueuedJob.objects.get().job_id)
+    assert seen == [(schedule_dispatched, fact)]
 
 
 # --- Missed
@@ -416,7 +411,7 @@ def test_a_broken_entry_is_reported_once_and_does_not_stop_the_others(
     assert len(_list_runs()) == 3
     assert QueuedJob.objects.count() == 3
     assert problem in _get("broken").problem
-    assert [facts["schedule"] for _, facts in seen] == ["broken"]
+    assert [fact.schedule for _, fact in seen] == ["broken"]
 
 
 def test_an_entry_that_was_mended_runs_and_is_reported_when_it_breaks_again() -> None:

@@ -21,7 +21,7 @@ from jobs.middleware import Middleware, Skip, ThrottleMiddleware
 from jobs.models import FailedJob, QueuedJob
 from jobs.queues import define_queue, forget_queue
 from jobs.services import retry_failed_job
-from jobs.signals import job_processed, job_queued
+from jobs.signals import JobProcessed, JobQueued, job_processed, job_queued
 from jobs.tasks import TaskJob
 from jobs.testing import (
     JobsFake,
@@ -288,12 +288,12 @@ def test_a_job_can_be_looked_at_as_a_worker_gets_it(jobs_fake: JobsFake, send: s
 def test_signals_of_dispatch_are_sent(jobs_fake: JobsFake) -> None:
     seen: list[object] = []
 
-    def note(job_class: str, queue: str, **_: object) -> None:
-        seen.append((job_class, queue))
+    def note(fact: JobQueued) -> None:
+        seen.append((fact.job_class, fact.queue))
 
-    job_queued.connect(note)
+    job_queued.listen(note)
     TakenJob.dispatch()
-    job_queued.disconnect(note)
+    job_queued.unlisten(note)
     assert seen == [("tests.TakenJob", "fakes")]
 
 
@@ -571,14 +571,14 @@ def test_locks_end_with_the_fake(jobs_fake: JobsFake) -> None:
 def test_what_was_taken_runs_as_in_a_worker_and_is_counted(jobs_fake: JobsFake) -> None:
     seen: list[object] = []
 
-    def note(job_class: str, **_: object) -> None:
-        seen.append(job_class)
+    def note(fact: JobProcessed) -> None:
+        seen.append(fact.job_class)
 
     TakenJob.dispatch()
     UrgentTakenJob.dispatch()
-    job_processed.connect(note)
+    job_processed.listen(note)
     assert jobs_fake.run_pending() == 2
-    job_processed.disconnect(note)
+    job_processed.unlisten(note)
     assert (ran, seen) == (["urgent", "plain"], ["tests.UrgentTakenJob", "tests.TakenJob"])
     assert jobs_fake.run_pending() == 0
 

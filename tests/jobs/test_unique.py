@@ -85,8 +85,8 @@ def test_a_second_job_of_a_key_is_not_stored_and_said_to_be_skipped() -> None:
     with heard(unique_job_skipped, job_queued) as seen:
         second = RefreshJob.dispatch("a")
     assert stored_one().job_id == first != second
-    ((signal, facts),) = seen
-    assert (signal, facts["job_id"], facts["key"]) == (unique_job_skipped, second, "tests.RefreshJob:a")
+    ((signal, fact),) = seen
+    assert (signal, fact.job_id, fact.key) == (unique_job_skipped, second, "tests.RefreshJob:a")
 
 
 @pytest.mark.parametrize("other", [lambda: RefreshJob.dispatch("b"), lambda: OtherRefreshJob.dispatch("a")])

@@ -22,7 +22,7 @@ from jobs.models import Batch, BatchMember
 from jobs.payload import Record
 from jobs.services.batches.following import call, call_catch, start_link
 from jobs.services.batches.plans import BatchOptions, allows, list_ids, list_link_ids, read_options
-from jobs.signals import batch_cancelled, batch_finished, batch_started
+from jobs.signals import BatchCancelled, BatchFinished, BatchStarted, batch_cancelled, batch_finished, batch_started
 
 _PENDING: Final = "pending"
 _PROCESSED: Final = "processed"
@@ -177,8 +177,7 @@ def _conclude(held: _Held, state: str, now: datetime) -> list[str]:
     if batch.pending_jobs == 0:
         batch.finished_at = batch.finished_at or now
         events.append("then")
-        announce = partial(batch_finished.send_robust, None, batch_id=batch.id, name=batch.name)
-        transaction.on_commit(announce)
+        transaction.on_commit(partial(batch_finished.announce, BatchFinished(batch_id=batch.id, name=batch.name)))
     if batch.pending_jobs == batch.failed_jobs and options.is_first("finally"):
         events.append("finally")
         if options.chain and options.is_first("next"):
@@ -250,7 +249,7 @@ def mark_as_cancelled(batch: Batch, now: datetime) -> None:
         return
     batch.cancelled_at = now
     batch.finished_at = batch.finished_at or now
-    transaction.on_commit(partial(batch_cancelled.send_robust, None, batch_id=batch.id, name=batch.name))
+    transaction.on_commit(partial(batch_cancelled.announce, BatchCancelled(batch_id=batch.id, name=batch.name)))
 
 
 def _is_untouched(batch: Batch) -> bool:
@@ -259,7 +258,7 @@ def _is_untouched(batch: Batch) -> bool:
 
 def _announce_start(batch: Batch, *, is_first: bool) -> None:
     if is_first:
-        transaction.on_commit(partial(batch_started.send_robust, None, batch_id=batch.id, name=batch.name))
+        transaction.on_commit(partial(batch_started.announce, BatchStarted(batch_id=batch.id, name=batch.name)))
 
 
 def _name_run(record: Record | None) -> str:

@@ -14,7 +14,7 @@ from jobs.exceptions import JobOptionError
 from jobs.models import Batch, BatchMember
 from jobs.payload import Record
 from jobs.services.batches.plans import BatchOptions, BatchPlan, list_ids, read_options
-from jobs.signals import batch_dispatched
+from jobs.signals import BatchDispatched, batch_dispatched
 
 _CHUNK: Final = 1_000
 
@@ -42,8 +42,7 @@ def create_batch(
     options.save(batch)
     batch.save(force_insert=True)
     records = join_batch(batch, plan.records)
-    announce = partial(batch_dispatched.send_robust, None, batch_id=batch.id, name=batch.name)
-    transaction.on_commit(announce)
+    transaction.on_commit(partial(batch_dispatched.announce, BatchDispatched(batch_id=batch.id, name=batch.name)))
     call_before(batch_id, plan.callbacks.get("before", ()))
     batch.refresh_from_db()
     return batch, list_jobs_before(plan, batch_id) + records
