@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypedDict
 from uuid import UUID
 
-from project.signals import FactSignal
+from project.signals import FactSignal, VetoSignal
 
 # --- Dispatch
 
@@ -284,6 +284,13 @@ class WorkerStarting(WorkerFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLooping(WorkerFact):
+    """A worker begins a turn: a look for a job, and its run. A receiver that returns False lets it rest this once."""
+
+    queues: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerIdle(WorkerFact):
     """A worker has found nothing to do."""
 
@@ -315,12 +322,34 @@ class WorkerResuming(WorkerFact):
     """A worker that rested goes on."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerQueuePaused(WorkerFact):
+    """A worker noticed that a queue which it serves was told to rest; ``*`` where it serves each, and each rests.
+
+    It asks the store before each look for a job, where somebody listens to this or the next.
+    """
+
+    queue: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerQueueResumed(WorkerFact):
+    """A worker noticed that such a queue goes on."""
+
+    queue: str
+    connection: str
+
+
 worker_starting = FactSignal[WorkerStarting]()
+worker_looping = VetoSignal[WorkerLooping]()
 worker_idle = FactSignal[WorkerIdle]()
 worker_stopping = FactSignal[WorkerStopping]()
 worker_interrupting = FactSignal[WorkerInterrupting]()
 worker_pausing = FactSignal[WorkerPausing]()
 worker_resuming = FactSignal[WorkerResuming]()
+worker_queue_paused = FactSignal[WorkerQueuePaused]()
+worker_queue_resumed = FactSignal[WorkerQueueResumed]()
 
 # --- Schedules
 

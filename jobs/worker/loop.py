@@ -27,6 +27,7 @@ from jobs.signals import (
     JobClaiming,
     WorkerIdle,
     WorkerInterrupting,
+    WorkerLooping,
     WorkerPausing,
     WorkerResuming,
     WorkerStarting,
@@ -34,6 +35,7 @@ from jobs.signals import (
     job_claiming,
     worker_idle,
     worker_interrupting,
+    worker_looping,
     worker_pausing,
     worker_resuming,
     worker_starting,
@@ -41,6 +43,7 @@ from jobs.signals import (
 )
 from jobs.worker.current import get_running_job
 from jobs.worker.outages import list_outage_errors
+from jobs.worker.pauses import PauseWatch
 from jobs.worker.runner import Lost, Outcome, Quarantined, attempt, settle
 
 #: An idle worker counts as alive for this long after a heartbeat, and writes one every third of it.
@@ -97,6 +100,7 @@ class Worker:
         self._next_renewal_at = self._started_at + CONNECTION_LIFE
         self._restart_count: int | None = None
         self._ticker = Ticker()
+        self._pauses = PauseWatch(worker=self.name, queues=options.queues, driver=self._driver)
         self._is_stopping = self._is_resting = False
         #: Why it ended; what ``worker_stopping`` says.
         self.stop_reason = ""
@@ -110,16 +114,18 @@ class Worker:
         worker_starting.announce(WorkerStarting(worker=self.name, queues=self._options.queues))
         self._patiently(lambda: remove_dead_heartbeats(now=timezone.now()))
         self._restart_count = self._patiently(get_restart_count)
+        looping = WorkerLooping(worker=self.name, queues=self._options.queues)
         tries = 0
         while not (reason := self._find_reason_to_stop(tries)):
             self._ticker.tick()
-            claim = None if self._is_resting else self._patiently(self._claim, even=(Exception,))
+            is_resting = self._is_resting or not worker_looping.allows(looping)
+            claim = None if is_resting else self._patiently(self._claim, even=(Exception,))
             self._beat(claim)
             if claim is not None:
                 self._work(claim)
                 tries += 1
                 self._pause(self._options.rest)
-            elif self._options.stop_when_empty and not self._is_resting:
+            elif self._options.stop_when_empty and not is_resting:
                 reason = "empty"
                 break
             else:
@@ -198,6 +204,7 @@ class Worker:
 
     def _claim(self) -> Claim | None:
         job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
+        self._pauses.look()
         claims = self._driver.claim(queues=self._options.queues, worker=self.name)
         return claims[0] if claims else None
 

@@ -17,6 +17,7 @@ from jobs.job import Job, PendingDispatch
 from jobs.management.commands.queue_work import Command as QueueWork
 from jobs.queues import forget_queue
 from jobs.schedules import forget_schedule
+from jobs.signals import job_failed
 from tests.processes import ROOT
 
 GUIDE = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
@@ -46,6 +47,7 @@ def guide(tmp_path: Path) -> Iterator[ModuleType]:
     sys.modules[MODULE] = module
     yield module
     del sys.modules[MODULE]
+    job_failed.unlisten(module.tell_somebody)
     forget_queue("imports")
     forget_schedule("nightly newsletter")
     forget_schedule("index")

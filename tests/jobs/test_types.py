@@ -14,6 +14,7 @@ from jobs.batch import BatchableJob, batch
 from jobs.chain import chain
 from jobs.job import Job, PendingDispatch
 from jobs.schedules import schedule
+from jobs.signals import JobFact, JobFailed, JobQueued, job_failed, job_queued, worker_looping
 from jobs.testing import fake_jobs
 
 class SendJob(Job):
@@ -74,6 +75,35 @@ schedule(PlainJob).every(60)  # right
 schedule(SendJob, 1)  # wrong: arg-type
 schedule(SendJob)  # wrong: call-arg
 schedule(PlainJob).when_missed("twice")  # wrong: arg-type
+
+@job_failed.listen
+def note_failure(fact: JobFailed) -> None:  # right
+    print(fact.job_id, fact.error, fact.attempts)
+    fact.queue = "other"  # wrong: misc
+    print(fact.available_at)  # wrong: attr-defined
+
+def note_any(fact: JobFact) -> str:
+    return fact.job_class
+
+job_queued.listen(note_any)  # right
+job_failed.listen(note_any)  # right
+worker_looping.listen(lambda looping: "high" in looping.queues)  # right
+note_failure(5)  # wrong: arg-type
+job_queued.listen(note_failure)  # wrong: arg-type
+worker_looping.listen(note_any)  # wrong: arg-type
+job_failed.listen(lambda fact: fact.nothing)  # wrong: attr-defined
+job_queued.listen(lambda: None)  # wrong: arg-type
+job_failed.unlisten(note_failure)  # right
+job_queued.unlisten(note_failure)  # wrong: arg-type
+
+def announce(failed: JobFailed, queued: JobQueued) -> None:
+    job_failed.announce(failed)  # right
+    job_failed.announce(queued)  # wrong: arg-type
+    job_failed.announce(job_id=failed.job_id)  # wrong: call-arg
+    JobFailed(job_id=failed.job_id, job_class="x", queue="q", connection="c", attempts=1)  # wrong: call-arg
+    JobFailed(job_id=1, job_class="x", queue="q", connection="c", attempts=1, error=failed.error)  # wrong: arg-type
+    calm: str = job_queued.allows(queued)  # wrong: attr-defined
+    may: bool = worker_looping.allows(queued)  # wrong: arg-type
 
 class WrongJob(Job):
     tries = "5"  # wrong: assignment

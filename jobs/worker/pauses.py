@@ -1,0 +1,34 @@
+"""What a worker notices of queues that are told to rest, and to go on."""
+
+from collections.abc import Sequence
+
+from jobs.drivers.base import QueueDriver
+from jobs.models.queued import EVERY_QUEUE
+from jobs.signals import WorkerQueuePaused, WorkerQueueResumed, worker_queue_paused, worker_queue_resumed
+
+
+class PauseWatch:
+    """Tells of each queue of a worker once when it rests, and once when it goes on."""
+
+    def __init__(self, *, worker: str, queues: Sequence[str], driver: QueueDriver) -> None:
+        """Take the worker's name, and what it serves: no queues means all."""
+        self._worker = worker
+        self._queues = queues
+        self._driver = driver
+        self._resting: Sequence[str] = ()
+
+    def look(self) -> None:
+        """Tell what changed since the last look. It asks the store, so nothing is done where nobody listens."""
+        if not (worker_queue_paused.is_heard or worker_queue_resumed.is_heard):
+            return
+        pauses = self._driver.list_pauses()
+        resting = [name for name in self._queues or pauses if name in pauses or EVERY_QUEUE in pauses]
+        before, self._resting = self._resting, resting
+        for name in resting:
+            if name not in before:
+                paused = WorkerQueuePaused(worker=self._worker, queue=name, connection=self._driver.name)
+                worker_queue_paused.announce(paused)
+        for name in before:
+            if name not in resting:
+                resumed = WorkerQueueResumed(worker=self._worker, queue=name, connection=self._driver.name)
+                worker_queue_resumed.announce(resumed)
