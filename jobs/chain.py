@@ -5,16 +5,15 @@
     chain([ExtractJob(), TransformJob(), batch([…]), LoadJob()]).name("ETL").catch(report).dispatch()
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Self
+from typing import Self, override
 from uuid import UUID, uuid4
 
 from jobs.batch import Callback, PendingBatch, encode_callback
-from jobs.batch.pending import check_name
-from jobs.conditions import is_true
 from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import InnerHandle, Job, PendingDispatch
+from jobs.job.fluent import PendingGroup
 from jobs.job.records import encode_links, resolve_options
 from jobs.options import Delay, JobOptions
 from jobs.outlet import Current
@@ -29,8 +28,10 @@ class ChainableJob(InnerHandle):
     """A job that changes what follows it while it runs: ``append_to_chain`` and ``prepend_to_chain``."""
 
 
-class PendingChain:
+class PendingChain(PendingGroup[UUID]):
     """A chain of which more can be said before it is sent."""
+
+    kind = "chain"
 
     def __init__(self, jobs: Links = ()) -> None:
         """Take the links; what is empty among them is left out.
@@ -38,11 +39,9 @@ class PendingChain:
         Raises:
             JobDefinitionError: One is neither a job nor a batch.
         """
+        super().__init__()
         self._links = _take(jobs)
-        self._name = ""
         self._catch: list[Callback] = []
-        self._queue = ""
-        self._connection = ""
         self._delay: Delay | None = None
         self._is_after_commit: bool | None = None
 
@@ -50,10 +49,6 @@ class PendingChain:
     def links(self) -> list[Job | PendingDispatch | PendingBatch]:
         """The links, the first one first."""
         return list(self._links)
-
-    def get_name(self) -> str:
-        """Return its name, empty where it has none."""
-        return self._name
 
     def append(self, *jobs: Job | PendingDispatch | PendingBatch | None) -> Self:
         """Add links at the end."""
@@ -65,32 +60,11 @@ class PendingChain:
         self._links[:0] = _take(jobs)
         return self
 
-    def name(self, name: str) -> Self:
-        """Say what people call it, in at most 200 characters.
-
-        Raises:
-            JobOptionError: It is longer, or can't be printed.
-        """
-        self._name = check_name(name, about="chain")
-        return self
-
     def catch(self, *callbacks: Callback) -> Self:
         """Call when a link has failed, after which none follows: ``function(failure)``."""
         for callback in callbacks:
             encode_callback(callback)  # what can't travel is heard here
         self._catch += callbacks
-        return self
-
-    def on_queue(self, queue: str) -> Self:
-        """Let links that say nothing themselves wait in this queue."""
-        JobOptions(queue=queue or None).check(about="chain")
-        self._queue = queue
-        return self
-
-    def on_connection(self, connection: str) -> Self:
-        """Send links that say nothing themselves to this connection."""
-        JobOptions(connection=connection or None).check(about="chain")
-        self._connection = connection
         return self
 
     def delay_until(self, delay: Delay) -> Self:
@@ -104,16 +78,7 @@ class PendingChain:
         self._is_after_commit = False
         return self
 
-    def when(self, condition: object, then: Callable[[Self], object]) -> Self:
-        """Call ``then`` with the chain where the condition (or what it returns, if it can be called) is true."""
-        if is_true(condition):
-            then(self)
-        return self
-
-    def unless(self, condition: object, then: Callable[[Self], object]) -> Self:
-        """Call ``then`` with the chain where the condition is false; see ``when``."""
-        return self.when(not is_true(condition), then)
-
+    @override
     def dispatch(self) -> UUID:
         """Send the first link, which carries the others; return its id, or that of the batch that it is.
 
@@ -142,14 +107,6 @@ class PendingChain:
         record = replace(Record.from_json(link["record"]), chain=chain)
         send([record], is_after_commit=self._wants_commit(first))
         return record.job_id
-
-    def dispatch_if(self, condition: object) -> UUID | None:
-        """Send it where the condition (or what it returns, if it can be called) is true."""
-        return self.dispatch() if is_true(condition) else None
-
-    def dispatch_unless(self, condition: object) -> UUID | None:
-        """Send it where the condition is false."""
-        return None if is_true(condition) else self.dispatch()
 
     def _wants_commit(self, first: object) -> bool:
         if self._is_after_commit is not None:

@@ -1,8 +1,8 @@
 """A batch of which more can be said before it is sent."""
 
 import json
-from collections.abc import Callable, Iterable
-from typing import Any, Self
+from collections.abc import Iterable
+from typing import Any, Self, override
 from uuid import uuid4
 
 from jobs.batch.members import (
@@ -15,18 +15,19 @@ from jobs.batch.members import (
     make_records,
 )
 from jobs.batch.stored import Batch, to_batch
-from jobs.conditions import is_true
 from jobs.conf import get_job_settings
 from jobs.exceptions import JobArgumentError, JobOptionError
 from jobs.job import Job, PendingDispatch
+from jobs.job.fluent import PendingGroup
 from jobs.job.records import PlannedBatch
-from jobs.options import JobOptions
 from jobs.outlet import Current
 from jobs.services import BatchPlan, send_batch
 
 
-class PendingBatch:
+class PendingBatch(PendingGroup[Batch]):
     """A batch of which more can be said before it is sent."""
+
+    kind = "batch"
 
     def __init__(self, jobs: Members) -> None:
         """Take the jobs.
@@ -34,12 +35,10 @@ class PendingBatch:
         Raises:
             NotBatchableError: One isn't a ``BatchableJob``.
         """
+        super().__init__()
         self._jobs: list[Member] = list(check_members(jobs))
-        self._name = ""
         self._allowed: int | None = 0
         self._callbacks: dict[str, list[Callback]] = {}
-        self._queue = ""
-        self._connection = ""
         self._extra: dict[str, Any] = {}  # Any: JSON
 
     @property
@@ -51,10 +50,6 @@ class PendingBatch:
         """Return all jobs that it holds, those of its chains and batches too."""
         return list_jobs(self._jobs)
 
-    def get_name(self) -> str:
-        """Return its name, empty where it has none."""
-        return self._name
-
     def get_callbacks(self, event: str) -> list[Callback]:
         """Return what is called at an event such as ``then``."""
         return list(self._callbacks.get(event, ()))
@@ -62,15 +57,6 @@ class PendingBatch:
     def add(self, jobs: "Members | Job | PendingDispatch | PlannedBatch") -> Self:
         """Add jobs. Raises as the constructor does."""
         self._jobs += check_members([jobs] if isinstance(jobs, Job | PendingDispatch | PlannedBatch) else jobs)
-        return self
-
-    def name(self, name: str) -> Self:
-        """Say what people call it, in at most 200 characters.
-
-        Raises:
-            JobOptionError: It is longer, or can't be printed.
-        """
-        self._name = check_name(name, about="batch")
         return self
 
     def with_option(self, name: str, value: Any) -> Self:  # Any: JSON
@@ -124,28 +110,7 @@ class PendingBatch:
         """Call when each job has ended, well or not: ``function(batch)``."""
         return self._on("finally", callbacks)
 
-    def on_queue(self, queue: str) -> Self:
-        """Let jobs that say nothing themselves, and the callbacks, wait in this queue."""
-        JobOptions(queue=queue or None).check(about="batch")
-        self._queue = queue
-        return self
-
-    def on_connection(self, connection: str) -> Self:
-        """Send jobs that say nothing themselves, and the callbacks, to this connection."""
-        JobOptions(connection=connection or None).check(about="batch")
-        self._connection = connection
-        return self
-
-    def when(self, condition: object, then: Callable[[Self], object]) -> Self:
-        """Call ``then`` with the batch where the condition (or what it returns, if it can be called) is true."""
-        if is_true(condition):
-            then(self)
-        return self
-
-    def unless(self, condition: object, then: Callable[[Self], object]) -> Self:
-        """Call ``then`` with the batch where the condition is false; see ``when``."""
-        return self.when(not is_true(condition), then)
-
+    @override
     def dispatch(self) -> Batch:
         """Store the batch and its jobs, all or none, and return it; within a transaction it is sent with the commit.
 
@@ -159,14 +124,6 @@ class PendingBatch:
         if Current.outlet is not None:
             Current.outlet.note_batch(self)
         return sent
-
-    def dispatch_if(self, condition: object) -> Batch | None:
-        """Send it where the condition (or what it returns, if it can be called) is true."""
-        return self.dispatch() if is_true(condition) else None
-
-    def dispatch_unless(self, condition: object) -> Batch | None:
-        """Send it where the condition is false."""
-        return None if is_true(condition) else self.dispatch()
 
     def make_plan(self, *, queue: str = "", connection: str = "") -> BatchPlan:
         """Return it as it is stored; queue and connection hold where nothing else is said.
@@ -201,18 +158,6 @@ class PendingBatch:
             encode_callback(callback)  # what can't travel is heard here
             self._callbacks.setdefault(event, []).append(callback)
         return self
-
-
-def check_name(name: object, *, about: str) -> str:
-    """Return what people are to call something.
-
-    Raises:
-        JobOptionError: It is no text of at most 200 characters that can be printed.
-    """
-    if isinstance(name, str) and len(name) <= 200 and name.isprintable():
-        return name
-    message = f"{about}: name must be a text of at most 200 characters that can be printed, not {name!r:.50}."
-    raise JobOptionError(message)
 
 
 def batch(jobs: Members = ()) -> PendingBatch:

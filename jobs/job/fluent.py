@@ -1,17 +1,20 @@
-"""Saying how one job runs, word after word: ``SendEmailJob(…).on_queue("high").delay_until(60).dispatch()``."""
+"""Saying how jobs run, word after word: ``SendEmailJob(…).on_queue("high").delay_until(60).dispatch()``."""
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, override
 from uuid import UUID
 
 from jobs.backoff import Backoff
 from jobs.conditions import is_true
-from jobs.options import Delay
+from jobs.exceptions import JobOptionError
+from jobs.options import Delay, JobOptions
 
 if TYPE_CHECKING:
     from jobs.job.base import Job
+
+_MAX_NAME_LENGTH: Final = 200
 
 
 class Fluent:
@@ -104,7 +107,81 @@ class Fluent:
         return PendingDispatch(job)
 
 
-class PendingDispatch(Fluent):
+class Sendable[T](ABC):
+    """What can be sent, also on a condition."""
+
+    @abstractmethod
+    def dispatch(self) -> T:
+        """Send it."""
+
+    def dispatch_if(self, condition: object) -> T | None:
+        """Send it where the condition (or what it returns, if it can be called) is true."""
+        return self.dispatch() if is_true(condition) else None
+
+    def dispatch_unless(self, condition: object) -> T | None:
+        """Send it where the condition is false."""
+        return None if is_true(condition) else self.dispatch()
+
+
+class PendingGroup[T](Sendable[T]):
+    """Several jobs, of which more can be said before they are sent together: a batch or a chain."""
+
+    #: What errors call it.
+    kind: ClassVar[str]
+
+    def __init__(self) -> None:
+        """Begin with nothing said."""
+        self._name = ""
+        self._queue = ""
+        self._connection = ""
+
+    def name(self, name: str) -> Self:
+        """Say what people call it, in at most 200 characters.
+
+        Raises:
+            JobOptionError: It is longer, or can't be printed.
+        """
+        if not _is_name(name):
+            message = (
+                f"{self.kind}: name must be a text of at most {_MAX_NAME_LENGTH} characters that can be printed, "
+                f"not {name!r:.50}."
+            )
+            raise JobOptionError(message)
+        self._name = name
+        return self
+
+    def get_name(self) -> str:
+        """Return its name, empty where it has none."""
+        return self._name
+
+    def on_queue(self, queue: str) -> Self:
+        """Let those of its jobs that say nothing themselves, and its callbacks, wait in this queue."""
+        JobOptions(queue=queue or None).check(about=self.kind)
+        self._queue = queue
+        return self
+
+    def on_connection(self, connection: str) -> Self:
+        """Send those of its jobs that say nothing themselves, and its callbacks, to this connection."""
+        JobOptions(connection=connection or None).check(about=self.kind)
+        self._connection = connection
+        return self
+
+    def when(self, condition: object, then: Callable[[Self], object]) -> Self:
+        """Call ``then`` with it where the condition (or what it returns, if it can be called) is true."""
+        if is_true(condition):
+            then(self)
+        return self
+
+    def unless(self, condition: object, then: Callable[[Self], object]) -> Self:
+        """Call ``then`` with it where the condition is false; see ``when``."""
+        return self.when(not is_true(condition), then)
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and len(name) <= _MAX_NAME_LENGTH and name.isprintable()
+
+
+class PendingDispatch(Fluent, Sendable[UUID]):
     """A job of which more can be said before it is sent. Whatever takes jobs takes these too."""
 
     def __init__(self, job: "Job") -> None:
@@ -115,17 +192,10 @@ class PendingDispatch(Fluent):
         """Return the job that is spoken of."""
         return self._job
 
+    @override
     def dispatch(self) -> UUID:
         """Send the job and return its id. Raises as ``Job.dispatch`` does."""
         return self._job.send()
-
-    def dispatch_if(self, condition: object) -> UUID | None:
-        """Send the job where the condition (or what it returns, if it can be called) is true."""
-        return self.dispatch() if is_true(condition) else None
-
-    def dispatch_unless(self, condition: object) -> UUID | None:
-        """Send the job where the condition is false."""
-        return None if is_true(condition) else self.dispatch()
 
     def dispatch_now(self) -> object:
         """Run the job here and now, with its middleware, without a queue; see ``Job.dispatch_now``."""
