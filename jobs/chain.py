@@ -14,7 +14,7 @@ from jobs.batch import Callback, PendingBatch, encode_callback
 from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import InnerHandle, Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
-from jobs.job.records import encode_links, resolve_options
+from jobs.job.records import encode_links, mark_as_sent, renew_ids, resolve_options
 from jobs.options import Delay, JobOptions
 from jobs.outlet import Current
 from jobs.payload import Record
@@ -82,6 +82,8 @@ class PendingChain(PendingGroup[UUID]):
     def dispatch(self) -> UUID:
         """Send the first link, which carries the others; return its id, or that of the batch that it is.
 
+        Each dispatch makes another chain, of other jobs.
+
         Raises:
             JobArgumentError: An argument of a job can't be stored.
             JobOptionError: An option is out of range, or there is no link.
@@ -94,6 +96,7 @@ class PendingChain(PendingGroup[UUID]):
         first = self._links[0]
         if self._delay is not None and not isinstance(first, PendingBatch):
             first.get_job().options.delay = self._delay
+        jobs = renew_ids(self._links)
         link, *links = encode_links(self._links, queue=self._queue, connection=self._connection)
         words = {"links": links, "name": self._name, "queue": self._queue, "connection": self._connection}
         chain = {name: value for name, value in words.items() if value}
@@ -103,10 +106,13 @@ class PendingChain(PendingGroup[UUID]):
         if Current.outlet is not None:
             Current.outlet.note_chain(self._links)
         if "batch" in link:
-            return send_batch(plan=BatchPlan.from_json(link["batch"]), batch_id=uuid4(), chain=chain).id
-        record = replace(Record.from_json(link["record"]), chain=chain)
-        send([record], is_after_commit=self._wants_commit(first))
-        return record.job_id
+            first_id = send_batch(plan=BatchPlan.from_json(link["batch"]), batch_id=uuid4(), chain=chain).id
+        else:
+            record = replace(Record.from_json(link["record"]), chain=chain)
+            send([record], is_after_commit=self._wants_commit(first))
+            first_id = record.job_id
+        mark_as_sent(jobs)
+        return first_id
 
     def _wants_commit(self, first: object) -> bool:
         if self._is_after_commit is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobs.callables import name_callable
 from jobs.exceptions import NotBatchableError
-from jobs.job import Job, PendingDispatch, make_record
+from jobs.job import Job, PendingDispatch, make_record, records
 from jobs.job.records import PlannedBatch, encode_links, wrap_chain
 from jobs.payload import Record
 
@@ -49,13 +49,7 @@ def flatten(members: Iterable[Member]) -> "Iterator[Job | PlannedBatch]":
 
 def list_jobs(members: Iterable[Member]) -> list[Job]:
     """Return all jobs, with those of batches and those that follow others."""
-    found: list[Job] = []
-    for member in flatten(members):
-        if isinstance(member, Job):
-            found += [member, *list_jobs(member.get_links())]
-        else:
-            found += member.list_jobs()
-    return found
+    return records.list_jobs(flatten(members))
 
 
 def make_records(members: Iterable[Member], *, queue: str, connection: str) -> Iterator[Record]:

@@ -19,7 +19,7 @@ from jobs.conf import get_job_settings
 from jobs.exceptions import JobArgumentError, JobOptionError
 from jobs.job import Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
-from jobs.job.records import PlannedBatch
+from jobs.job.records import PlannedBatch, mark_as_sent, renew_ids
 from jobs.outlet import Current
 from jobs.services import BatchPlan, send_batch
 
@@ -114,13 +114,17 @@ class PendingBatch(PendingGroup[Batch]):
     def dispatch(self) -> Batch:
         """Store the batch and its jobs, all or none, and return it; within a transaction it is sent with the commit.
 
+        Each dispatch makes another batch, of other jobs.
+
         Raises:
             JobArgumentError: An argument of a job can't be stored.
             JobOptionError: An option is out of range, or a job is in it twice.
             JobRefusedError: The acting user lacks a permission that a job requires.
             QueueFullError: A queue has no room for them.
         """
+        jobs = renew_ids([self])
         sent = to_batch(send_batch(plan=self.make_plan(), batch_id=uuid4()))
+        mark_as_sent(jobs)
         if Current.outlet is not None:
             Current.outlet.note_batch(self)
         return sent

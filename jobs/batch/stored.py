@@ -9,10 +9,10 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.db import connections
 
-from jobs.batch.members import Members, check_members, make_records
+from jobs.batch.members import Members, check_members, flatten, make_records
 from jobs.exceptions import BatchNotFoundError
 from jobs.job import InnerHandle, Job, PendingDispatch
-from jobs.job.records import PlannedBatch
+from jobs.job.records import PlannedBatch, mark_as_sent, renew_ids
 from jobs.models import Batch as BatchRow
 from jobs.models import BatchMember
 from jobs.services import add_jobs, allows, cancel_batch, delete_batch, read_options, retry_batch
@@ -123,8 +123,11 @@ class Batch:
         """
         members = list(check_members([jobs] if isinstance(jobs, Job | PendingDispatch | PlannedBatch) else jobs))
         options = read_options(_get_row(self.id))
+        added = renew_ids(flatten(members))
         records = list(make_records(members, queue=options.queue, connection=options.connection))
-        return to_batch(add_jobs(batch_id=self.id, records=records))
+        batch = to_batch(add_jobs(batch_id=self.id, records=records))
+        mark_as_sent(added)
+        return batch
 
     def cancel(self) -> None:
         """Mark it as cancelled: its jobs are still taken, and those with ``SkipIfBatchCancelled`` skip themselves."""

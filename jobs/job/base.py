@@ -13,7 +13,7 @@ from jobs.exceptions import PermanentJobError
 from jobs.job.definition import check_class, refuse_attribute
 from jobs.job.fluent import Fluent, PendingDispatch
 from jobs.job.forms import Form
-from jobs.job.records import Link, encode_links, make_record, resolve_options, wrap_chain
+from jobs.job.records import Link, encode_links, make_record, mark_as_sent, renew_ids, resolve_options, wrap_chain
 from jobs.job.registry import register
 from jobs.job.running import JobEnd, JobRun
 from jobs.options import Delay, JobOptions
@@ -278,8 +278,7 @@ class Job(Fluent, ABC):
 
     def send(self) -> UUID:
         """Send this job and return its id; see ``dispatch``. One that was sent before, or runs, gets a new id."""
-        if self.was_sent or self.running is not None:
-            self.__dict__["_job_id"] = uuid4()
+        _, *followers = renew_ids([self])
         record = self.make_record()
         if self.prepare_for_dispatch() is False:
             return self.job_id
@@ -287,6 +286,7 @@ class Job(Fluent, ABC):
             Current.outlet.note_job(self)
         is_after_commit = resolve_options(type(self), self.options).is_after_commit
         self.was_sent = bool(send([record], is_after_commit=is_after_commit, on_failure=self.undo_dispatch))
+        mark_as_sent(followers)
         return self.job_id
 
     def make_record(self) -> Record:

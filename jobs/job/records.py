@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from uuid import uuid4
 
 from jobs.backoff import Backoff
 from jobs.conf import get_job_settings
@@ -135,6 +136,33 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
         actor_scope=job.actor_scope,
         attempts=0 if job_class.signs_attempts else None,
     )
+
+
+def list_jobs(links: Iterable[Link]) -> "list[Job]":
+    """Return jobs with all that follow them, those of batches too."""
+    found: list[Job] = []
+    for link in links:
+        if isinstance(link, PlannedBatch):
+            found += link.list_jobs()
+        else:
+            job = link.get_job()
+            found += [job, *list_jobs(job.get_links())]
+    return found
+
+
+def renew_ids(links: Iterable[Link]) -> "list[Job]":
+    """Give jobs that were sent before, or run now, ids of their own for another dispatch; return what is sent."""
+    jobs = list_jobs(links)
+    for job in jobs:
+        if job.was_sent or job.running is not None:
+            job.__dict__["_job_id"] = uuid4()
+    return jobs
+
+
+def mark_as_sent(jobs: Iterable["Job"]) -> None:
+    """Take note that jobs were sent, so that each gets another id if it is sent once more."""
+    for job in jobs:
+        job.was_sent = True
 
 
 def encode_links(links: Iterable[Link], *, queue: str, connection: str) -> list[dict[str, Any]]:  # Any: JSON

@@ -15,6 +15,7 @@ from jobs.chain import chain
 from jobs.drivers.base import Message, get_driver
 from jobs.drivers.sync import SyncDriver
 from jobs.exceptions import BatchNotFoundError, JobArgumentError, JobOptionError, NotBatchableError, QueueFullError
+from jobs.job import PendingDispatch
 from jobs.models import Batch as BatchRow
 from jobs.models import BatchMember, QueuedJob
 from jobs.queues import define_queue, forget_queue
@@ -395,3 +396,37 @@ def test_a_job_that_is_in_a_batch_twice_is_refused(send: Callable[[StepJob], obj
     with pytest.raises(JobOptionError, match="each job once"):
         send(StepJob("a"))
     assert not BatchMember.objects.filter(batch__total_jobs__gt=1).exists()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda job: batch([job, [StepJob("b"), StepJob("c")]]),
+        lambda job: batch([batch([job])]),
+        lambda job: chain([batch([job])]),
+        lambda job: chain([job, StepJob("c")]),
+        lambda job: job,
+    ],
+    ids=["batch", "batch within", "chain of a batch", "chain", "job with a link"],
+)
+def test_what_is_sent_twice_is_sent_as_two(make: Callable[[PendingDispatch], Any]) -> None:  # Any: what can be sent
+    pending = make(StepJob("a").chain([StepJob("d")]))
+    first, second = pending.dispatch(), pending.dispatch()
+    assert first != second
+    drain()
+    assert (NOTES.count("a"), NOTES.count("d")) == (2, 2)
+    assert not BatchRow.objects.exclude(pending_jobs=0).exists()
+
+
+@pytest.mark.parametrize(
+    "send",
+    [lambda job: batch([job]).dispatch(), lambda job: batch([]).dispatch().add(job)],
+    ids=["dispatched", "added"],
+)
+def test_a_job_that_was_sent_before_can_be_in_another_batch(send: Callable[[StepJob], Batch]) -> None:
+    job = StepJob("a")
+    sent = [send(job), send(job)]
+    job.dispatch()
+    drain()
+    assert NOTES == ["a"] * 3
+    assert [read_batch(found.id).processed_jobs for found in sent] == [1, 1]
