@@ -41,6 +41,8 @@ class JobSettings:
     unlimited_lease: timedelta
     #: Longest stored record, in bytes.
     max_payload_bytes: int
+    #: How long the figures of each minute are kept.
+    metrics_kept: timedelta
 
 
 def get_job_settings() -> JobSettings:
@@ -67,6 +69,7 @@ def get_job_settings() -> JobSettings:
             lease_margin=timedelta(seconds=values["LEASE_MARGIN_SECONDS"]),
             unlimited_lease=timedelta(seconds=values["UNLIMITED_LEASE_SECONDS"]),
             max_payload_bytes=values["MAX_PAYLOAD_BYTES"],
+            metrics_kept=timedelta(hours=values["METRICS_HOURS"]),
         )
     except KeyError as error:
         message = f"settings.JOBS lacks {error}."

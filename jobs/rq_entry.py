@@ -26,6 +26,7 @@ from jobs.drivers.base import Claim, get_driver
 from jobs.drivers.redis import RedisDriver
 from jobs.options import get_due_time
 from jobs.redis_scripts import OURS
+from jobs.worker.metering import Meter
 from jobs.worker.runner import Failed, Outcome, Quarantined, Released, attempt, settle
 
 _WITHOUT_END: Final = 1_000_000_000
@@ -87,7 +88,12 @@ def perform(_job_class: str) -> Retry | None:
     if claim is None:
         return None
     outcome = attempt(claim)
-    settle(claim, outcome, now=get_driver(claim.connection).get_now())
+    now = get_driver(claim.connection).get_now()
+    if settle(claim, outcome, now=now):
+        # This process lives for one job, so there is nothing to gather.
+        meter = Meter()
+        meter.note(claim, outcome, ended_at=now)
+        meter.write(at_once=True)
     return _tell(claim, outcome)
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet, Sum
 
 from jobs.drivers.base import QueueFigures, get_driver
-from jobs.models import FailedJob, JobResult, Schedule, WorkerHeartbeat
+from jobs.models import FailedJob, JobMetric, JobResult, Schedule, WorkerHeartbeat
 
 #: Failed jobs that nobody has put back.
 IS_OPEN = Q(retried_at=None, recovered_at=None)
@@ -55,6 +56,51 @@ class WorkerStatus:
     current_job_id: str | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryStatistics:
+    """How tries ended within a while, and how long they took."""
+
+    #: The while, in whole minutes but for the last one.
+    span: timedelta
+    #: Tries by their end: done, put back for another try, or given up.
+    processed_count: int = 0
+    released_count: int = 0
+    failed_count: int = 0
+    #: Those among the last two that took too long.
+    timed_out_count: int = 0
+    total_run: timedelta = timedelta(0)
+    longest_run: timedelta = timedelta(0)
+    #: From due until claim.
+    total_wait: timedelta = timedelta(0)
+    longest_wait: timedelta = timedelta(0)
+
+    @property
+    def try_count(self) -> int:
+        """All tries."""
+        return self.processed_count + self.released_count + self.failed_count
+
+    @property
+    def processed_per_minute(self) -> float:
+        """Throughput."""
+        return self.processed_count / (self.span / timedelta(minutes=1)) if self.span else 0.0
+
+    @property
+    def failure_rate(self) -> float | None:
+        """The share of those that were given up in all that came to their end; None where none did."""
+        ended = self.processed_count + self.failed_count
+        return self.failed_count / ended if ended else None
+
+    @property
+    def average_run(self) -> timedelta | None:
+        """Run time of one try; None where there was none."""
+        return self.total_run / self.try_count if self.try_count else None
+
+    @property
+    def average_wait(self) -> timedelta | None:
+        """Time from due until claim of one try; None where there was none."""
+        return self.total_wait / self.try_count if self.try_count else None
+
+
 def get_queue_health(*, now: datetime) -> QueueHealth:
     """Return whether jobs get done, in two queries."""
     figures = get_driver().measure(now=now).values()
@@ -88,6 +134,43 @@ def get_queue_statistics(*, now: datetime) -> list[QueueStatistics]:
             )
         )
     return statistics
+
+
+def get_try_statistics(
+    *, since: datetime, until: datetime, by: Literal["queue", "job_class"] = "queue", connection: str | None = None
+) -> dict[str, TryStatistics]:
+    """Return how tries ended and how long they took, for each queue or each class of jobs that had one, by name.
+
+    Figures are kept by the minute and come a few seconds late: a worker writes them every five seconds.
+
+    Args:
+        since: Begin; the minute in which it lies counts whole.
+        until: End; the minute in which it lies is left out where it is its begin.
+        by: What they are told apart by. The class of records that can't be trusted is ``""``.
+        connection: Only jobs of that connection.
+    """
+    begin = since.replace(second=0, microsecond=0)
+    rows = JobMetric.objects.filter(minute__gte=begin, minute__lt=until)
+    if connection is not None:
+        rows = rows.filter(connection=connection)
+    sums = rows.order_by(by).values_list(by).annotate(
+        Sum("processed"), Sum("released"), Sum("failed"), Sum("timed_out"),
+        Sum("run_seconds"), Max("max_run_seconds"), Sum("wait_seconds"), Max("max_wait_seconds"),
+    )  # fmt: skip
+    return {
+        name: TryStatistics(
+            span=until - begin,
+            processed_count=processed,
+            released_count=released,
+            failed_count=failed,
+            timed_out_count=timed_out,
+            total_run=timedelta(seconds=run),
+            longest_run=timedelta(seconds=longest_run),
+            total_wait=timedelta(seconds=wait),
+            longest_wait=timedelta(seconds=longest_wait),
+        )
+        for name, processed, released, failed, timed_out, run, longest_run, wait, longest_wait in sums
+    }
 
 
 def list_workers(*, now: datetime) -> list[WorkerStatus]:

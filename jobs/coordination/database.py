@@ -72,7 +72,8 @@ class DatabaseCoordinator(Coordinator):
                 name, events = names[window.key], latest[window.key]
                 Hit.objects.filter(key=name, happened_at__lte=now - window.length).delete()
                 # Nothing is counted before something that was: a clock that was set back must not open the window.
-                Hit.objects.create(key=name, happened_at=max(now, *events[:1]) if events else now)
+                happened_at = max(now, *events[:1]) if events else now
+                Hit.objects.create(key=name, happened_at=happened_at, expires_at=happened_at + window.length)
         return timedelta(0)
 
     @override

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
@@ -59,6 +59,8 @@ class Claim:
     worker: str
     #: Why the job can't run, where the store holds nonsense about it; such a job is set apart.
     fault: str = ""
+    #: How long it was due before this claim; a try that was cut short before it counts as waiting.
+    waited: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from jobs.models.queued import EVERY_QUEUE
 _CHUNK = 1_000
 _ORDER = ("-priority", "available_at", "id")
 #: What a claim reads of a row.
-_READ = ("job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds")
+_READ = ("job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "available_at")
 
 
 class DatabaseDriver(QueueDriver):

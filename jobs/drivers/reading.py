@@ -5,7 +5,7 @@ Whatever can't be read gets a value that does no harm, and the claim says so: it
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -63,6 +63,7 @@ class Reader:
             connection=connection,
             worker=worker,
             fault=" ".join(self._faults),
+            waited=self._read_wait(lease_expires_at),
         )
 
     def read_id(self) -> UUID:
@@ -78,6 +79,12 @@ class Reader:
         """Return for how long the job is held."""
         value = _to_float(self._fields["lease_seconds"])
         return value if value is not None and 0 < value <= LONGEST_LEASE_SECONDS else LEASE_SECONDS
+
+    def _read_wait(self, lease_expires_at: datetime) -> timedelta:
+        """Return how long the job was due; nothing where the store doesn't say it in a way that can be read."""
+        due_at = _to_moment(self._fields.get("due") or self._fields.get("available_at"))
+        claimed_at = lease_expires_at - timedelta(seconds=self.read_lease_seconds())
+        return timedelta(0) if due_at is None else max(claimed_at - due_at, timedelta(0))
 
     def _read_float(self, name: str) -> None:
         value = _to_float(self._fields[name])
@@ -116,3 +123,15 @@ def _to_float(value: bytes | None) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _to_moment(value: bytes | None) -> datetime | None:
+    """Read seconds since 1970, as Redis keeps a moment, or the text that a database makes of one."""
+    seconds = _to_float(value)
+    try:
+        if seconds is not None:
+            return datetime.fromtimestamp(seconds, tz=UTC)
+        moment = datetime.fromisoformat((value or b"").decode())
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

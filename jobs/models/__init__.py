@@ -1,8 +1,9 @@
-"""The tables of jobs: what waits, what failed, batches, what workers agree on, schedules."""
+"""The tables of jobs: what waits, what failed, batches, what workers agree on, schedules, figures."""
 
 from jobs.models.batches import Batch, BatchMember
 from jobs.models.coordination import Counter, Hit, Slot
 from jobs.models.failed import FailedJob
+from jobs.models.metrics import JobMetric
 from jobs.models.queued import QueuedJob, QueuePause
 from jobs.models.results import JobResult
 from jobs.models.schedules import MissedRuns, RunState, Schedule, ScheduleRun
@@ -14,6 +15,7 @@ __all__ = [
     "Counter",
     "FailedJob",
     "Hit",
+    "JobMetric",
     "JobResult",
     "MissedRuns",
     "QueuePause",

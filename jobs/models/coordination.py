@@ -17,6 +17,7 @@ class Slot(models.Model):
         db_table = "job_slots"
         verbose_name = "lock"
         constraints = [models.UniqueConstraint(fields=["key", "owner"], name="job_slots_owner")]
+        indexes = [models.Index(fields=["expires_at"], name="job_slots_expiry")]
 
     def __str__(self) -> str:
         return f"{self.key}: {self.owner}"
@@ -28,6 +29,8 @@ class Hit(models.Model):
     id = models.BigAutoField(primary_key=True)
     key = models.CharField(max_length=200)
     happened_at = models.DateTimeField()
+    #: When it has left the window for which it was counted.
+    expires_at = models.DateTimeField(db_index=True)
 
     class Meta:
         db_table = "job_hits"
@@ -43,7 +46,7 @@ class Counter(models.Model):
 
     key = models.CharField(max_length=200, primary_key=True)
     value = models.BigIntegerField(default=0)
-    expires_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
 
     class Meta:
         db_table = "job_counters"

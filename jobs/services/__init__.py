@@ -1,4 +1,4 @@
-"""Everything that changes jobs, batches, failed jobs and the workers' heartbeats."""
+"""Everything that changes jobs, batches, failed jobs, the workers' heartbeats and their figures."""
 
 from jobs.services.batches import (
     CALLBACK_JOB,
@@ -23,6 +23,7 @@ from jobs.services.failed import (
     retry_failed_job,
     retry_failed_jobs,
 )
+from jobs.services.metrics import MetricKey, TryFigures, add_metrics, prune_metrics
 from jobs.services.results import (
     ResultStatus,
     create_result,
@@ -45,6 +46,7 @@ from jobs.services.settlement import (
     release_job,
     release_locks,
 )
+from jobs.services.sweeping import MAX_SWEPT, Swept, sweep_expired
 from jobs.services.workers import (
     get_restart_count,
     record_heartbeat,
@@ -57,11 +59,16 @@ __all__ = [
     "CALLBACK_JOB",
     "DEBOUNCE",
     "MAX_EXCEPTION_LENGTH",
+    "MAX_SWEPT",
     "MAX_TRACEBACK_LENGTH",
     "UNIQUE",
     "BatchPlan",
+    "MetricKey",
     "ResultStatus",
+    "Swept",
+    "TryFigures",
     "add_jobs",
+    "add_metrics",
     "allows",
     "announce_queued",
     "cancel_batch",
@@ -83,6 +90,7 @@ __all__ = [
     "make_messages",
     "prune_batches",
     "prune_failed_jobs",
+    "prune_metrics",
     "prune_results",
     "quarantine_job",
     "read_options",
@@ -101,4 +109,5 @@ __all__ = [
     "send_batch",
     "start_link",
     "start_result",
+    "sweep_expired",
 ]

@@ -42,6 +42,8 @@ from jobs.signals import (
     worker_stopping,
 )
 from jobs.worker.current import get_running_job
+from jobs.worker.housekeeping import Housekeeper
+from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.outages import list_outage_errors
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.runner import Lost, Outcome, Quarantined, attempt, settle
@@ -100,6 +102,8 @@ class Worker:
         self._next_renewal_at = self._started_at + CONNECTION_LIFE
         self._restart_count: int | None = None
         self._ticker = Ticker()
+        self._meter = Meter()
+        self._housekeeper = Housekeeper()
         self._pauses = PauseWatch(worker=self.name, queues=options.queues, driver=self._driver)
         self._is_stopping = self._is_resting = False
         #: Why it ended; what ``worker_stopping`` says.
@@ -124,14 +128,17 @@ class Worker:
             if claim is not None:
                 self._work(claim)
                 tries += 1
+                self._keep_house(pause=self._options.rest)
                 self._pause(self._options.rest)
             elif self._options.stop_when_empty and not is_resting:
                 reason = "empty"
                 break
             else:
+                self._keep_house(pause=self._options.sleep)
                 worker_idle.announce(WorkerIdle(worker=self.name))
                 self._pause(self._options.sleep)
         self.stop_reason = reason
+        self._meter.write(at_once=True)
         self._leave()
         self._log.info("worker_stopped", tries=tries, reason=reason)
         worker_stopping.announce(WorkerStopping(worker=self.name, reason=reason))
@@ -233,12 +240,20 @@ class Worker:
 
     def _settle(self, claim: Claim, outcome: Outcome) -> None:
         driver = get_driver(claim.connection)
+
+        def end() -> datetime | None:
+            now = driver.get_now()
+            return now if settle(claim, outcome, now=now) else None
+
         try:
             # Past the end of the lease the job is somebody else's, and writing would change nothing.
             until = _get_lease_end(claim, outcome)
-            self._patiently(lambda: settle(claim, outcome, now=driver.get_now()), until=until)
+            ended_at = self._patiently(end, until=until)
         except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
             self._log.error("job_not_settled", error=type(error).__qualname__)
+        else:
+            if ended_at is not None:
+                self._meter.note(claim, outcome, ended_at=ended_at)
 
     def _beat(self, claim: Claim | None) -> None:
         """Report at each claim, and when idle a few times within the life of a heartbeat."""
@@ -261,6 +276,12 @@ class Worker:
             # The job in hand matters more than the report about it.
             self._log.warning("heartbeat_not_written", error=type(error).__qualname__)
         self._next_beat_at = now + HEARTBEAT_LIFE / 3
+
+    def _keep_house(self, *, pause: timedelta) -> None:
+        """Write figures and delete what has expired, where it is time to, or won't be before the next look."""
+        self._meter.write(at_once=pause > WRITE_PERIOD)
+        self._housekeeper.tick()
+        self._renew_connections()
 
     def _leave(self) -> None:
         try:

@@ -360,6 +360,7 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "UNLIMITED_LEASE_SECONDS": 24 * 3600,
     #: Longest stored record of a job, in bytes; pass an id instead of a document.
     "MAX_PAYLOAD_BYTES": 1_000_000,
+    "METRICS_HOURS": 168,
 }
 #: What django-rq knows: one server, named by every queue of JOBS, so that its pages show each.
 RQ_QUEUES: dict[str, Any] = (  # Any: django-rq's own shape

@@ -78,10 +78,13 @@ def test_pruning_deletes_what_is_old_alone() -> None:
         "batches": 1,
         "schedule_runs": 0,
         "results": 0,
+        "metrics": 0,
+        "expired": 0,
     }
     assert (
         call("queue_prune", "--hours", "24", "--unfinished", "24")
-        == "Deleted 0 failed jobs, 1 batches, 0 runs of schedules and 0 results of tasks.\n"
+        == "Deleted 0 failed jobs, 1 batches, 0 runs of schedules, 0 results of tasks, 0 rows of figures, and 0 other "
+        "rows that had expired.\n"
     )
 
 

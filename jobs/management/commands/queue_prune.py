@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 
 from jobs.management.arguments import positive_count
 from jobs.scheduler import prune_schedule_runs
-from jobs.services import prune_batches, prune_failed_jobs, prune_results
+from jobs.services import prune_batches, prune_failed_jobs, prune_metrics, prune_results, sweep_expired
 
 
 class Command(BaseCommand):
@@ -17,7 +17,8 @@ class Command(BaseCommand):
 
     help = (
         "Delete failed jobs and batches that ended long ago; batches that never ended, or were cancelled, where an age "
-        "is given for them; and old runs of schedules and expired results of tasks. Exit code: 0."
+        "is given for them; old runs of schedules and figures; and expired results of tasks, locks and counts. Exit "
+        "code: 0."
     )
 
     @override
@@ -26,6 +27,7 @@ class Command(BaseCommand):
             "--hours": "Age of failed jobs and ended batches; 24 by default.",
             "--unfinished": "Age of batches that never ended.",
             "--cancelled": "Age of cancelled batches.",
+            "--metrics-hours": "Age of figures of queues and classes of jobs; JOBS['METRICS_HOURS'] by default.",
         }
         for option, words in ages.items():
             default = 24 if option == "--hours" else None
@@ -34,7 +36,14 @@ class Command(BaseCommand):
 
     @override
     def handle(
-        self, *, hours: int, unfinished: int | None, cancelled: int | None, json: bool, **_others: object
+        self,
+        *,
+        hours: int,
+        unfinished: int | None,
+        cancelled: int | None,
+        metrics_hours: int | None,
+        json: bool,
+        **_others: object,
     ) -> None:
         failed = prune_failed_jobs(older_than=timedelta(hours=hours))
         batches = prune_batches(
@@ -43,10 +52,21 @@ class Command(BaseCommand):
             cancelled_older_than=None if cancelled is None else timedelta(hours=cancelled),
         )
         runs, results = prune_schedule_runs(), prune_results()
+        metrics = prune_metrics(older_than=None if metrics_hours is None else timedelta(hours=metrics_hours))
+        expired = _sweep()
         if json:
             counts = {"failed_jobs": failed, "batches": batches, "schedule_runs": runs, "results": results}
-            self.stdout.write(jsonlib.dumps(counts))
+            self.stdout.write(jsonlib.dumps({**counts, "metrics": metrics, "expired": expired}))
             return
         self.stdout.write(
-            f"Deleted {failed} failed jobs, {batches} batches, {runs} runs of schedules and {results} results of tasks."
+            f"Deleted {failed} failed jobs, {batches} batches, {runs} runs of schedules, {results} results of tasks, "
+            f"{metrics} rows of figures, and {expired} other rows that had expired."
         )
+
+
+def _sweep() -> int:
+    """Delete all that has expired, step by step; return how many rows."""
+    count = 0
+    while not (swept := sweep_expired()).is_complete:
+        count += swept.count
+    return count + swept.count

@@ -1,72 +1,140 @@
-"""Show what the queues hold and who works on them."""
+"""Show what the queues hold, how fast they are worked off, and who works on them."""
 
-import json
+import json as jsonlib
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import override
+from typing import Any, Final, override
 
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from jobs.selectors import QueueStatistics, WorkerStatus, get_queue_statistics, list_workers
+from jobs.selectors import (
+    QueueStatistics,
+    TryStatistics,
+    WorkerStatus,
+    get_queue_statistics,
+    get_try_statistics,
+    list_workers,
+)
+
+_FIVE_MINUTES: Final = timedelta(minutes=5)
+_HOUR: Final = timedelta(hours=1)
+_HEAD: Final = (
+    "waiting  delayed  running  failed  oldest wait  done/min 5m  done/min 1h  failed 1h  run time  wait time"
+)
 
 
 class Command(BaseCommand):
-    """Show waiting, delayed, running and failed jobs of each queue, and the workers."""
+    """Show waiting, delayed, running and failed jobs of each queue, its throughput, and the workers."""
 
     help = (
-        "Show waiting, delayed, running and failed jobs of each queue, and the workers. Exit code: 0, or 1 when the "
-        "store can't be read."
+        "Show waiting, delayed, running and failed jobs of each queue, how many were done per minute of the last five "
+        "minutes and of the last hour, how many failed in that hour, their average run time and wait, and the workers. "
+        "Exit code: 0, or 1 when the store can't be read."
     )
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object, also by class of jobs.")
 
     @override
     def handle(self, *, json: bool, **_others: object) -> None:
         now = timezone.now()
-        queues, workers = get_queue_statistics(now=now), list_workers(now=now)
-        self.stdout.write(_to_json(queues, workers) if json else _to_text(queues, workers, now))
+        lately = get_try_statistics(since=now - _FIVE_MINUTES, until=now)
+        hourly = get_try_statistics(since=now - _HOUR, until=now)
+        queues, workers = _complete(get_queue_statistics(now=now), hourly), list_workers(now=now)
+        if not json:
+            self.stdout.write(_to_text(queues, lately, hourly, workers, now))
+            return
+        body = {
+            "queues": [{**_to_row(queue), **_to_figures(queue.queue, lately, hourly)} for queue in queues],
+            "job_classes": _to_classes(now),
+            "workers": [_to_worker(worker) for worker in workers],
+        }
+        self.stdout.write(jsonlib.dumps(body, indent=2))
 
 
-def _to_json(queues: list[QueueStatistics], workers: list[WorkerStatus]) -> str:
-    body = {
-        "queues": [
-            {
-                "queue": queue.queue,
-                "waiting_count": queue.waiting_count,
-                "delayed_count": queue.delayed_count,
-                "running_count": queue.running_count,
-                "failed_count": queue.failed_count,
-                "oldest_wait_seconds": None if queue.oldest_wait is None else queue.oldest_wait.total_seconds(),
-            }
-            for queue in queues
-        ],
-        "workers": [
-            {
-                "name": worker.name,
-                "queues": list(worker.queues),
-                "is_alive": worker.is_alive,
-                "started_at": worker.started_at.isoformat(),
-                "beat_at": worker.beat_at.isoformat(),
-                "current_job_id": worker.current_job_id,
-            }
-            for worker in workers
-        ],
+def _complete(queues: list[QueueStatistics], hourly: Mapping[str, TryStatistics]) -> list[QueueStatistics]:
+    """Return the queues that hold a job, and those that are empty but were worked on."""
+    idle = [
+        QueueStatistics(queue=name, waiting_count=0, delayed_count=0, running_count=0, failed_count=0, oldest_wait=None)
+        for name in hourly.keys() - {queue.queue for queue in queues}
+    ]
+    return sorted([*queues, *idle], key=lambda queue: queue.queue)
+
+
+def _to_row(queue: QueueStatistics) -> dict[str, Any]:  # Any: JSON
+    return {
+        "queue": queue.queue,
+        "waiting_count": queue.waiting_count,
+        "delayed_count": queue.delayed_count,
+        "running_count": queue.running_count,
+        "failed_count": queue.failed_count,
+        "oldest_wait_seconds": _to_seconds(queue.oldest_wait),
     }
-    return json.dumps(body, indent=2)
 
 
-def _to_text(queues: list[QueueStatistics], workers: list[WorkerStatus], now: datetime) -> str:
+def _to_classes(now: datetime) -> list[dict[str, Any]]:  # Any: JSON
+    lately = get_try_statistics(since=now - _FIVE_MINUTES, until=now, by="job_class")
+    hourly = get_try_statistics(since=now - _HOUR, until=now, by="job_class")
+    return [{"job_class": name, **_to_figures(name, lately, hourly)} for name in hourly]
+
+
+def _to_figures(
+    name: str, lately: Mapping[str, TryStatistics], hourly: Mapping[str, TryStatistics]
+) -> dict[str, Any]:  # Any: JSON
+    return {
+        "last_5_minutes": _to_json(lately.get(name, TryStatistics(span=_FIVE_MINUTES))),
+        "last_hour": _to_json(hourly.get(name, TryStatistics(span=_HOUR))),
+    }
+
+
+def _to_json(tries: TryStatistics) -> dict[str, Any]:  # Any: JSON
+    return {
+        "processed_count": tries.processed_count,
+        "released_count": tries.released_count,
+        "failed_count": tries.failed_count,
+        "timed_out_count": tries.timed_out_count,
+        "processed_per_minute": tries.processed_per_minute,
+        "failure_rate": tries.failure_rate,
+        "average_run_seconds": _to_seconds(tries.average_run),
+        "longest_run_seconds": tries.longest_run.total_seconds(),
+        "average_wait_seconds": _to_seconds(tries.average_wait),
+        "longest_wait_seconds": tries.longest_wait.total_seconds(),
+    }
+
+
+def _to_worker(worker: WorkerStatus) -> dict[str, Any]:  # Any: JSON
+    return {
+        "name": worker.name,
+        "queues": list(worker.queues),
+        "is_alive": worker.is_alive,
+        "started_at": worker.started_at.isoformat(),
+        "beat_at": worker.beat_at.isoformat(),
+        "current_job_id": worker.current_job_id,
+    }
+
+
+def _to_text(
+    queues: list[QueueStatistics],
+    lately: Mapping[str, TryStatistics],
+    hourly: Mapping[str, TryStatistics],
+    workers: list[WorkerStatus],
+    now: datetime,
+) -> str:
     width = max((len(queue.queue) for queue in queues), default=0)
     width = max(width, len("queue"))
-    lines = [f"{'queue':<{width}}  waiting  delayed  running  failed  oldest wait"]
-    lines += [
-        f"{queue.queue:<{width}}  {queue.waiting_count:>7}  {queue.delayed_count:>7}  {queue.running_count:>7}"
-        f"  {queue.failed_count:>6}  {_to_words(queue.oldest_wait)}"
-        for queue in queues
-    ]
+    lines = [f"{'queue':<{width}}  {_HEAD}"]
+    for queue in queues:
+        five, hour = lately.get(queue.queue, TryStatistics(span=_FIVE_MINUTES)), hourly.get(queue.queue)
+        hour = hour or TryStatistics(span=_HOUR)
+        lines.append(
+            f"{queue.queue:<{width}}  {queue.waiting_count:>7}  {queue.delayed_count:>7}  {queue.running_count:>7}"
+            f"  {queue.failed_count:>6}  {_to_words(queue.oldest_wait):>11}  {five.processed_per_minute:>11.1f}"
+            f"  {hour.processed_per_minute:>11.1f}  {hour.failed_count:>9}  {_to_short(hour.average_run):>8}"
+            f"  {_to_short(hour.average_wait):>9}"
+        )
     if not queues:
         lines = ["No queue holds a job."]
     lines.append("")
@@ -85,3 +153,11 @@ def _describe(worker: WorkerStatus, now: datetime) -> str:
 
 def _to_words(duration: timedelta | None) -> str:
     return "-" if duration is None else f"{timedelta(seconds=int(duration.total_seconds()))}"
+
+
+def _to_short(duration: timedelta | None) -> str:
+    return "-" if duration is None else f"{duration.total_seconds():.2f} s"
+
+
+def _to_seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()

@@ -1,0 +1,77 @@
+"""What a worker counts of its tries: gathered in memory, and written every few seconds."""
+
+import time
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from jobs.drivers.base import Claim
+from jobs.exceptions import JobTimeoutError
+from jobs.services import MetricKey, TryFigures, add_metrics
+from jobs.worker.outages import list_outage_errors
+from jobs.worker.outcomes import Failed, Lost, Outcome, Processed, Quarantined, Released
+
+#: Between two writes.
+WRITE_PERIOD: Final = timedelta(seconds=5)
+#: Rows that are kept while they can't be written; beyond it the oldest one is dropped.
+MAX_KEPT: Final = 1_000
+_log = structlog.get_logger("gatehouse.worker")
+
+
+class Meter:
+    """Gathers the figures of one worker, in the thread that runs its jobs."""
+
+    def __init__(self) -> None:
+        """Begin with nothing; the first write may come at once."""
+        self.gathered: dict[MetricKey, TryFigures] = {}
+        self._next_write = time.monotonic()
+
+    def note(self, claim: Claim, outcome: Outcome, *, ended_at: datetime) -> None:
+        """Count a try whose end was written down."""
+        if isinstance(outcome, Lost):
+            return
+        figures = self._get_figures(claim, outcome, ended_at)
+        match outcome:
+            case Processed():
+                figures.processed += 1
+            case Released():
+                figures.released += 1
+            case Failed() | Quarantined():
+                figures.failed += 1
+        if isinstance(outcome, Released | Failed) and isinstance(outcome.error, JobTimeoutError):
+            figures.timed_out += 1
+        run = 0.0 if isinstance(outcome, Quarantined) else outcome.duration.total_seconds()
+        wait = claim.waited.total_seconds()
+        figures.run_seconds += run
+        figures.max_run_seconds = max(figures.max_run_seconds, run)
+        figures.wait_seconds += wait
+        figures.max_wait_seconds = max(figures.max_wait_seconds, wait)
+
+    def write(self, *, at_once: bool = False) -> None:
+        """Store what was gathered, if it is time to; ``at_once``: in any case.
+
+        Raises nothing: what a store that is away didn't take is kept, and written later.
+        """
+        if not self.gathered or (time.monotonic() < self._next_write and not at_once):
+            return
+        self._next_write = time.monotonic() + WRITE_PERIOD.total_seconds()
+        try:
+            add_metrics(gathered=self.gathered)
+        except list_outage_errors() as error:
+            _log.warning("metrics_not_written", error=type(error).__qualname__)
+        except Exception as error:  # noqa: BLE001 - figures must not stop jobs, and these would be refused again
+            _log.error("metrics_refused", error=type(error).__qualname__)
+            self.gathered.clear()
+        else:
+            self.gathered.clear()
+
+    def _get_figures(self, claim: Claim, outcome: Outcome, ended_at: datetime) -> TryFigures:
+        # What a record says of itself that can't be trusted is not worth a row of its own.
+        job_class = "" if isinstance(outcome, Quarantined) else claim.job_class
+        minute = ended_at.replace(second=0, microsecond=0)
+        key = MetricKey(minute=minute, connection=claim.connection, queue=claim.queue, job_class=job_class)
+        if key not in self.gathered and len(self.gathered) >= MAX_KEPT:
+            del self.gathered[next(iter(self.gathered))]
+            _log.warning("metrics_dropped")
+        return self.gathered.setdefault(key, TryFigures())
