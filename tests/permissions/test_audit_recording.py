@@ -23,7 +23,7 @@ from permissions import audit, services
 from permissions.audit.details import MAX_DETAIL_BYTES
 from permissions.models import AuditEvent, Role
 from permissions.models import Permission as OurPermission
-from permissions.signals import role_attached
+from permissions.signals import RoleAttached, role_attached
 from project.current_request import bind_request
 
 pytestmark = pytest.mark.django_db
@@ -430,14 +430,14 @@ def test_an_assignment_that_is_deleted_by_itself_is_recorded(user: User) -> None
 
 @pytest.mark.django_db(transaction=True)
 def test_a_listener_that_fails_undoes_nothing(user: User, caplog: pytest.LogCaptureFixture) -> None:
-    def fail(**_: object) -> None:
+    def fail(_fact: RoleAttached) -> None:
         message = "the listener is broken"
         raise RuntimeError(message)
 
-    role_attached.connect(fail)
+    role_attached.listen(fail)
     try:
         user.assign_role(Role.create("editor"))
     finally:
-        role_attached.disconnect(fail)
+        role_attached.unlisten(fail)
     assert User.objects.get(pk=user.pk).has_role("editor")
     assert "the listener is broken" in caplog.text

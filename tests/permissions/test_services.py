@@ -22,7 +22,7 @@ from permissions.exceptions import (
 )
 from permissions.models import Role, RoleAssignment
 from permissions.selectors import get_permission_names, get_role
-from permissions.signals import role_attached, role_detached
+from permissions.signals import RoleAttached, RoleDetached, role_attached, role_detached
 from tests.permissions.conftest import MakeUser
 
 pytestmark = pytest.mark.django_db
@@ -221,21 +221,21 @@ def test_a_second_seed_leaves_changed_roles_alone() -> None:
 def test_giving_and_taking_is_announced_once_after_the_commit(user: User, superuser: User) -> None:
     heard: list[tuple[object, ...]] = []
 
-    def hear(signal: object, user_id: object, roles: tuple[str, ...], granted_by_id: object, **_: object) -> None:
-        heard.append((signal is role_attached, user_id, roles, granted_by_id))
+    def hear(fact: RoleAttached | RoleDetached) -> None:
+        heard.append((type(fact), fact.user_id, fact.roles, fact.granted_by_id))
 
     services.create_role(name="editor")
-    for signal in (role_attached, role_detached):
-        signal.connect(hear)
+    role_attached.listen(hear)
+    role_detached.listen(hear)
     try:
         for _ in range(2):
             services.assign_role(user=user, role="editor", granted_by=superuser)
         for _ in range(2):
             services.remove_role(user=user, role="editor")
     finally:
-        for signal in (role_attached, role_detached):
-            signal.disconnect(hear)
-    assert heard == [(True, user.pk, ("editor",), superuser.pk), (False, user.pk, ("editor",), None)]
+        role_attached.unlisten(hear)
+        role_detached.unlisten(hear)
+    assert heard == [(RoleAttached, user.pk, ("editor",), superuser.pk), (RoleDetached, user.pk, ("editor",), None)]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,20 +5,21 @@ The names are those of spatie/laravel-permission's own suite, so that the table 
 
 import enum
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
-from django.dispatch import Signal
 from pytest_django import Settings
 
 from accounts.models import User
 from permissions.models import Permission, Role
 from permissions.scope import use_team
+from project.signals import FactSignal
 from tests.articles.models import Team
 
 type Configure = Callable[..., None]
-type Facts = dict[str, object]
-type Listen = Callable[[Signal], list[Facts]]
+type Listen = Callable[[FactSignal[Any]], list[Any]]  # Any: each carries its own
 
 
 class PermissionName(enum.Enum):
@@ -141,22 +142,16 @@ def anywhere(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def listen() -> Iterator[Listen]:
-    """Return a function that connects to a signal and returns the list into which its facts will go."""
-    connected: list[tuple[Signal, Callable[..., None]]] = []
+    """Return a function that listens to a signal and returns the list into which its facts will go."""
+    with ExitStack() as stack:
 
-    def connect(signal: Signal) -> list[Facts]:
-        heard: list[Facts] = []
+        def begin(signal: FactSignal[Any]) -> list[Any]:  # Any: as above
+            heard: list[Any] = []  # Any: as above
+            signal.listen(heard.append)
+            stack.callback(signal.unlisten, heard.append)
+            return heard
 
-        def receive(**facts: object) -> None:
-            heard.append({name: fact for name, fact in facts.items() if name not in {"signal", "sender"}})
-
-        signal.connect(receive, weak=False)
-        connected.append((signal, receive))
-        return heard
-
-    yield connect
-    for signal, receive in connected:
-        signal.disconnect(receive)
+        yield begin
 
 
 def fresh(user: User) -> User:

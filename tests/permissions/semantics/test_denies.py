@@ -19,7 +19,12 @@ from permissions import gate
 from permissions.exceptions import GuardDoesNotMatch, PermissionDoesNotExist, TeamsNotEnabled
 from permissions.models import Permission, Role, UserGrant
 from permissions.scope import use_team
-from permissions.signals import permission_forbidden, permission_unforbidden
+from permissions.signals import (
+    PermissionForbidden,
+    PermissionUnforbidden,
+    permission_forbidden,
+    permission_unforbidden,
+)
 from tests.articles.models import Article, Team
 from tests.permissions.semantics.conftest import Configure, Listen, World, fresh
 
@@ -319,7 +324,7 @@ def test_a_denial_is_announced(
     heard = listen(permission_forbidden)
     with django_capture_on_commit_callbacks(execute=True):
         user.forbid_permission_to("edit-articles")
-    assert heard == [{"user_id": user.pk, "permissions": ("edit-articles",), "team_id": "", "granted_by_id": None}]
+    assert heard == [PermissionForbidden(user_id=user.pk, permissions=("edit-articles",))]
 
 
 def test_a_lifted_denial_is_announced(
@@ -329,7 +334,7 @@ def test_a_lifted_denial_is_announced(
     heard = listen(permission_unforbidden)
     with django_capture_on_commit_callbacks(execute=True):
         user.unforbid_permission_to("edit-articles", "edit-news")
-    assert heard == [{"user_id": user.pk, "permissions": ("edit-articles",), "team_id": "", "granted_by_id": None}]
+    assert heard == [PermissionUnforbidden(user_id=user.pk, permissions=("edit-articles",))]
 
 
 def test_the_explanation_says_that_it_is_forbidden(user: User) -> None:

@@ -378,7 +378,7 @@ def test_what_django_gives_is_announced(
     heard = listen(role_attached)
     with django_capture_on_commit_callbacks(execute=True):
         user.groups.add(role.group)
-    assert [fact["roles"] for fact in heard] == [("testRole",)]
+    assert [fact.roles for fact in heard] == [("testRole",)]
 
 
 def test_what_django_takes_is_announced(
@@ -388,7 +388,7 @@ def test_what_django_takes_is_announced(
     heard = listen(role_detached)
     with django_capture_on_commit_callbacks(execute=True):
         user.groups.clear()
-    assert [fact["roles"] for fact in heard] == [("testRole",)]
+    assert [fact.roles for fact in heard] == [("testRole",)]
 
 
 def test_a_permission_that_django_gives_is_announced(
@@ -400,7 +400,7 @@ def test_a_permission_that_django_gives_is_announced(
     heard = listen(permission_attached)
     with django_capture_on_commit_callbacks(execute=True):
         user.user_permissions.add(change)
-    assert [fact["permissions"] for fact in heard] == [(CHANGE,)]
+    assert [fact.permissions for fact in heard] == [(CHANGE,)]
 
 
 # What is rolled back

@@ -17,7 +17,7 @@ from permissions.exceptions import (
 )
 from permissions.models import Permission, Role
 from permissions.scope import get_team, use_guard
-from permissions.signals import permission_attached, permission_detached
+from permissions.signals import PermissionAttached, permission_attached, permission_detached
 from tests.permissions.semantics.conftest import Listen, PermissionName, World, fresh
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("anywhere")]
@@ -604,13 +604,12 @@ def test_a_given_permission_is_announced_on_commit(
     with django_capture_on_commit_callbacks(execute=True):
         user.give_permission_to(["edit-articles", "edit-news"])
     assert heard == [
-        {
-            "holder": "user",
-            "holder_id": user.pk,
-            "permissions": ("edit-articles", "edit-news"),
-            "team_id": get_team() or "",
-            "granted_by_id": None,
-        }
+        PermissionAttached(
+            holder="user",
+            holder_id=user.pk,
+            permissions=("edit-articles", "edit-news"),
+            team_id=get_team() or "",
+        )
     ]
 
 
@@ -621,9 +620,7 @@ def test_a_revoked_permission_is_announced_on_commit(
     heard = listen(permission_detached)
     with django_capture_on_commit_callbacks(execute=True):
         user.revoke_permission_to(["edit-articles", "edit-news"])
-    assert [(facts["holder_id"], facts["permissions"]) for facts in heard] == [
-        (user.pk, ("edit-articles", "edit-news"))
-    ]
+    assert [(fact.holder_id, fact.permissions) for fact in heard] == [(user.pk, ("edit-articles", "edit-news"))]
 
 
 def test_what_is_rolled_back_is_not_announced(

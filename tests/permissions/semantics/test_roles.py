@@ -15,7 +15,7 @@ from accounts.models import User
 from permissions.exceptions import GuardDoesNotMatch, RoleDoesNotExist
 from permissions.models import Permission, Role, RoleAssignment
 from permissions.scope import get_team
-from permissions.signals import role_attached, role_detached
+from permissions.signals import RoleAttached, RoleDetached, role_attached, role_detached
 from tests.permissions.semantics.conftest import RoleName, fresh
 
 pytestmark = pytest.mark.usefixtures("anywhere")
@@ -34,17 +34,17 @@ def facts() -> Iterator[Facts]:
     """Collect what is announced about roles, in order."""
     heard: Facts = []
 
-    def hear_attached(*, roles: tuple[str, ...], **_: object) -> None:
-        heard.append(("attached", set(roles)))
+    def hear_attached(fact: RoleAttached) -> None:
+        heard.append(("attached", set(fact.roles)))
 
-    def hear_detached(*, roles: tuple[str, ...], **_: object) -> None:
-        heard.append(("detached", set(roles)))
+    def hear_detached(fact: RoleDetached) -> None:
+        heard.append(("detached", set(fact.roles)))
 
-    role_attached.connect(hear_attached)
-    role_detached.connect(hear_detached)
+    role_attached.listen(hear_attached)
+    role_detached.listen(hear_detached)
     yield heard
-    role_attached.disconnect(hear_attached)
-    role_detached.disconnect(hear_detached)
+    role_attached.unlisten(hear_attached)
+    role_detached.unlisten(hear_detached)
 
 
 # Asking for one role
