@@ -12,7 +12,8 @@ from django.db import transaction
 
 from jobs.coordination import get_coordinator
 from jobs.drivers.base import Message, QueueDriver, get_driver
-from jobs.exceptions import QueueFullError
+from jobs.drivers.sync import SyncDriver
+from jobs.exceptions import JobOptionError, QueueFullError
 from jobs.options import get_due_time
 from jobs.outlet import Current
 from jobs.payload import Record, encode_payload
@@ -54,6 +55,7 @@ def send(
     Raises:
         JobArgumentError: A record would be too long.
         QueueFullError: A queue has no room, and got none in the time for which dispatch may wait.
+        JobOptionError: A job is to be sent apart from the transaction that keeps its lock.
         UnknownConnectionError: There is no such connection.
     """
     sent: list[tuple[QueueDriver, list[Record]]] = []
@@ -134,6 +136,8 @@ def _send_to(
     prepared = [_put_off(replace(record, created_at=now), now) for record in records]
     messages = make_messages(prepared, now=now)  # whatever can't be stored is heard before a lock is taken
     is_apart = not is_after_commit and not driver.is_transactional
+    if is_apart:
+        _check_locks_are_apart(driver, prepared)
     accepted = [record for record in prepared if take_locks(record, is_apart=is_apart)]
     kept = {record.job_id for record in accepted}
     messages = [message for message in messages if message.job_id in kept]
@@ -155,6 +159,25 @@ def _send_to(
         _unlock(accepted)
         raise
     return accepted
+
+
+def _check_locks_are_apart(driver: QueueDriver, records: Iterable[Record]) -> None:
+    """Refuse what would be out when a rollback takes its lock; what runs in place has given it back by then.
+
+    Raises:
+        JobOptionError: A job has a lock, and locks are kept in the transaction that is open.
+    """
+    is_in_place = isinstance(driver, SyncDriver)
+    if is_in_place or not get_coordinator().is_transactional or not transaction.get_connection().in_atomic_block:
+        return
+    for record in records:
+        if record.unique is not None or record.debounce is not None:
+            message = (
+                f"{record.job_class}: before_commit() would send the job at once, but its lock is kept in the database "
+                "and ends if the transaction is rolled back. Send it with the commit, or outside of the transaction, "
+                "or let JOBS['COORDINATION'] name a connection whose locks are kept elsewhere, such as on Redis."
+            )
+            raise JobOptionError(message)
 
 
 def _push(
