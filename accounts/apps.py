@@ -13,5 +13,5 @@ class AccountsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Connect the receivers."""
-        from accounts import receivers  # noqa: F401, PLC0415 - needs the models, and connects by being imported
+        """Connect the receivers and register the system checks."""
+        from accounts import checks, receivers  # noqa: F401, PLC0415 - need the models, and connect by being imported

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
@@ -32,7 +34,7 @@ class AccountsSettings:
 
 def get_settings() -> AccountsSettings:
     """Read the settings as they are now."""
-    values: dict[str, int] = settings.ACCOUNTS
+    values: dict[str, Any] = settings.ACCOUNTS  # Any: numbers here, other types beside them
     return AccountsSettings(
         access_token_lifetime=timedelta(seconds=values["ACCESS_TOKEN_SECONDS"]),
         refresh_idle_lifetime=timedelta(seconds=values["REFRESH_IDLE_SECONDS"]),
@@ -45,4 +47,38 @@ def get_settings() -> AccountsSettings:
         password_reset_lifetime=timedelta(seconds=values["PASSWORD_RESET_SECONDS"]),
         unverified_account_lifetime=timedelta(seconds=values["UNVERIFIED_ACCOUNT_SECONDS"]),
         ended_session_lifetime=timedelta(seconds=values["ENDED_SESSION_SECONDS"]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordSettings:
+    """What ``settings.ACCOUNTS`` says about passwords."""
+
+    minimum_length: int
+    #: Words that belong to this installation; a password can't be little more than them.
+    context_words: tuple[str, ...]
+    #: File of breached passwords.
+    breached_file: Path | None
+    #: Address of a service that knows breached passwords; empty: none is asked.
+    breached_url: str
+    #: Whether a password is refused when the file or the service that is set can't answer.
+    is_breach_check_required: bool
+    #: How many hashes one process makes at once; 0: as many as there are CPUs.
+    hashes_at_once: int
+    #: How long one waits for its turn.
+    hash_wait: timedelta
+
+
+def get_password_settings() -> PasswordSettings:
+    """Read the settings about passwords as they are now."""
+    values: dict[str, Any] = settings.ACCOUNTS  # Any: as above
+    file: str = values["BREACHED_PASSWORDS_FILE"]
+    return PasswordSettings(
+        minimum_length=values["PASSWORD_MINIMUM_LENGTH"],
+        context_words=tuple(values["CONTEXT_WORDS"]),
+        breached_file=Path(file) if file else None,
+        breached_url=values["BREACHED_PASSWORDS_URL"],
+        is_breach_check_required=values["BREACHED_PASSWORDS_REQUIRED"],
+        hashes_at_once=values["PASSWORD_HASHES_AT_ONCE"],
+        hash_wait=timedelta(seconds=values["PASSWORD_HASH_WAIT_SECONDS"]),
     )

@@ -52,6 +52,13 @@ class PasswordRefused(DomainError):
     code = "password_refused"
 
 
+class TooBusy(DomainError):
+    """Too many people are signing in at this moment. Try again in a few seconds."""
+
+    code = "too_busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class ReauthenticationRequired(DomainError):
     """This needs a fresh sign-in. Enter your password again, then repeat the request."""
 

@@ -136,6 +136,8 @@ def _convert_domain_error(error: DomainError) -> exceptions.APIException:
     else:
         converted = exceptions.APIException(error.message, error.code)
     converted.status_code = error.status
+    if error.wait is not None:
+        converted.wait = error.wait  # type: ignore[attr-defined] # where DRF's own Throttled has it
     return converted
 
 

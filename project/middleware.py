@@ -1,5 +1,6 @@
 """What happens to every request: an id, a log line, security headers, a limit on the body."""
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -10,9 +11,11 @@ import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
 
 from project.api import problem_response, wants_problem
 from project.current_request import bind_request
+from project.exceptions import DomainError
 from project.logging import get_loggable_path
 
 type GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -127,6 +130,33 @@ class BodySizeMiddleware:
             message = f"The request body is larger than {settings.MAX_BODY_BYTES} bytes. Send less."
             return _refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "body_too_large")
         return self.get_response(request)
+
+
+class DomainErrorMiddleware:
+    """Answer an error that a page didn't expect as the API would: with its status, its words, and when to try again."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        """Keep the next layer."""
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Go on; what matters happens where a view raises."""
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Return a page to a person and a problem to a program; leave bugs to the 500 page."""
+        if not isinstance(error, DomainError):
+            return None
+        _log.info("refused", problem=error.code, detail=error.detail)
+        if wants_problem(request):
+            response = problem_response(status=error.status, code=error.code, detail=error.message)
+        else:
+            request_id = structlog.contextvars.get_contextvars().get("request_id", "")
+            context = {"status": error.status.value, "message": error.message, "request_id": request_id}
+            response = HttpResponse(render_to_string("errors/refused.html", context), status=error.status)
+        if error.wait is not None:
+            response["Retry-After"] = str(max(1, math.ceil(error.wait)))
+        return response
 
 
 def _refuse(status: HTTPStatus, detail: str, code: str) -> HttpResponse:

@@ -86,6 +86,14 @@ CACHES: dict[str, Any] = {  # Any: Django's own shape of a cache entry
         else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "gatehouse"}
     )
 }
+SHARED_FACTS: dict[str, Any] = {  # Any: an address and numbers, which project.shared_facts reads
+    #: The cache that all processes share and that answers for the database; empty where there is none.
+    "URL": REDIS_URL,
+    #: Life of a fact, in seconds; at most 300. So long a change may stay unseen that the cache could not be told of.
+    "LIFETIME_SECONDS": 60,
+    #: Life of a mark that nobody takes away, in seconds; no shorter than a transaction may last.
+    "MARK_SECONDS": 60,
+}
 
 # --- Mail ------------------------------------------------------------------------------------------------------------
 env.group("Mail")
@@ -160,6 +168,7 @@ MIDDLEWARE = [
     "accounts.middleware.BrowserSessionMiddleware",
     "permissions.middleware.ScopeMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "project.middleware.DomainErrorMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -215,6 +224,30 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 # --- Accounts and permissions ----------------------------------------------------------------------------------------
+env.group("Passwords")
+_context_words = env.words(
+    "PASSWORD_CONTEXT_WORDS",
+    default=("gatehouse",),
+    help="Names of product and organisation, comma-separated; a password can't be little more than them.",
+)
+_breached_passwords_file = env.text(
+    "BREACHED_PASSWORDS_FILE",
+    help="File made by build_breached_passwords; a password in it is refused. Without it no such file is asked.",
+)
+_breached_passwords_url = env.text(
+    "BREACHED_PASSWORDS_URL",
+    help="https:// address of a range API, such as https://api.pwnedpasswords.com/range; without it none is asked.",
+)
+_breached_passwords_required = env.flag(
+    "BREACHED_PASSWORDS_REQUIRED",
+    help="Refuse every new password while the file or the API above can't answer; otherwise that is only logged.",
+)
+_password_hashes_at_once = env.number(
+    "PASSWORD_HASHES_AT_ONCE",
+    default=0,
+    most=1000,
+    help="How many passwords one process hashes at once, each in 19 MiB; 0 means as many as there are CPUs.",
+)
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["permissions.backends.RoleBackend"]
 #: Every key is optional; ``permissions.conf`` describes them one by one.
@@ -227,18 +260,21 @@ PASSWORD_HASHERS = [
     "oauth.hashers.ClientSecretHasher",  # never first: client secrets only, 256 random bits each
 ]
 AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "accounts.passwords.PlainTextValidator"},
+    {"NAME": "accounts.passwords.MinimumLengthValidator"},
+    {"NAME": "accounts.passwords.MaximumLengthValidator", "OPTIONS": {"max_length": 256}},
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
         "OPTIONS": {"user_attributes": ("email", "name")},
     },
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
+    {"NAME": "accounts.passwords.ContextWordsValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-    {"NAME": "accounts.passwords.MaximumLengthValidator", "OPTIONS": {"max_length": 256}},
+    {"NAME": "accounts.passwords.BreachedPasswordValidator"},
 ]
 LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
-ACCOUNTS = {
+ACCOUNTS: dict[str, Any] = {  # Any: numbers, words and paths, which accounts.conf reads
     #: Life of an access token, in seconds.
     "ACCESS_TOKEN_SECONDS": 600,
     #: A session ends when its refresh token lies unused for this long, in seconds.
@@ -261,6 +297,19 @@ ACCOUNTS = {
     "UNVERIFIED_ACCOUNT_SECONDS": 7 * 24 * 3600,
     #: Ended sessions can be looked at for this long, in seconds.
     "ENDED_SESSION_SECONDS": 30 * 24 * 3600,
+    #: Least length of a password, in characters.
+    "PASSWORD_MINIMUM_LENGTH": 15,
+    #: Words that belong to this installation: a password can't be little more than these, its host, or its user's name.
+    "CONTEXT_WORDS": _context_words,
+    #: File of breached passwords, and address of a range API; each is asked if it is not empty.
+    "BREACHED_PASSWORDS_FILE": _breached_passwords_file,
+    "BREACHED_PASSWORDS_URL": _breached_passwords_url,
+    #: Whether a new password is refused when one of them can't answer.
+    "BREACHED_PASSWORDS_REQUIRED": _breached_passwords_required,
+    #: How many passwords a process hashes at once; 0: as many as there are CPUs.
+    "PASSWORD_HASHES_AT_ONCE": _password_hashes_at_once,
+    #: How long another one waits for its turn before it is refused, in seconds.
+    "PASSWORD_HASH_WAIT_SECONDS": 3,
 }
 
 # --- OAuth -----------------------------------------------------------------------------------------------------------
@@ -352,6 +401,9 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "AFTER_COMMIT": True,
     #: Pause of an idle worker between two looks at the queue, in seconds.
     "SLEEP_SECONDS": 0.5,
+    #: Whether stores tell idle workers of new jobs (NOTIFY on PostgreSQL, PUBLISH on Redis), which then start at once.
+    #: False where PgBouncer shares the connections of the database between transactions: LISTEN doesn't work there.
+    "NOTIFY": True,
     #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.
     "MAX_WAIT_SECONDS": 300,
     #: A worker holds a job for the job's timeout and this much more; then another worker may take it, in seconds.

@@ -1,0 +1,49 @@
+"""System checks: what the settings must say for new passwords to be held against breached ones."""
+
+from django.core.checks import CheckMessage, Error, Tags, register
+
+from accounts.conf import get_password_settings
+from accounts.passwords.bloom import BloomFilter, BrokenFilterError
+from accounts.passwords.lookup import is_acceptable_url
+
+_BUILD = "Build it with manage.py build_breached_passwords, or leave BREACHED_PASSWORDS_FILE empty."
+
+
+@register("accounts")
+def check_breached_passwords_file(app_configs: object, **_: object) -> list[CheckMessage]:
+    """E001: the file of breached passwords is missing, is none, or was cut off."""
+    path = get_password_settings().breached_file
+    if path is None:
+        return []
+    try:
+        BloomFilter(path)
+    except (OSError, BrokenFilterError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        message = f"The file of breached passwords, {path}, can't be used: {reason}."
+        return [Error(message, hint=_BUILD, id="accounts.E001")]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def check_breached_passwords_content(app_configs: object, **_: object) -> list[CheckMessage]:
+    """E002: the file was damaged since it was built. Reads all of it, so only with ``--deploy``."""
+    path = get_password_settings().breached_file
+    if path is None:
+        return []
+    try:
+        BloomFilter(path).verify()
+    except OSError:
+        return []  # which E001 says
+    except BrokenFilterError as error:
+        return [Error(f"The file of breached passwords, {path}, is damaged: {error}.", hint=_BUILD, id="accounts.E002")]
+    return []
+
+
+@register("accounts")
+def check_breached_passwords_url(app_configs: object, **_: object) -> list[CheckMessage]:
+    """E003: digits of passwords' digests would be sent in the clear, or nowhere."""
+    url = get_password_settings().breached_url
+    if not url or is_acceptable_url(url):
+        return []
+    message = "BREACHED_PASSWORDS_URL must be an https:// address without credentials, query or fragment."
+    return [Error(message, id="accounts.E003")]
