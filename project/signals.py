@@ -14,7 +14,7 @@ class FactSignal[F](Signal):
 
     @property
     def is_heard(self) -> bool:
-        """Whether anybody may listen; where nobody does, a fact that costs something needn't be made."""
+        """Whether anybody may listen; where nobody does, a fact of a hot path needn't be made."""
         return bool(self.receivers)
 
     def announce(self, fact: F) -> None:

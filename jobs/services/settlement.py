@@ -100,7 +100,8 @@ def finish_job(
     if not _settle(driver, claim, record, follow if has_more else None, driver.finish, let_go=let_go_if_any, now=now):
         return _note_lost_lease(claim)
     _log.info("job_processed", duration_ms=_to_milliseconds(duration))
-    job_processed.announce(JobProcessed(**identify(claim), attempt=claim.attempts, duration=duration))
+    if job_processed.is_heard:
+        job_processed.announce(JobProcessed(**identify(claim), attempt=claim.attempts, duration=duration))
     return True
 
 

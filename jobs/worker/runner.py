@@ -81,14 +81,16 @@ def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
         Exception: A store went away before the job was begun; it may be put back.
     """
     started = time.perf_counter()
-    job_claimed.announce(JobClaimed(**identify(claim), attempt=claim.attempts))
+    if job_claimed.is_heard:
+        job_claimed.announce(JobClaimed(**identify(claim), attempt=claim.attempts))
     prepared = _prepare(claim, started=started, now=now or get_driver(claim.connection).get_now())
     if not isinstance(prepared, _Try):
         return prepared
     outcome = _run(prepared)
     if isinstance(outcome, Lost):
         return outcome
-    job_attempted.announce(JobAttempted(**identify(claim), attempt=claim.attempts, duration=outcome.duration))
+    if job_attempted.is_heard:
+        job_attempted.announce(JobAttempted(**identify(claim), attempt=claim.attempts, duration=outcome.duration))
     return outcome
 
 
@@ -256,7 +258,8 @@ def _run(one: _Try) -> Processed | Released | Failed | Lost:
         return Lost()
     if record.unique is not None and record.unique["until"] == "start":
         release_unique(record)
-    job_processing.announce(JobProcessing(**identify(claim), attempt=claim.attempts))
+    if job_processing.is_heard:
+        job_processing.announce(JobProcessing(**identify(claim), attempt=claim.attempts))
     try:
         result = _call(job, run, one.resolved.timeout)
     except BaseException as error:  # noqa: BLE001 - whatever a job raises, the worker goes on
