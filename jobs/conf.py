@@ -33,6 +33,8 @@ class JobSettings:
     is_after_commit: bool
     #: Pause of an idle worker between two looks at the queue.
     sleep: timedelta
+    #: Whether stores tell idle workers of new jobs, where they can.
+    is_notifying: bool
     #: The oldest due job may wait this long before ``/readyz`` fails.
     max_wait: timedelta
     #: What a lease adds to the job's timeout, for starting up and writing the outcome.
@@ -65,6 +67,7 @@ def get_job_settings() -> JobSettings:
             timeout=values["TIMEOUT_SECONDS"],
             is_after_commit=values["AFTER_COMMIT"],
             sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
+            is_notifying=values["NOTIFY"],
             max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
             lease_margin=timedelta(seconds=values["LEASE_MARGIN_SECONDS"]),
             unlimited_lease=timedelta(seconds=values["UNLIMITED_LEASE_SECONDS"]),

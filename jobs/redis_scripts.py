@@ -31,6 +31,11 @@ class Scripts:
         """The server's client, one for the process."""
         return _get_client(repr(settings.RQ_QUEUES[self._entry]), self._entry)
 
+    @property
+    def channel(self) -> str:
+        """Name of the channel on which scripts publish the names of queues; one for each database of a server."""
+        return _get_channel(self.client)
+
     def run(self, name: str, *arguments: str | bytes | float) -> Any:  # Any: each script answers with something else
         """Run a script; one round trip, and another the first time that the server meets it."""
         return _register(self.client, self._folder, name)(args=arguments)
@@ -63,8 +68,15 @@ def _get_client(_config: str, entry: str) -> Redis:
     return get_connection(entry)
 
 
+def _get_channel(client: Redis) -> str:
+    return f"{OURS}due:{client.connection_pool.connection_kwargs.get('db') or 0}"
+
+
 @cache
 def _register(client: Redis, folder: Path, name: str) -> Script:
     names = ("common.lua", f"{name}.lua")
-    parts = [f"local ours = '{OURS}'", *((folder / one).read_text(encoding="utf-8") for one in names)]
+    parts = [
+        f"local ours, channel = '{OURS}', '{_get_channel(client)}'",
+        *((folder / one).read_text(encoding="utf-8") for one in names),
+    ]
     return client.register_script("\n".join(parts))

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.utils.module_loading import import_string
 
 from jobs.conf import get_job_settings
+from jobs.drivers.listening import Listener
 from jobs.exceptions import UnknownConnectionError
 from jobs.outlet import Current
 
@@ -166,12 +167,17 @@ class QueueDriver(ABC):
             now: The present.
         """
 
+    def listen(self, queues: Sequence[str]) -> Sequence[Listener]:
+        """Return what hears of jobs in these queues, none for every queue; nothing where workers can only look."""
+        return []
+
     @abstractmethod
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
         """Remove a job that is done, and store what follows it, in one step.
 
         Returns:
-            False if the lease was lost, and nothing changed.
+            False if the lease was lost, and nothing changed. Where the store knows that this very claim has done it
+            before, True: somebody asks again who didn't hear the answer.
         """
 
     @abstractmethod

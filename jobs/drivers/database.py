@@ -1,6 +1,6 @@
 """The driver that keeps jobs in the default database: no other service, and dispatch is part of the transaction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import ClassVar, override
@@ -11,8 +11,10 @@ from django.db.models import BinaryField, Case, Count, Exists, Min, Q, QuerySet,
 from django.db.models.functions import Cast, Coalesce
 
 from jobs.clock import get_database_now
+from jobs.conf import get_job_settings
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
+from jobs.drivers.listening import Listener, PostgreSQLListener
 from jobs.drivers.reading import LEASE_SECONDS, LONGEST_LEASE_SECONDS, MAX_ATTEMPTS, Reader
 from jobs.exceptions import QueueFullError
 from jobs.models import QueuedJob, QueuePause
@@ -20,6 +22,8 @@ from jobs.models.queued import EVERY_QUEUE
 
 _CHUNK = 1_000
 _ORDER = ("-priority", "available_at", "id")
+#: Channel on which the names of queues are sent that have something due.
+_CHANNEL = f"{QueuedJob._meta.db_table}_due"  # noqa: SLF001 - public, in spite of its name
 #: What a claim reads of a row.
 _READ = ("job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "available_at")
 
@@ -43,6 +47,7 @@ class DatabaseDriver(QueueDriver):
                 _check_room(queue, limit, new=sum(message.queue == queue for message in messages))
             rows = [QueuedJob(**asdict(message)) for message in messages]
             QueuedJob.objects.bulk_create(rows, batch_size=_CHUNK, ignore_conflicts=True)
+            _notify([(message.queue, message.available_at) for message in messages])
 
     @override
     def claim(
@@ -60,6 +65,10 @@ class DatabaseDriver(QueueDriver):
         return [replace(claim, connection=self.name) for claim in found]
 
     @override
+    def listen(self, queues: Sequence[str]) -> Sequence[Listener]:
+        return [PostgreSQLListener(queues, channel=_CHANNEL)] if _is_notifying() else []
+
+    @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
         if not followers:
             return _delete(claim)
@@ -75,6 +84,8 @@ class DatabaseDriver(QueueDriver):
         released = _held(claim).update(
             available_at=available_at, lease_id=None, lease_expires_at=None, worker="", **changes
         )
+        if released:
+            _notify([(claim.queue, available_at)])
         return released > 0
 
     @override
@@ -254,6 +265,25 @@ def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datet
             claims.append(claim)
         QueuedJob.objects.bulk_update(rows, ["attempts", "lease_id", "lease_expires_at", "worker"])
     return claims
+
+
+def _is_notifying() -> bool:
+    return connection.vendor == "postgresql" and get_job_settings().is_notifying
+
+
+def _notify(pushed: Iterable[tuple[str, datetime]]) -> None:
+    """Tell the workers that wait, with the commit, of queues that have something due now; in one statement."""
+    if not _is_notifying():
+        return
+    first: dict[str, datetime] = {}
+    for queue, available_at in pushed:
+        first[queue] = min(available_at, first.get(queue, available_at))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_notify(%s, queue) FROM unnest(%s::text[], %s::timestamptz[]) AS pushed (queue, due)"
+            " WHERE due <= clock_timestamp()",
+            [_CHANNEL, list(first), list(first.values())],
+        )
 
 
 def _held(claim: Claim) -> QuerySet[QueuedJob]:

@@ -9,6 +9,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob, get_driver
+from jobs.drivers.listening import Listener
 from jobs.signals import QueueFailedOver, queue_failed_over
 
 _log = structlog.get_logger("gatehouse.jobs")
@@ -56,6 +57,10 @@ class FailoverDriver(QueueDriver):
         if outage is not None:
             raise outage
         return []
+
+    @override
+    def listen(self, queues: Sequence[str]) -> Sequence[Listener]:
+        return [listener for driver in self.drivers for listener in driver.listen(queues)]
 
     @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:

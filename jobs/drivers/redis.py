@@ -25,8 +25,10 @@ from uuid import UUID, uuid4
 import structlog
 from rq.defaults import RQ_KEY_PREFIX
 
+from jobs.conf import get_job_settings
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import remove_failure, store_failure
+from jobs.drivers.listening import Listener, RedisListener
 from jobs.drivers.reading import Reader
 from jobs.exceptions import QueueFullError
 from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
@@ -35,6 +37,8 @@ from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
 ENTRY: Final = "jobs.rq_entry.perform"
 _FOLDER: Final = Path(__file__).with_name("lua")
 _FAILURE_KEPT_SECONDS: Final = 7 * 24 * 3600
+#: What the script says where the lease holds; it says no where it doesn't, and something else where all is done.
+_HOLDS: Final = 1
 #: RQ's alarm rings later than ours.
 _TIMEOUT_MARGIN: Final = 5
 #: What the scripts return of a claimed job, before the end of its lease.
@@ -93,12 +97,18 @@ class RedisDriver(QueueDriver):
         return self._to_claim(values, lease_id, worker) if values else None
 
     @override
+    def listen(self, queues: Sequence[str]) -> Sequence[Listener]:
+        if not get_job_settings().is_notifying:
+            return []
+        return [RedisListener(queues, client=self._scripts.client, channel=self._scripts.channel)]
+
+    @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
-        return bool(self._run("finish", *_fence(claim), *self._to_arguments(followers)))
+        return bool(self._run("finish", *_fence(claim), claim.worker, *self._to_arguments(followers)))
 
     @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        return bool(self._run("release", *_fence(claim), to_stamp(available_at), payload or ""))
+        return bool(self._run("release", *_fence(claim), claim.worker, to_stamp(available_at), payload or ""))
 
     @override
     def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
@@ -111,11 +121,11 @@ class RedisDriver(QueueDriver):
         Whoever dies in between leaves both: the lease lapses, the job is tried again or fails again, and that failure
         takes the row's place. The other way round the failure would be lost.
         """
-        if not self._run("bury", *_fence(claim), "0"):
-            return False
+        if (answer := self._run("bury", *_fence(claim), claim.worker, "0")) != _HOLDS:
+            return bool(answer)
         store_failure(claim, burial)
         text = b64encode(zlib.compress((burial.traceback or burial.exception).encode())).decode()
-        if self._run("bury", *_fence(claim), "1", text, claim.worker, *self._to_arguments(followers)):
+        if self._run("bury", *_fence(claim), claim.worker, "1", text, *self._to_arguments(followers)):
             return True
         remove_failure(claim, burial)
         return False

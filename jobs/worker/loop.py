@@ -1,7 +1,6 @@
 """The life of one worker process: claim, run, write down; wait when there is nothing; end on a signal."""
 
 import os
-import queue
 import re
 import resource
 import secrets
@@ -47,6 +46,7 @@ from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.outages import list_outage_errors
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.runner import Lost, Outcome, Quarantined, attempt, settle
+from jobs.worker.waiting import Waiter
 
 #: An idle worker counts as alive for this long after a heartbeat, and writes one every third of it.
 HEARTBEAT_LIFE = timedelta(seconds=15)
@@ -108,8 +108,7 @@ class Worker:
         self._is_stopping = self._is_resting = False
         #: Why it ended; what ``worker_stopping`` says.
         self.stop_reason = ""
-        # SimpleQueue.put may be called in a signal handler while get waits; Event.set may dead-lock there.
-        self._wake_up: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._waiter = Waiter(self._driver.listen(options.queues))
 
     def run(self) -> int:
         """Work until stopped; return how many tries were made. Signals are heard in the main thread only."""
@@ -126,18 +125,19 @@ class Worker:
             claim = None if is_resting else self._patiently(self._claim, even=(Exception,))
             self._beat(claim)
             if claim is not None:
+                self._waiter.stop_listening()
                 self._work(claim)
                 tries += 1
                 self._keep_house(pause=self._options.rest)
-                self._pause(self._options.rest)
+                self._waiter.pause(self._options.rest)
             elif self._options.stop_when_empty and not is_resting:
                 reason = "empty"
                 break
             else:
                 self._keep_house(pause=self._options.sleep)
-                worker_idle.announce(WorkerIdle(worker=self.name))
-                self._pause(self._options.sleep)
+                self._idle(is_resting=is_resting)
         self.stop_reason = reason
+        self._waiter.close()
         self._meter.write(at_once=True)
         self._leave()
         self._log.info("worker_stopped", tries=tries, reason=reason)
@@ -147,7 +147,7 @@ class Worker:
     def stop(self) -> None:
         """End after the job in hand; from any thread or a signal handler."""
         self._is_stopping = True
-        self._wake_up.put(None)
+        self._waiter.wake()
 
     def rest(self) -> None:
         """Take no job until ``go_on``; from any thread or a signal handler."""
@@ -157,7 +157,7 @@ class Worker:
     def go_on(self) -> None:
         """Take jobs again; from any thread or a signal handler."""
         self._is_resting = False
-        self._wake_up.put(None)
+        self._waiter.wake()
         worker_resuming.announce(WorkerResuming(worker=self.name))
 
     @contextmanager
@@ -179,9 +179,12 @@ class Worker:
             signal.SIGCONT: lambda _number, _frame: self.go_on(),
         }
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        # Ends a wait also where the signal comes just before it, when no handler could be called any more.
+        previous_fd = signal.set_wakeup_fd(self._waiter.wake_fd, warn_on_full_buffer=False)
         try:
             yield
         finally:
+            signal.set_wakeup_fd(previous_fd)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -318,17 +321,18 @@ class Worker:
             if self._is_stopping or (until is not None and timezone.now() >= until):
                 return None
             self._renew_connections()
-            self._pause(pause)
+            self._waiter.pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _pause(self, duration: timedelta) -> None:
-        """Wait, but not once the worker was told to stop."""
-        if not duration:
+    def _idle(self, *, is_resting: bool) -> None:
+        """Wait for a job; but where listening has only begun now, what came just before must be looked for first."""
+        if not is_resting and self._waiter.listen():
             return
-        try:
-            self._wake_up.get(timeout=duration.total_seconds())
-        except queue.Empty:
-            return
+        worker_idle.announce(WorkerIdle(worker=self.name))
+        if is_resting:
+            self._waiter.pause(self._options.sleep)
+        else:
+            self._waiter.wait(self._options.sleep)
 
     def _renew_connections(self) -> None:
         """Close connections that broke, that a job left in another mode, and once a minute all of them.

@@ -404,6 +404,9 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     #: Whether stores tell idle workers of new jobs (NOTIFY on PostgreSQL, PUBLISH on Redis), which then start at once.
     #: False where PgBouncer shares the connections of the database between transactions: LISTEN doesn't work there.
     "NOTIFY": True,
+    #: Whether stores tell idle workers of new jobs (NOTIFY on PostgreSQL, PUBLISH on Redis), which then start at once.
+    #: False where PgBouncer shares the connections of the database between transactions: LISTEN doesn't work there.
+    "NOTIFY": True,
     #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.
     "MAX_WAIT_SECONDS": 300,
     #: A worker holds a job for the job's timeout and this much more; then another worker may take it, in seconds.

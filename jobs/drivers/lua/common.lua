@@ -4,6 +4,7 @@
 -- RQ's keys:  <rq>:job:<id>       hash of a job, with fields of ours beside RQ's
 --             <rq>:queue:<queue>  list of what is due; <queue>:p<n> of what is due with priority n > 0
 --             <rq>:scheduled|wip|failed:<queue>
+-- Our channel, `channel`:       names of queues that have something due, comma-separated, for workers that wait
 -- Our keys (after <rq>:jobs:, which `ours` holds):
 --             queues           set of queues
 --             lines:<queue>    sorted set of the priorities that have a list
@@ -11,6 +12,7 @@
 --             returned:<queue> what RQ's own worker is about to put back, by the time when it must have done so
 --             paused           hash of queue to end
 --             sequence         number of the job that came last
+--             ended:<worker>   how a worker ended the job that it ended last
 --             quarantine       list of entries that no job can be made of; quarantine:<key>: a key of another type
 --
 -- Whoever can write to Redis can write nonsense. What the claim reads is therefore taken as text: `to_number` makes the
@@ -129,6 +131,11 @@ local function enqueue(id, queue, priority, due, sequence)
   redis.call('RPUSH', list, id)
 end
 
+-- Tell the workers that wait of queues that have something due. Who may not publish still stores jobs.
+local function announce(queues)
+  if #queues > 0 then redis.pcall('PUBLISH', channel, table.concat(queues, ',')) end
+end
+
 -- Let a job wait: in its list if it is due, in the registry of scheduled jobs until then.
 local function await(id, queue, priority, due, sequence)
   if to_number(due) <= present then
@@ -147,6 +154,16 @@ local function let_go(id, queue, lease)
   redis.call('ZREM', leases_of(queue), id)
   redis.call('ZREM', wip_of(queue), id .. ':' .. lease)
   redis.call('DEL', rq .. ':execution:' .. id .. ':' .. lease)
+end
+
+-- Keep how a worker ended its last job for a day: it asks again where it didn't hear our answer.
+local function note_end(how, id, lease, worker)
+  redis.call('SET', ours .. 'ended:' .. worker, how .. ':' .. id .. ':' .. lease, 'EX', 86400)
+end
+
+-- Return 1 where a worker asks again for the end that it has brought about, else 0.
+local function has_ended(how, id, lease, worker)
+  return redis.pcall('GET', ours .. 'ended:' .. worker) == how .. ':' .. id .. ':' .. lease and 1 or 0
 end
 
 -- Delete a job, wherever it waits or has failed.
@@ -177,6 +194,7 @@ local FIELDS = 11
 local function push_all(first)
   local count = math.floor((#ARGV - first + 1) / FIELDS)
   local last = redis.call('INCRBY', ours .. 'sequence', count)
+  local due_queues, is_named = {}, {}
   for number = 1, count do
     local at = first + (number - 1) * FIELDS
     local id, queue, job_class, payload = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
@@ -190,6 +208,11 @@ local function push_all(first)
         'queue', queue, 'job_class', job_class, 'priority', ARGV[at + 4], 'due', due, 'born', born,
         'lease_seconds', ARGV[at + 7], 'attempts', '0', 'lease_id', '', 'sequence', sequence)
       await(id, queue, priority, due, sequence)
+      if to_number(due) <= present and not is_named[queue] then
+        due_queues[#due_queues + 1] = queue
+        is_named[queue] = true
+      end
     end
   end
+  announce(due_queues)
 end

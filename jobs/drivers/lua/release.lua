@@ -1,10 +1,11 @@
--- Put a job back for another try. ARGV: job, lease, when it is due, the record where it changed, or ''.
+-- Put a job back for another try. ARGV: job, lease, worker, when it is due, the record where it changed, or ''.
 local SAFETY = 60
 local held = get_held(ARGV[3], ARGV[4])
-if not held then return 0 end
-local key, due = job_key(held.id), ARGV[5]
+if not held then return has_ended('release', ARGV[3], ARGV[4], ARGV[5]) end
+note_end('release', held.id, ARGV[4], ARGV[5])
+local key, due = job_key(held.id), ARGV[6]
 redis.call('HSET', key, 'lease_id', '', 'worker_name', '', 'due', due, 'enqueued_at', utc(due))
-if ARGV[6] ~= '' then redis.call('HSET', key, 'payload', ARGV[6]) end
+if ARGV[7] ~= '' then redis.call('HSET', key, 'payload', ARGV[7]) end
 if held.is_stock then
   -- The worker of RQ puts it back itself, in a moment. If it dies before that, we do.
   redis.call('ZREM', leases_of(held.queue), held.id)
@@ -13,4 +14,5 @@ if held.is_stock then
 end
 let_go(held.id, held.queue, ARGV[4])
 await(held.id, held.queue, held.priority, due, held.sequence)
+if to_number(due) <= present then announce({held.queue}) end
 return 1
