@@ -88,7 +88,7 @@ class PendingChain(PendingGroup[UUID]):
             JobArgumentError: An argument of a job can't be stored.
             JobOptionError: An option is out of range, or there is no link.
             JobRefusedError: The acting user lacks a permission that a job requires.
-            QueueFullError: The queue of the first link has no room.
+            QueueFull: The queue of the first link has no room.
         """
         if not self._links:
             message = "A chain needs a job."

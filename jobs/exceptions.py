@@ -24,14 +24,14 @@ class BatchNotFoundError(DomainError):
     status = HTTPStatus.NOT_FOUND
 
 
-class QueueFullError(DomainError):
+class QueueFull(DomainError):
     """The queue holds as many jobs as it may. Try again later."""
 
     code = "queue_full"
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
     @classmethod
-    def named(cls, queue: str, *, count: int, max_jobs: int) -> "QueueFullError":
+    def named(cls, queue: str, *, count: int, max_jobs: int) -> "QueueFull":
         """Tell which queue it is, and the figures."""
         return cls(f"The queue {queue} holds {count} jobs, and may hold {max_jobs}. Try again later.")
 

@@ -31,7 +31,7 @@ class QueueDefinition:
     connection: str | None = None
     #: How many jobs it may hold, waiting, delayed and running ones together.
     max_jobs: int | None = None
-    #: How long dispatch waits for room before it raises ``QueueFullError``, in seconds.
+    #: How long dispatch waits for room before it raises ``QueueFull``, in seconds.
     wait_for_room_seconds: float = 0
     #: How many of its jobs may start in a while.
     rate_limit: RateLimit | None = None
@@ -69,7 +69,7 @@ def define_queue(
     Args:
         name: 1 to 100 characters without comma, space, ``*`` or ``:p``.
         connection: Where its jobs go, unless they say so themselves.
-        max_jobs: How many it may hold; dispatch beyond it raises ``QueueFullError``.
+        max_jobs: How many it may hold; dispatch beyond it raises ``QueueFull``.
         wait_for_room_seconds: How long dispatch waits for room before that.
         rate_limit_enabled: Whether the next two count.
         rate_limit_max_attempts: How many of its jobs may start …

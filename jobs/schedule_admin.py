@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from jobs.exceptions import JobArgumentError, QueueFullError, ScheduleBrokenError, ScheduleTimingError
+from jobs.exceptions import JobArgumentError, QueueFull, ScheduleBrokenError, ScheduleTimingError
 from jobs.forms import ScheduleForm
 from jobs.job import get_job_class
 from jobs.models import Schedule, ScheduleRun
@@ -139,7 +139,7 @@ class ScheduleAdmin(ScheduleModelAdmin):
         for row in queryset:
             try:
                 run = run_schedule_now(schedule_id=row.pk)
-            except (ScheduleBrokenError, JobArgumentError, QueueFullError, DomainError) as error:
+            except (ScheduleBrokenError, JobArgumentError, QueueFull, DomainError) as error:
                 self.message_user(request, f"Schedule {row.name}: {error}", messages.ERROR)
             else:
                 words = f"job {run.job_id} was dispatched." if run.job_id else run.detail

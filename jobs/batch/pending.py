@@ -120,7 +120,7 @@ class PendingBatch(PendingGroup[Batch]):
             JobArgumentError: An argument of a job can't be stored.
             JobOptionError: An option is out of range, or a job is in it twice.
             JobRefusedError: The acting user lacks a permission that a job requires.
-            QueueFullError: A queue has no room for them.
+            QueueFull: A queue has no room for them.
         """
         jobs = renew_ids([self])
         sent = to_batch(send_batch(plan=self.make_plan(), batch_id=uuid4()))

@@ -119,7 +119,7 @@ class Batch:
         Raises:
             NotBatchableError: One can't be in a batch.
             BatchNotFoundError: The batch is gone.
-            QueueFullError: A queue has no room for them.
+            QueueFull: A queue has no room for them.
         """
         members = list(check_members([jobs] if isinstance(jobs, Job | PendingDispatch | PlannedBatch) else jobs))
         options = read_options(_get_row(self.id))

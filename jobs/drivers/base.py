@@ -148,7 +148,7 @@ class QueueDriver(ABC):
             limits: How many jobs, waiting, delayed and running ones together, a queue may hold.
 
         Raises:
-            QueueFullError: A queue would hold more.
+            QueueFull: A queue would hold more.
         """
 
     @abstractmethod

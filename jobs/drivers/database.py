@@ -16,7 +16,7 @@ from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, Que
 from jobs.drivers.failures import store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
 from jobs.drivers.reading import LEASE_SECONDS, LONGEST_LEASE_SECONDS, MAX_ATTEMPTS, Reader
-from jobs.exceptions import QueueFullError
+from jobs.exceptions import QueueFull
 from jobs.models import QueuedJob, QueuePause
 from jobs.models.queued import EVERY_QUEUE
 
@@ -298,11 +298,11 @@ def _check_room(queue: str, limit: int, *, new: int) -> None:
     """Make sure that a queue has room; on PostgreSQL, who else fills that queue waits for the end of the transaction.
 
     Raises:
-        QueueFullError: It hasn't.
+        QueueFull: It hasn't.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"jobs:room:{queue}"])
     count = QueuedJob.objects.filter(queue=queue).count()
     if count + new > limit:
-        raise QueueFullError.named(queue, count=count, max_jobs=limit)
+        raise QueueFull.named(queue, count=count, max_jobs=limit)

@@ -30,7 +30,7 @@ from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, Que
 from jobs.drivers.failures import remove_failure, store_failure
 from jobs.drivers.listening import Listener, RedisListener
 from jobs.drivers.reading import Reader
-from jobs.exceptions import QueueFullError
+from jobs.exceptions import QueueFull
 from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
 
 #: The function that RQ's workers call.
@@ -71,7 +71,7 @@ class RedisDriver(QueueDriver):
         refused = self._run("push", len(limited) // 2, *limited, *self._to_arguments(messages))
         if refused:
             queue = refused[0].decode()
-            raise QueueFullError.named(queue, count=refused[1], max_jobs=(limits or {})[queue])
+            raise QueueFull.named(queue, count=refused[1], max_jobs=(limits or {})[queue])
 
     @override
     def claim(

@@ -112,7 +112,7 @@ class Job(Fluent, ABC):
                 JobArgumentError: An argument is missing, of the wrong type or can't be stored.
                 JobDefinitionError: The class isn't a registered job, or its constructor can't be stored.
                 JobOptionError: An option is out of range, or there is no such queue or connection.
-                QueueFullError: The queue holds as many jobs as it may.
+                QueueFull: The queue holds as many jobs as it may.
                 JobRefusedError: The acting user lacks a permission that the job requires.
             """
 

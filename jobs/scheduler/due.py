@@ -25,7 +25,7 @@ from jobs.exceptions import (
     JobOptionError,
     JobRefusedError,
     PayloadError,
-    QueueFullError,
+    QueueFull,
     ScheduleBrokenError,
     ScheduleTimingError,
 )
@@ -75,7 +75,7 @@ def run_schedule_now(*, schedule_id: int, now: datetime | None = None) -> Run:
 
     Raises:
         ScheduleBrokenError: It can't be dispatched.
-        QueueFullError: Its queue has no room.
+        QueueFull: Its queue has no room.
         JobRefusedError: Who saved it lacks a permission that the job requires.
         Schedule.DoesNotExist: There is no such entry.
     """
@@ -110,7 +110,7 @@ def _run(key: int, now: datetime) -> list[Run]:
         with transaction.atomic():
             row = _lock(key, now)
             return [] if row is None else _run_locked(row, now)
-    except QueueFullError:
+    except QueueFull:
         return _note_problem(key, now, "Its queue is full. The run waits for room.", is_waiting=True)
     except ScheduleTimingError as error:
         return _note_problem(key, now, str(error))

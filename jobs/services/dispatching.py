@@ -13,7 +13,7 @@ from django.db import transaction
 from jobs.coordination import get_coordinator
 from jobs.drivers.base import Message, QueueDriver, get_driver
 from jobs.drivers.sync import SyncDriver
-from jobs.exceptions import JobOptionError, QueueFullError
+from jobs.exceptions import JobOptionError, QueueFull
 from jobs.options import get_due_time
 from jobs.outlet import Current
 from jobs.payload import Record, encode_payload
@@ -54,7 +54,7 @@ def send(
 
     Raises:
         JobArgumentError: A record would be too long.
-        QueueFullError: A queue has no room, and got none in the time for which dispatch may wait.
+        QueueFull: A queue has no room, and got none in the time for which dispatch may wait.
         JobOptionError: A job is to be sent apart from the transaction that keeps its lock.
         UnknownConnectionError: There is no such connection.
     """
@@ -233,7 +233,7 @@ def _push_patiently(driver: QueueDriver, messages: Sequence[Message], limits: di
     while True:
         try:
             driver.push(messages, limits=limits)
-        except QueueFullError:
+        except QueueFull:
             left = deadline - time.monotonic()
             if left <= 0 or transaction.get_connection().in_atomic_block:
                 raise
@@ -250,7 +250,7 @@ def _check_room(driver: QueueDriver, messages: Sequence[Message], limits: dict[s
     but one of them push.
 
     Raises:
-        QueueFullError: A queue has no room.
+        QueueFull: A queue has no room.
     """
     figures = driver.measure()
     late = [one for push in list_waiting(_LatePush) if push.driver.name == driver.name for one in push.messages]
@@ -259,7 +259,7 @@ def _check_room(driver: QueueDriver, messages: Sequence[Message], limits: dict[s
         count = held.waiting + held.delayed + held.running if held else 0
         count += sum(message.queue == queue for message in late)
         if count + sum(message.queue == queue for message in messages) > limit:
-            raise QueueFullError.named(queue, count=count, max_jobs=limit)
+            raise QueueFull.named(queue, count=count, max_jobs=limit)
 
 
 def _get_limits(messages: Iterable[Message]) -> dict[str, int]:

@@ -67,7 +67,7 @@ class JobsBackend(BaseTaskBackend):
         Raises:
             InvalidTask: It can't run here.
             TypeError: An argument is no JSON value.
-            QueueFullError: The queue holds as many jobs as it may.
+            QueueFull: The queue holds as many jobs as it may.
         """
         self.validate_task(task)
         job = TaskJob.of(task, args, kwargs)

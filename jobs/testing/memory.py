@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from jobs.coordination.base import Coordinator
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
-from jobs.exceptions import QueueFullError
+from jobs.exceptions import QueueFull
 from jobs.models.queued import EVERY_QUEUE
 
 _EMPTY = QueueFigures(waiting=0, delayed=0, running=0, oldest_due_at=None)
@@ -61,7 +61,7 @@ class MemoryDriver(QueueDriver):
             for queue, limit in (limits or {}).items():
                 held = sum(entry.message.queue == queue for entry in self._entries.values())
                 if held + sum(message.queue == queue for message in messages) > limit:
-                    raise QueueFullError.named(queue, count=held, max_jobs=limit)
+                    raise QueueFull.named(queue, count=held, max_jobs=limit)
             for message in messages:
                 if message.job_id not in self._entries:
                     self._entries[message.job_id] = _Entry(message, next(self._numbers))

@@ -14,7 +14,7 @@ from jobs.batch import Batch, Members, PendingBatch, batch
 from jobs.chain import chain
 from jobs.drivers.base import Message, get_driver
 from jobs.drivers.sync import SyncDriver
-from jobs.exceptions import BatchNotFoundError, JobArgumentError, JobOptionError, NotBatchableError, QueueFullError
+from jobs.exceptions import BatchNotFoundError, JobArgumentError, JobOptionError, NotBatchableError, QueueFull
 from jobs.job import PendingDispatch
 from jobs.models import Batch as BatchRow
 from jobs.models import BatchMember, QueuedJob
@@ -230,7 +230,7 @@ def small_queue() -> Iterator[str]:
 
 
 def test_a_batch_that_finds_no_room_leaves_nothing(small_queue: str) -> None:
-    with pytest.raises(QueueFullError):
+    with pytest.raises(QueueFull):
         batch(_steps("a", "b", "c")).on_queue(small_queue).dispatch()
     assert not BatchRow.objects.exists()
     assert drain() == 0
@@ -238,7 +238,7 @@ def test_a_batch_that_finds_no_room_leaves_nothing(small_queue: str) -> None:
 
 def test_jobs_that_find_no_room_are_not_added(small_queue: str) -> None:
     found = batch(_steps("a")).on_queue(small_queue).dispatch()
-    with pytest.raises(QueueFullError):
+    with pytest.raises(QueueFull):
         found.add(_steps("b", "c"))
     assert read_counts(found.id) == (1, 1, 0)
 

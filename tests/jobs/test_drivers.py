@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries
 
 from jobs.drivers.base import Burial, Claim, Message, QueueDriver, get_driver
-from jobs.exceptions import QueueFullError
+from jobs.exceptions import QueueFull
 from jobs.models import FailedJob
 from tests.jobs.messages import count_all, make, names_of, names_of_all, push
 from tests.jobs.steps import NOON, claim_next, claim_one
@@ -111,7 +111,7 @@ def test_a_full_queue_takes_none_of_the_jobs_and_tells_the_figures(driver: Queue
     claim_one("small", now=NOON)
     push("waiting", queue="small", priority=1)
     push("delayed", queue="small", at=driver.get_now() + timedelta(days=1))
-    with pytest.raises(QueueFullError, match="small holds 3 jobs, and may hold 4"):
+    with pytest.raises(QueueFull, match="small holds 3 jobs, and may hold 4"):
         driver.push([make("x", queue="other"), make("y", queue="small"), make("z", queue="small")], limits={"small": 4})
     assert count_all(driver) == 3
     driver.push([make("y", queue="small")], limits={"small": 4})

@@ -11,7 +11,7 @@ import pytest
 from django.db import connections, transaction
 
 from jobs.drivers.base import QueueDriver, get_driver
-from jobs.exceptions import QueueFullError
+from jobs.exceptions import QueueFull
 from jobs.queues import define_queue, forget_queue
 from tests.jobs.messages import count_all, make, names_of_all, push
 from tests.jobs.sample_jobs import NoteJob
@@ -174,7 +174,7 @@ def test_a_transaction_counts_what_it_holds_for_a_queue_already(job_connection: 
             NoteJob.dispatch("notes.txt", "rolled back")
             raise ZeroDivisionError
         NoteJob.dispatch("notes.txt", "b")
-        with pytest.raises(QueueFullError, match=f"The queue {small_queue} holds 2 jobs, and may hold 2"):
+        with pytest.raises(QueueFull, match=f"The queue {small_queue} holds 2 jobs, and may hold 2"):
             NoteJob.dispatch("notes.txt", "c")
     assert count_all(get_driver()) == 2
 
@@ -213,7 +213,7 @@ def test_threads_that_push_at_once_never_fill_a_queue_beyond_its_limit(driver: Q
             message = make()
             try:
                 get_driver().push([message], limits={"default": 20})
-            except QueueFullError:
+            except QueueFull:
                 refused.append(message.job_id)
 
     _in_threads(4, fill)

@@ -10,7 +10,7 @@ from django.db import connections, transaction
 from pytest_django import Settings
 
 from jobs.drivers.base import QueueDriver, get_driver
-from jobs.exceptions import JobOptionError, QueueFullError, UnknownConnectionError, UnknownQueueError
+from jobs.exceptions import JobOptionError, QueueFull, UnknownConnectionError, UnknownQueueError
 from jobs.limits import RateLimit
 from jobs.middleware import Middleware
 from jobs.queues import (
@@ -109,7 +109,7 @@ def test_dispatch_beyond_the_room_of_a_queue_is_refused_with_the_figures(job_con
     define_queue("notes", max_jobs=2)
     for text in "ab":
         NoteJob.dispatch("notes.txt", text)
-    with pytest.raises(QueueFullError, match="The queue notes holds 2 jobs, and may hold 2"):
+    with pytest.raises(QueueFull, match="The queue notes holds 2 jobs, and may hold 2"):
         NoteJob.dispatch("notes.txt", "c")
     assert len(stored()) == 2
 
@@ -119,7 +119,7 @@ def test_delayed_and_running_jobs_take_room_too(job_connection: str) -> None:
     NoteJob.dispatch("notes.txt", "runs")
     claim_one(now=soon(0.001))
     NoteJob("notes.txt", "waits").delay_until(3600).dispatch()
-    with pytest.raises(QueueFullError):
+    with pytest.raises(QueueFull):
         NoteJob.dispatch("notes.txt", "c")
 
 
@@ -161,7 +161,7 @@ def test_dispatch_waits_for_room_where_the_queue_says_so(job_connection: str) ->
 def test_and_gives_up_when_that_time_is_over(job_connection: str) -> None:
     define_queue("notes", max_jobs=1, wait_for_room_seconds=0.1)
     NoteJob.dispatch("notes.txt", "a")
-    with pytest.raises(QueueFullError):
+    with pytest.raises(QueueFull):
         NoteJob.dispatch("notes.txt", "b")
 
 
@@ -169,7 +169,7 @@ def test_and_gives_up_when_that_time_is_over(job_connection: str) -> None:
 def test_dispatch_does_not_wait_while_it_holds_a_transaction(job_connection: str) -> None:
     define_queue("notes", max_jobs=1, wait_for_room_seconds=600)
     NoteJob.dispatch("notes.txt", "a")
-    with pytest.raises(QueueFullError), transaction.atomic():
+    with pytest.raises(QueueFull), transaction.atomic():
         NoteJob.dispatch("notes.txt", "b")
 
 
@@ -182,7 +182,7 @@ def test_of_many_that_dispatch_at_once_as_many_as_fit_come_in(job_connection: st
         for _ in range(3):
             try:
                 NoteJob.dispatch("notes.txt", "x")
-            except QueueFullError as error:
+            except QueueFull as error:
                 refused.append(error)
         connections.close_all()
 

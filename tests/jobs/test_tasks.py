@@ -24,7 +24,7 @@ from jobs.batch import batch, find_batch
 from jobs.chain import chain
 from jobs.drivers.base import Message, QueueDriver
 from jobs.drivers.sync import SyncDriver
-from jobs.exceptions import MaxAttemptsExceededError, QueueFullError
+from jobs.exceptions import MaxAttemptsExceededError, QueueFull
 from jobs.limits import RateLimit
 from jobs.middleware import Skip
 from jobs.models import FailedJob, JobResult
@@ -478,7 +478,7 @@ def test_a_full_queue_takes_no_task_and_leaves_no_result(job_connection: str) ->
     define_queue("tiny", max_jobs=1)
     tiny = double.using(queue_name="tiny")
     tiny.enqueue(1)
-    with pytest.raises(QueueFullError):
+    with pytest.raises(QueueFull):
         tiny.enqueue(2)
     forget_queue("tiny")
     assert JobResult.objects.count() == 1

@@ -15,7 +15,7 @@ from django.utils import timezone
 from jobs.batch import Batch, BatchableJob, Failure, batch, find_batch
 from jobs.chain import chain
 from jobs.drivers.base import get_driver
-from jobs.exceptions import JobArgumentError, QueueFullError
+from jobs.exceptions import JobArgumentError, QueueFull
 from jobs.job import Job
 from jobs.middleware import Middleware, Skip, ThrottleMiddleware
 from jobs.models import FailedJob, QueuedJob
@@ -543,7 +543,7 @@ def test_a_claimed_job_is_running(jobs_fake: JobsFake) -> None:
 def test_a_full_queue_is_full(jobs_fake: JobsFake) -> None:
     define_queue("small", max_jobs=1)
     TakenJob().on_queue("small").dispatch()
-    with pytest.raises(QueueFullError):
+    with pytest.raises(QueueFull):
         TakenJob().on_queue("small").dispatch()
     forget_queue("small")
 

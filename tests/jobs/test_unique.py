@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs.coordination import get_coordinator
-from jobs.exceptions import QueueFullError, UniqueJobError
+from jobs.exceptions import QueueFull, UniqueJobError
 from jobs.job import Job
 from jobs.models import FailedJob
 from jobs.payload import read_payload
@@ -181,7 +181,7 @@ def test_a_job_that_finds_no_room_takes_no_lock() -> None:
     define_queue("default", max_jobs=1)
     try:
         RefreshJob.dispatch("a")
-        with pytest.raises(QueueFullError, match="holds 1 jobs, and may hold 1"):
+        with pytest.raises(QueueFull, match="holds 1 jobs, and may hold 1"):
             RefreshJob.dispatch("b")
     finally:
         forget_queue("default")

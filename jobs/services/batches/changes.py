@@ -32,7 +32,7 @@ def send_batch(
 
     Raises:
         JobArgumentError: A record would be too long.
-        QueueFullError: A queue has no room for them.
+        QueueFull: A queue has no room for them.
     """
     now = now or timezone.now()
     with transaction.atomic():
@@ -50,7 +50,7 @@ def add_jobs(*, batch_id: UUID, records: Sequence[Record], now: datetime | None 
     Raises:
         BatchNotFoundError: There is no such batch (any more).
         PayloadError: Its row was changed behind our back.
-        QueueFullError: A queue has no room for them.
+        QueueFull: A queue has no room for them.
     """
     now = now or timezone.now()
     with transaction.atomic():
