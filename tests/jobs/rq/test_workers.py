@@ -16,7 +16,7 @@ from jobs.batch import batch
 from jobs.chain import chain
 from jobs.drivers.base import get_driver
 from jobs.drivers.redis import RedisDriver
-from jobs.models import Batch, FailedJob
+from jobs.models import Batch, FailedJob, JobMetric
 from tests.jobs.rq.steps import STOCK_WORKERS, clean_all, dispatch, note, run, work_off
 from tests.jobs.sample_jobs import FailingJob, MemberJob, read_lines
 from tests.jobs.steps import claim_next, claim_one
@@ -52,6 +52,17 @@ def test_a_worker_of_rqs_tries_a_job_as_often_as_it_may(server: Redis, tmp_path:
     assert get_driver().measure() == {}
     assert FailedJobRegistry("default", connection=server).get_job_ids() == [str(job_id)]
     assert "secret" not in said
+
+
+@pytest.mark.process
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("by", STOCK_WORKERS)
+def test_a_worker_of_rqs_counts_tries_as_ours_do(tmp_path: Path, by: str) -> None:
+    dispatch(tmp_path / "notes")
+    FailingJob(str(tmp_path / "failed")).on_queue("default").dispatch()
+    work_off(by=by)
+    rows = JobMetric.objects.order_by("job_class").values_list("connection", "job_class", "processed", "released")
+    assert list(rows) == [("redis", "tests.FailingJob", 0, 1), ("redis", "tests.NoteJob", 1, 0)]
 
 
 @pytest.mark.process
