@@ -24,7 +24,7 @@ class FakeQueue[J: Job]:
         self.error: Exception | None = None
 
     def handle(self) -> Self:
-        """Do the work, without middleware; what it raises is raised, except by ``fail``."""
+        """Do the work, without middleware; what it raises is raised, unless it is over by ``fail`` or ``delete``."""
         return self._call(is_bare=True)
 
     def run(self) -> Self:
@@ -93,8 +93,12 @@ class FakeQueue[J: Job]:
         stack = MiddlewareStack() if is_bare else MiddlewareStack.of(self.job)
         try:
             stack.run(self.job, self._do)
-        except PermanentJobError as error:
-            self.error = error
+            error: Exception | None = self._run.failure  # even if the job has caught it
+        except Exception as raised:
+            error = raised
+            if not (self._run.is_deleted or self._run.failure or isinstance(raised, PermanentJobError)):
+                raise
+        self.error = None if self._run.is_deleted else error
         return self
 
     def _do(self) -> object:

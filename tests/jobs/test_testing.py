@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, override
@@ -15,7 +16,7 @@ from django.utils import timezone
 from jobs.batch import Batch, BatchableJob, Failure, batch, find_batch
 from jobs.chain import chain
 from jobs.drivers.base import get_driver
-from jobs.exceptions import JobArgumentError, QueueFull
+from jobs.exceptions import JobArgumentError, PermanentJobError, QueueFull
 from jobs.job import Job
 from jobs.middleware import Middleware, Skip, ThrottleMiddleware
 from jobs.models import FailedJob, QueuedJob
@@ -140,6 +141,13 @@ class UndecidedJob(Job):
                 self.delete()
             case "fail":
                 self.fail(LookupError("gone"))
+            case "fail quietly" | "fail and delete" | "fail and raise":
+                with suppress(PermanentJobError):
+                    self.fail(LookupError("gone"))
+                if self.word == "fail and delete":
+                    self.delete()
+                if self.word == "fail and raise":
+                    raise ValueError(self.word)
             case "raise":
                 raise ValueError(self.attempts)
             case _:
@@ -731,6 +739,20 @@ def test_a_job_that_fails_itself_can_be_asked_with_what() -> None:
             queue.assert_failed_with(wrong)
     with refuse("unexpectedly failed"):
         queue.assert_not_failed()
+
+
+@pytest.mark.parametrize("run", ["run", "handle"])
+def test_a_job_that_fails_itself_and_catches_it_has_failed_all_the_same(run: str) -> None:
+    queue = getattr(fake_queue(UndecidedJob("fail quietly")), run)()
+    queue.assert_failed().assert_failed_with(LookupError)
+
+
+def test_what_a_job_raises_after_it_has_failed_itself_is_what_it_fails_with() -> None:
+    fake_queue(UndecidedJob("fail and raise")).run().assert_failed_with(ValueError)
+
+
+def test_a_job_that_is_deleted_has_not_failed_whatever_it_said() -> None:
+    fake_queue(UndecidedJob("fail and delete")).run().assert_deleted().assert_not_failed()
 
 
 def test_a_job_that_says_nothing_has_said_nothing() -> None:
