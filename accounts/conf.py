@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from django.conf import settings
+
+#: Signature algorithms of access tokens, by the names of RFC 7518 §3.1 and RFC 9864 §2.2.
+type AlgorithmName = Literal["ES256", "Ed25519", "RS256"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,12 @@ class AccountsSettings:
     unverified_account_lifetime: timedelta
     #: Ended sessions are kept for this long.
     ended_session_lifetime: timedelta
+    #: With which new access tokens are signed.
+    signing_algorithm: AlgorithmName
+    #: A key is published for at least so long before it signs.
+    key_publish_time: timedelta
+    #: A key that has signed for so long gives way to the next one.
+    key_rotation_age: timedelta
 
 
 def get_settings() -> AccountsSettings:
@@ -47,6 +56,9 @@ def get_settings() -> AccountsSettings:
         password_reset_lifetime=timedelta(seconds=values["PASSWORD_RESET_SECONDS"]),
         unverified_account_lifetime=timedelta(seconds=values["UNVERIFIED_ACCOUNT_SECONDS"]),
         ended_session_lifetime=timedelta(seconds=values["ENDED_SESSION_SECONDS"]),
+        signing_algorithm=values["SIGNING_ALGORITHM"],
+        key_publish_time=timedelta(seconds=values["KEY_PUBLISH_SECONDS"]),
+        key_rotation_age=timedelta(seconds=values["KEY_ROTATION_SECONDS"]),
     )
 
 

@@ -2,20 +2,21 @@
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import transaction
 from joserfc import jwt
 from joserfc.errors import JoseError
 
 from accounts import keys
 from accounts.exceptions import InvalidToken
 from accounts.models import Revocation
+from project import shared_facts
 
 #: ``client_id`` of tokens that this house issues to its own users at sign-in.
 FIRST_PARTY_CLIENT_ID = "gatehouse"
@@ -90,23 +91,24 @@ def issue_access_token(
     if scope is not None:
         claims["scope"] = " ".join(sorted(set(scope)))
     signer = keys.get_active_key()
-    header = {"alg": keys.ALGORITHM, "typ": _TYPE, "kid": signer.kid}
-    return jwt.encode(header, claims, signer.key, algorithms=[keys.ALGORITHM])
+    header = {"alg": signer.algorithm, "typ": _TYPE, "kid": signer.kid}
+    return jwt.encode(header, claims, signer.key, registry=keys.REGISTRIES[signer.algorithm])
 
 
 def read_access_token(raw: str, *, now: datetime) -> AccessClaims:
     """Verify signature, type, issuer, audience and times, and return the claims.
 
-    Whether the token was revoked is not asked here; ``is_revoked`` builds the condition for that.
+    Whether the token was revoked is not asked here: ``accounts.selectors`` answers that.
 
     Raises:
         InvalidToken: The token isn't one of ours, is not yet or no longer valid, or can't be read.
     """
-    key = keys.get_public_key(_read_kid(raw))
-    if key is None:
-        raise InvalidToken(detail="unknown kid")
+    algorithm, kid = _read_header(raw)
+    known = keys.get_public_key(kid)
+    if known is None or known.algorithm != algorithm:
+        raise InvalidToken(detail="unknown kid, or not its algorithm")
     try:
-        token = jwt.decode(raw, key, algorithms=[keys.ALGORITHM])
+        token = jwt.decode(raw, known.key, registry=keys.REGISTRIES[known.algorithm])
     except (JoseError, ValueError, RecursionError) as error:
         raise InvalidToken(detail=f"not verified: {type(error).__name__}") from error
     if token.claims.get("iss") != settings.BASE_URL or not _is_for_us(token.claims.get("aud")):
@@ -131,27 +133,36 @@ def revoke_access_tokens(*, kind: RevocationKind, subject: str, now: datetime, e
         expires_at: When the last token concerned has expired and the record may be swept.
     """
     created = Revocation(kind=kind, subject=subject, revoked_at=now, expires_at=expires_at)
-    Revocation.objects.bulk_create([created], ignore_conflicts=True)
-    stored = Revocation.objects.filter(kind=kind, subject=subject)
-    stored.filter(revoked_at__lt=now).update(revoked_at=now)
-    stored.filter(expires_at__lt=expires_at).update(expires_at=expires_at)
+    with transaction.atomic(savepoint=False):
+        Revocation.objects.bulk_create([created], ignore_conflicts=True)
+        stored = Revocation.objects.filter(kind=kind, subject=subject)
+        stored.filter(revoked_at__lt=now).update(revoked_at=now)
+        stored.filter(expires_at__lt=expires_at).update(expires_at=expires_at)
+        shared_facts.forget([get_revocation_key(kind, subject)])
 
 
-def is_revoked(claims: AccessClaims) -> Q:
-    """Return the condition that finds a revocation of this token among the rows of ``Revocation``."""
-    kinds = Revocation.Kind
-    is_later = Q(revoked_at__gte=claims.issued_at)
-    # A token and a session are never revived, so their rows count whenever they were written.
-    condition = Q(kind=kinds.TOKEN, subject=claims.jti)
-    condition |= Q(kind=kinds.USER, subject=claims.subject) & is_later
-    condition |= Q(kind=kinds.CLIENT, subject=claims.client_id) & is_later
-    if claims.session_id is not None:
-        condition |= Q(kind=kinds.SESSION, subject=str(claims.session_id))
-    return condition
+def list_revokers(claims: AccessClaims) -> dict[RevocationKind, str]:
+    """Return what could have revoked the token: each kind of revocation with the subject that it would have."""
+    revokers: dict[RevocationKind, str] = {"jti": claims.jti, "sub": claims.subject, "client": claims.client_id}
+    return revokers if claims.session_id is None else revokers | {"sid": str(claims.session_id)}
 
 
-def _read_kid(raw: str) -> str:
-    """Return the ``kid`` of a header that has exactly our three members, so that no other can be honoured."""
+def is_revoked(claims: AccessClaims, *, revoked_at: Mapping[RevocationKind, datetime | None]) -> bool:
+    """Say whether one of the revocations means this token; ``revoked_at`` is None where there is none of the kind."""
+    # A token and a session are never revived, so their revocations count whenever they were written.
+    if revoked_at.get("jti") or revoked_at.get("sid"):
+        return True
+    moments = revoked_at.get("sub"), revoked_at.get("client")
+    return any(moment is not None and moment >= claims.issued_at for moment in moments)
+
+
+def get_revocation_key(kind: RevocationKind, subject: str) -> str:
+    """Return the key under which the shared cache holds when something was revoked."""
+    return f"revoked:{kind}:{subject}"
+
+
+def _read_header(raw: str) -> tuple[str, str]:
+    """Return ``alg`` and ``kid`` of a header that has exactly our three members, so that no other can be honoured."""
     head = raw.partition(".")[0]
     if not raw.isascii() or len(raw) > _MAX_TOKEN_CHARACTERS or len(head) > _MAX_HEADER_CHARACTERS:
         raise InvalidToken(detail="not a token of ours")
@@ -160,8 +171,8 @@ def _read_kid(raw: str) -> str:
     except (ValueError, RecursionError) as error:
         raise InvalidToken(detail="unreadable header") from error
     match header:
-        case {"alg": keys.ALGORITHM, "typ": kind, "kid": str(kid), **others} if kind == _TYPE and not others:
-            return kid
+        case {"alg": str(algorithm), "typ": kind, "kid": str(kid), **others} if kind == _TYPE and not others:
+            return algorithm, kid
         case _:
             raise InvalidToken(detail="unexpected header")
 

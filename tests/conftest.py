@@ -6,6 +6,7 @@ import pytest
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
+from accounts.keys import forget_keys
 from permissions import gate, registrar
 
 pytest_plugins = ["jobs.testing"]
@@ -15,6 +16,12 @@ pytest_plugins = ["jobs.testing"]
 def empty_cache() -> None:
     """Start each test with an empty cache, so that throttles and versions don't leak between tests."""
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def forget_signing_keys() -> None:
+    """Start each test with no memory of keys whose rows are gone."""
+    forget_keys()
 
 
 @pytest.fixture(autouse=True)

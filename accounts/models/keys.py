@@ -23,7 +23,12 @@ class SigningKey(models.Model):
     #: Private JWK, encrypted (AES-256-GCM) with a key derived from SECRET_KEY.
     private_jwk = models.BinaryField()
     state = models.CharField(max_length=10, choices=State)
+    #: Published since then.
     created_at = models.DateTimeField(default=timezone.now)
+    #: Signing since then.
+    activated_at = models.DateTimeField(null=True)
+    #: Not signing any more since then.
+    retired_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [

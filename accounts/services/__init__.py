@@ -1,6 +1,7 @@
 """What may be done with accounts: register, verify, sign in, refresh, sign out, change, delete."""
 
 from accounts.services.credentials import Proof, check_credentials, check_own_password, check_password_strength
+from accounts.services.keys import KeyRotation, maintain_keys, rotate_keys
 from accounts.services.links import make_email_token
 from accounts.services.passwords import (
     change_password,
@@ -43,6 +44,7 @@ from accounts.services.sessions import (
 
 __all__ = [
     "Device",
+    "KeyRotation",
     "Proof",
     "TokenPair",
     "change_password",
@@ -57,6 +59,7 @@ __all__ = [
     "ensure_user",
     "forget_registration",
     "issue_session_token",
+    "maintain_keys",
     "make_email_token",
     "open_api_session",
     "open_browser_session",
@@ -69,6 +72,7 @@ __all__ = [
     "require_recent_authentication",
     "resend_verification",
     "reset_password",
+    "rotate_keys",
     "set_password",
     "sign_in",
     "sign_out",

@@ -83,7 +83,11 @@ CACHES: dict[str, Any] = {  # Any: Django's own shape of a cache entry
             "OPTIONS": {"socket_connect_timeout": 2, "socket_timeout": 2},  # seconds
         }
         if REDIS_URL
-        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "gatehouse"}
+        else {
+            "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+            "LOCATION": "gatehouse",
+            "OPTIONS": {"MAX_ENTRIES": 20_000},  # of Django's 300, who tries many accounts would push counts out
+        }
     )
 }
 SHARED_FACTS: dict[str, Any] = {  # Any: an address and numbers, which project.shared_facts reads
@@ -248,6 +252,12 @@ _password_hashes_at_once = env.number(
     most=1000,
     help="How many passwords one process hashes at once, each in 19 MiB; 0 means as many as there are CPUs.",
 )
+_signing_algorithm = env.choice(
+    "SIGNING_ALGORITHM",
+    default="ES256",
+    choices=("ES256", "Ed25519", "RS256"),
+    help="What new access tokens are signed with: ES256, Ed25519 or RS256.",
+)
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["permissions.backends.RoleBackend"]
 #: Every key is optional; ``permissions.conf`` describes them one by one.
@@ -275,6 +285,12 @@ LOGIN_URL = "accounts:login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"
 ACCOUNTS: dict[str, Any] = {  # Any: numbers, words and paths, which accounts.conf reads
+    #: With which new access tokens are signed; those of another algorithm verify until they have expired.
+    "SIGNING_ALGORITHM": _signing_algorithm,
+    #: A key that is to sign is published for at least so long before, in seconds.
+    "KEY_PUBLISH_SECONDS": 24 * 3600,
+    #: A key that has signed for so long gives way to another one, in seconds.
+    "KEY_ROTATION_SECONDS": 90 * 24 * 3600,
     #: Life of an access token, in seconds.
     "ACCESS_TOKEN_SECONDS": 600,
     #: A session ends when its refresh token lies unused for this long, in seconds.
@@ -310,6 +326,9 @@ ACCOUNTS: dict[str, Any] = {  # Any: numbers, words and paths, which accounts.co
     "PASSWORD_HASHES_AT_ONCE": _password_hashes_at_once,
     #: How long another one waits for its turn before it is refused, in seconds.
     "PASSWORD_HASH_WAIT_SECONDS": 3,
+    #: How often one may try, where that differs from ``accounts.throttles.doors``: door, then ADDRESS, ACCOUNT or PAIR,
+    #: then what differs of FREE, FIRST_DELAY_SECONDS, FACTOR, LONGEST_DELAY_SECONDS, RECOVERY_SECONDS; None: no limit.
+    "LIMITS": {},
 }
 
 # --- OAuth -----------------------------------------------------------------------------------------------------------
@@ -404,9 +423,6 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     #: Whether stores tell idle workers of new jobs (NOTIFY on PostgreSQL, PUBLISH on Redis), which then start at once.
     #: False where PgBouncer shares the connections of the database between transactions: LISTEN doesn't work there.
     "NOTIFY": True,
-    #: Whether stores tell idle workers of new jobs (NOTIFY on PostgreSQL, PUBLISH on Redis), which then start at once.
-    #: False where PgBouncer shares the connections of the database between transactions: LISTEN doesn't work there.
-    "NOTIFY": True,
     #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.
     "MAX_WAIT_SECONDS": 300,
     #: A worker holds a job for the job's timeout and this much more; then another worker may take it, in seconds.
@@ -437,7 +453,6 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "project.api.ProblemContentNegotiation",
     "DEFAULT_SCHEMA_CLASS": "permissions.drf.RequirementSchema",
     "DEFAULT_PAGINATION_CLASS": "project.api.Pagination",
-    "DEFAULT_THROTTLE_RATES": {"auth": "30/min"},
     "EXCEPTION_HANDLER": "project.api.handle_exception",
     "NUM_PROXIES": TRUSTED_PROXY_COUNT,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",

@@ -1,0 +1,143 @@
+"""The keys that sign the access tokens of the house.
+
+Private keys lie in the database, encrypted with a key derived from ``SECRET_KEY``: neither alone can mint a token.
+Each process keeps the parsed keys, so a request that brings a known ``kid`` costs no query, and remembers for a short
+while which key signs.
+
+The times of a rotation fit together like this. A key is published (``next``) for at least ``KEY_PUBLISH_SECONDS``
+before it signs, so that whoever keeps a copy of the key set has it by then. When another key takes over, processes that
+remember the old one go on signing with it for at most ``ACTIVE_SECONDS``; so it verifies (``retiring``) for the life of
+an access token and that time longer, and only then is it deleted.
+"""
+
+import json
+import time
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.conf import AlgorithmName, get_settings
+from accounts.keys.algorithms import ALGORITHMS, REGISTRIES
+from accounts.keys.ring import KeyRing, KnownKey
+from accounts.keys.sealing import seal_private_jwk
+from accounts.models import SigningKey
+
+__all__ = [
+    "ACTIVE_SECONDS",
+    "REGISTRIES",
+    "KeyRing",
+    "KnownKey",
+    "forget_keys",
+    "get_active_key",
+    "get_public_key",
+    "get_verifying_margin",
+    "list_public_keys",
+    "make_key",
+]
+
+#: For how long a process remembers which key signs.
+ACTIVE_SECONDS: Final = 30
+_log = structlog.get_logger("gatehouse.accounts")
+
+
+class _Active:
+    """The key with which this process signs, and until when it need not ask again."""
+
+    key: KnownKey | None = None
+    until: float = 0.0
+
+
+_ring = KeyRing()
+
+
+def get_active_key() -> KnownKey:
+    """Return the key that signs now; the first call of an installation makes it.
+
+    Safe against races: the database holds at most one active key of an algorithm, and who comes second takes the
+    other's. An active key that ``SECRET_KEY`` no longer opens retires, so that its tokens still verify, and a new one
+    takes over.
+    """
+    remembered, algorithm = _Active.key, get_settings().signing_algorithm
+    if remembered is not None and remembered.algorithm == algorithm and time.monotonic() < _Active.until:
+        return remembered
+    key = _load_active(algorithm)
+    if not transaction.get_connection().in_atomic_block:
+        # What a transaction has made may never come to be.
+        _Active.key, _Active.until = key, time.monotonic() + ACTIVE_SECONDS
+    return key
+
+
+def get_public_key(kid: str) -> KnownKey | None:
+    """Return the key that verifies tokens with this ``kid``, or None; a known one costs no query."""
+    return _ring.get_public_key(kid)
+
+
+def list_public_keys() -> list[dict[str, object]]:
+    """Return the public key set (RFC 7517 §5): what signs, what will, and what still verifies; newest first."""
+    rows = SigningKey.objects.filter(algorithm__in=ALGORITHMS).order_by("-created_at", "kid")
+    found: list[dict[str, object]] = []
+    for kid, algorithm, public_jwk in rows.values_list("kid", "algorithm", "public_jwk"):
+        found.append(json.loads(public_jwk) | {"kid": kid, "alg": algorithm, "use": "sig"})
+    return found
+
+
+def make_key(algorithm: AlgorithmName, *, state: SigningKey.State, now: datetime) -> SigningKey:
+    """Store a new key pair and return its row."""
+    key = ALGORITHMS[algorithm].generate()
+    kid = key.thumbprint()
+    row = SigningKey(
+        kid=kid,
+        algorithm=algorithm,
+        public_jwk=json.dumps(key.as_dict(private=False)),
+        private_jwk=seal_private_jwk(json.dumps(key.as_dict(private=True)).encode(), kid=kid),
+        state=state,
+        created_at=now,
+        activated_at=now if state == SigningKey.State.ACTIVE else None,
+    )
+    row.save(force_insert=True)
+    return row
+
+
+def forget_keys() -> None:
+    """Let this process look up every key again."""
+    _ring.forget()
+    _Active.key = None
+
+
+def get_verifying_margin() -> timedelta:
+    """Return how long a key must verify after another one took over."""
+    return get_settings().access_token_lifetime + timedelta(seconds=2 * ACTIVE_SECONDS)
+
+
+def _load_active(algorithm: AlgorithmName) -> KnownKey:
+    row = _find_active(algorithm)
+    key = _ring.get_private_key(row) if row else None
+    if row and key is None:
+        _log.warning("signing key cannot be decrypted, a new one takes over", kid=row.kid)
+        unopened = SigningKey.objects.filter(pk=row.pk, state=SigningKey.State.ACTIVE)
+        unopened.update(state=SigningKey.State.RETIRING, retired_at=timezone.now())
+    if row is None or key is None:
+        row = _create_active(algorithm)
+        key = _ring.get_private_key(row)
+    if key is None:
+        message = "The active signing key was encrypted under another SECRET_KEY; do all processes have the same?"
+        raise RuntimeError(message)
+    return key
+
+
+def _find_active(algorithm: AlgorithmName) -> SigningKey | None:
+    return SigningKey.objects.filter(algorithm=algorithm, state=SigningKey.State.ACTIVE).first()
+
+
+def _create_active(algorithm: AlgorithmName) -> SigningKey:
+    try:
+        with transaction.atomic():
+            return make_key(algorithm, state=SigningKey.State.ACTIVE, now=timezone.now())
+    except IntegrityError:
+        winner = _find_active(algorithm)
+        if winner is None:
+            raise
+        return winner
