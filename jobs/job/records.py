@@ -156,6 +156,8 @@ def renew_ids(links: Iterable[Link]) -> "list[Job]":
     for job in jobs:
         if job.was_sent or job.running is not None:
             job.__dict__["_job_id"] = uuid4()
+        if job.running is None and job.was_sent:
+            job.actor_scope = None  # that of the new dispatch counts
     return jobs
 
 

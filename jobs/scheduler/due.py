@@ -172,8 +172,7 @@ def _dispatch(row: Schedule, run_at: datetime, now: datetime) -> Run | None:
     run, is_new = ScheduleRun.objects.get_or_create(schedule=row, run_at=run_at, defaults=defaults)
     if not is_new:
         return None
-    job = open_schedule(row)
-    record = _send(job)
+    record = _send(open_schedule(row))
     if record is None:
         run.state = RunState.SKIPPED
         run.detail = "The job was not sent: it doesn't want to be, or one of its kind waits or runs already."
@@ -189,8 +188,19 @@ def _dispatch(row: Schedule, run_at: datetime, now: datetime) -> Run | None:
 
 
 def _send(job: Job) -> Record | None:
-    """Send a job and return its record; None where it was not sent. What the store can't take now waits for commit."""
-    record = job.make_record()
+    """Send a job and return its record; None where it was not sent. What the store can't take now waits for commit.
+
+    Raises:
+        JobRefusedError: Its user lacks a permission that it requires.
+        ScheduleBrokenError: It requires one, and the entry names nobody.
+    """
+    try:
+        record = job.make_record()
+    except JobRefusedError as error:
+        if job.actor_id:
+            raise
+        message = f"{error} Name the user for whom it runs: .on_behalf_of(key) in code, or save the entry in the admin."
+        raise ScheduleBrokenError(message) from error
     if job.prepare_for_dispatch() is False:
         return None
     if Current.outlet is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, override
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.utils import timezone
@@ -42,10 +43,13 @@ from jobs.scheduler import (
     synchronise_schedules,
 )
 from jobs.schedules import Entry, forget_schedule, schedule
+from jobs.security import SecureJob
 from jobs.signals import ScheduleDispatched, schedule_broken, schedule_dispatched
 from jobs.worker.loop import Worker, WorkerOptions
+from permissions import scope
+from tests.articles.models import Team
 from tests.jobs.sample_jobs import NoteJob, read_lines
-from tests.jobs.steps import NOON, drain, heard, soon, worker_environment
+from tests.jobs.steps import NOON, drain, heard, soon, stored, stored_one, worker_environment
 from tests.processes import manage
 from tests.waiting import wait_until
 
@@ -412,6 +416,46 @@ def test_a_broken_entry_is_reported_once_and_does_not_stop_the_others(
     assert QueuedJob.objects.count() == 3
     assert problem in _get("broken").problem
     assert [fact.schedule for _, fact in seen] == ["broken"]
+
+
+class GuardedReportJob(SecureJob):
+    """Needs a right."""
+
+    def __init__(self) -> None:
+        self.set_required_permissions(["jobs.change_failedjob"])
+
+    @override
+    def handle(self) -> None: ...
+
+
+def test_a_secure_job_of_an_entry_that_names_nobody_is_refused_with_what_to_do() -> None:
+    schedule(GuardedReportJob).every(60).named("report")
+    synchronise_schedules(now=NOON)
+    with heard(schedule_broken) as seen:
+        (run,) = run_due_schedules(now=NOON + MINUTE)
+        run_due_schedules(now=NOON + 2 * MINUTE)
+    assert (run.state, len(seen), stored()) == ("failed", 1, [])
+    assert "there is no acting user" in _get("report").problem
+    assert ".on_behalf_of(" in _get("report").problem
+    with pytest.raises(ScheduleBrokenError, match=r"on_behalf_of"):
+        run_schedule_now(schedule_id=_get("report").pk, now=NOON)
+
+
+def test_a_secure_job_of_an_entry_that_names_somebody_needs_the_right_outside_of_teams(
+    settings: Settings,
+) -> None:
+    settings.PERMISSIONS = {"TEAM_MODEL": "articles.Team"}
+    user = get_user_model().objects.create_user(email="clerk@example.com")
+    schedule(GuardedReportJob).every(60).named("report").on_behalf_of(user.pk)
+    synchronise_schedules(now=NOON)
+    with scope.use_team(Team.objects.create(name="north")):
+        user.give_permission_to("jobs.change_failedjob")
+    run_due_schedules(now=NOON + MINUTE)
+    assert "permissions are lacking" in _get("report").problem
+    user.give_permission_to("jobs.change_failedjob")
+    run_due_schedules(now=NOON + 2 * MINUTE)
+    assert _get("report").problem == ""
+    assert stored_one().job_class == "tests.GuardedReportJob"
 
 
 def test_an_entry_that_was_mended_runs_and_is_reported_when_it_breaks_again() -> None:

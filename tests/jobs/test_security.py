@@ -26,10 +26,11 @@ from jobs.redaction import redact
 from jobs.security import SecureJob
 from jobs.services import retry_failed_job
 from jobs.worker.runner import Failed, Processed, Quarantined
-from permissions import gate
+from permissions import gate, scope
 from permissions.models import AuditEvent
 from project.current_request import bind_request
 from project.logging import configure_logging
+from tests.articles.models import Team
 from tests.jobs.sample_jobs import NoteJob
 from tests.jobs.steps import claim_one, drain, run_next, soon, stored, stored_one
 from tests.jobs.tampering import edit_record, write_store
@@ -486,6 +487,85 @@ def test_a_job_that_requires_nothing_needs_nobody() -> None:
     PayJob.dispatch(5, CARD)
     run_next()
     assert ran == [CARD]
+
+
+# --- In which team
+
+
+@pytest.fixture
+def teams(settings: Settings) -> tuple[Team, Team]:
+    settings.PERMISSIONS = {"TEAM_MODEL": "articles.Team"}
+    return Team.objects.create(name="north"), Team.objects.create(name="south")
+
+
+@pytest.fixture
+def northerner(teams: tuple[Team, Team], stranger: User) -> User:
+    """Somebody who may in one team."""
+    with scope.use_team(teams[0]):
+        stranger.give_permission_to(RIGHT)
+    return stranger
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_what_a_user_may_in_one_team_holds_for_jobs_that_are_dispatched_there(
+    northerner: User, teams: tuple[Team, Team]
+) -> None:
+    with scope.use_team(teams[0]):
+        GuardedJob("north").on_behalf_of(northerner).dispatch()
+    assert json.loads(stored_one().payload)["actor_scope"]["team"] == str(teams[0].pk)
+    with scope.use_team(teams[1]):  # whatever team holds where it runs
+        assert isinstance(run_next(), Processed)
+    assert ran == ["north"]
+
+
+@pytest.mark.parametrize("place", ["in the other team", "outside of teams"])
+@pytest.mark.usefixtures("job_connection")
+def test_what_a_user_may_in_one_team_is_refused_elsewhere(
+    place: str, northerner: User, teams: tuple[Team, Team]
+) -> None:
+    with scope.use_team(teams[1] if place == "in the other team" else None), pytest.raises(JobRefusedError):
+        GuardedJob().on_behalf_of(northerner).dispatch()
+    assert stored() == []
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_job_that_is_sent_again_from_another_team_needs_the_right_there(
+    northerner: User, teams: tuple[Team, Team]
+) -> None:
+    job = GuardedJob("north").on_behalf_of(northerner)
+    with scope.use_team(teams[0]):
+        job.dispatch()
+    with scope.use_team(teams[1]), pytest.raises(JobRefusedError):
+        job.dispatch()
+    assert len(stored()) == 1
+
+
+@pytest.mark.parametrize("loss", ["of the right", "of the team"])
+@pytest.mark.usefixtures("job_connection")
+def test_what_was_lost_in_the_team_of_dispatch_is_refused_at_run(
+    loss: str, northerner: User, teams: tuple[Team, Team]
+) -> None:
+    with scope.use_team(teams[0]):
+        GuardedJob().on_behalf_of(northerner).dispatch()
+        if loss == "of the right":
+            northerner.revoke_permission_to(RIGHT)
+    if loss == "of the team":
+        teams[0].delete()
+    with scope.use_team(teams[1]):
+        northerner.give_permission_to(RIGHT)
+        assert isinstance(run_next(), Failed)
+    assert ran == []
+    assert "permissions are lacking" in FailedJob.objects.get().exception
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_link_of_a_chain_counts_in_the_team_in_which_the_chain_was_dispatched(
+    northerner: User, teams: tuple[Team, Team]
+) -> None:
+    with scope.use_team(teams[0]):
+        chain([GuardedJob("first").on_behalf_of(northerner), GuardedJob("second").on_behalf_of(northerner)]).dispatch()
+    drain()
+    assert ran == ["first", "second"]
 
 
 # --- Hostile hands
