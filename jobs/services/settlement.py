@@ -287,7 +287,8 @@ def _settle(
     try:
         _settle_held(driver, claim, record, follow, end, let_go=let_go, now=now)
     except _LeaseLostError:
-        return False
+        # It may be lost because this very claim has ended the job, and only the answer went astray.
+        return end(claim)
     return True
 
 

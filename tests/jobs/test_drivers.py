@@ -213,12 +213,16 @@ def test_a_lapsed_job_that_nobody_took_over_is_still_its_holders(driver: QueueDr
 
 
 @pytest.mark.parametrize("operation", [_finish, _bury, _release, _renew])
-def test_ending_a_job_twice_says_so(driver: QueueDriver, operation: Operation) -> None:
+def test_ending_a_job_twice_changes_nothing_and_another_end_is_denied(
+    driver: QueueDriver, operation: Operation
+) -> None:
     push()
     claim = claim_one(now=NOON)
     assert driver.finish(claim)
-    assert not operation(driver, claim, [])
+    is_known = operation(driver, claim, [make("follower")])
+    assert not is_known or operation is _finish
     assert count_all(driver) == 0
+    assert not FailedJob.objects.exists()
 
 
 @END_BY

@@ -1,6 +1,6 @@
--- Remove a job that is done, and store what follows it. ARGV: job, lease, the jobs that follow.
+-- Remove a job that is done, and store what follows it. ARGV: job, lease, worker, the jobs that follow.
 local held = get_held(ARGV[3], ARGV[4])
-if not held then return 0 end
+if not held then return has_ended('finish', ARGV[3], ARGV[4], ARGV[5]) end
 let_go(held.id, held.queue, ARGV[4])
 if held.is_stock then
   -- The worker of RQ still reads the hash, and deletes it; what made it a job of ours is gone.
@@ -9,5 +9,6 @@ if held.is_stock then
 else
   delete_job(held.id, held.queue, held.priority)
 end
-push_all(5)
+note_end('finish', held.id, ARGV[4], ARGV[5])
+push_all(6)
 return 1
