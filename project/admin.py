@@ -37,6 +37,8 @@ class AdminSite(admin.AdminSite):
                 with use_team(None):  # its pages are about the whole house, so what one may in one team opens none
                     response: HttpResponse = guarded(request, *args, **kwargs)
             except DomainError as error:
+                if error.wait is not None:
+                    raise  # nothing is wrong with the request; the answer says when to send it again
                 # What a form had found good was refused when it was written: something changed in between.
                 raise BadRequest(error.message) from error
             except (ValueError, OverflowError, ValidationError, DataError) as error:

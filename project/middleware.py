@@ -149,7 +149,12 @@ class DomainErrorMiddleware:
             return None
         _log.info("refused", problem=error.code, detail=error.detail)
         if wants_problem(request):
-            response = problem_response(status=error.status, code=error.code, detail=error.message)
+            errors = [
+                {"field": field, "code": error.code, "message": message}
+                for field, messages in error.fields.items()
+                for message in messages
+            ]
+            response = problem_response(status=error.status, code=error.code, detail=error.message, errors=errors)
         else:
             request_id = structlog.contextvars.get_contextvars().get("request_id", "")
             context = {"status": error.status.value, "message": error.message, "request_id": request_id}

@@ -1,9 +1,8 @@
 """Hashing passwords, a few at a time."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import BoundedSemaphore
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import override
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
@@ -11,15 +10,17 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 from accounts.conf import get_password_settings
 from accounts.exceptions import TooBusy
 
-#: The one semaphore of this process for each number of hashes at once; a running house knows one number.
-_doors: dict[int, BoundedSemaphore] = {}
+#: The threads that hash, by their number; a running house knows one number.
+_pools: dict[int, ThreadPoolExecutor] = {}
+# Threads don't live on in a forked process; it starts its own.
+os.register_at_fork(after_in_child=_pools.clear)
 
 
 class Argon2idHasher(Argon2PasswordHasher):
     """argon2id with t=2, m=19 MiB, p=1: about 30 ms of one core.
 
     Each hash holds its 19 MiB, so a process makes ``PASSWORD_HASHES_AT_ONCE`` of them at once and no more. Others wait
-    their turn; what Django hashes for addresses that nobody has goes through the same door.
+    their turn; what Django hashes for addresses that nobody has waits among them.
     """
 
     time_cost = 2
@@ -33,8 +34,8 @@ class Argon2idHasher(Argon2PasswordHasher):
         Raises:
             TooBusy: No turn came in time.
         """
-        with _turn():
-            return super().encode(_encodable(password), salt)
+        encode = super().encode
+        return _take_turn(lambda: encode(_encodable(password), salt))
 
     @override
     def verify(self, password: str, encoded: str) -> bool:
@@ -43,22 +44,29 @@ class Argon2idHasher(Argon2PasswordHasher):
         Raises:
             TooBusy: No turn came in time.
         """
-        with _turn():
-            return super().verify(_encodable(password), encoded)
+        verify = super().verify
+        return _take_turn(lambda: verify(_encodable(password), encoded))
 
 
-@contextmanager
-def _turn() -> Iterator[None]:
-    """Wait for a turn and hold it."""
-    settings = get_password_settings()
-    count = settings.hashes_at_once or os.cpu_count() or 1
-    door = _doors.get(count) or _doors.setdefault(count, BoundedSemaphore(count))
-    if not door.acquire(timeout=settings.hash_wait.total_seconds()):
-        raise TooBusy(wait=settings.hash_wait.total_seconds())
+def get_pool() -> ThreadPoolExecutor:
+    """Return the threads that hash in this process.
+
+    They are threads of their own because what ``malloc`` has once given to a thread may stay with it: were each request
+    to hash in its own thread, then in time each would keep 19 MiB.
+    """
+    count = get_password_settings().hashes_at_once or os.cpu_count() or 1
+    return _pools.get(count) or _pools.setdefault(count, ThreadPoolExecutor(count, thread_name_prefix="passwords"))
+
+
+def _take_turn[T](make_hash: Callable[[], T]) -> T:
+    wait = get_password_settings().hash_wait.total_seconds()
+    turn = get_pool().submit(make_hash)
     try:
-        yield
-    finally:
-        door.release()
+        return turn.result(timeout=wait)
+    except TimeoutError:
+        if turn.cancel():
+            raise TooBusy(wait=wait) from None
+        return turn.result()  # it has begun
 
 
 def _encodable(password: str) -> str:

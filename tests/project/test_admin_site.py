@@ -1,8 +1,15 @@
 """The admin, branded."""
 
+from http import HTTPStatus
+
 import pytest
+from django.contrib import admin as django_admin
 from django.contrib.auth import get_user_model
-from django.test import Client
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory
+
+from project.exceptions import DomainError
 
 
 @pytest.fixture
@@ -66,3 +73,23 @@ def test_a_key_that_cannot_be_is_a_bad_request(admin_client: Client, model: str,
 @pytest.mark.parametrize("view", ["change", "delete", "history"])
 def test_a_number_beyond_every_column_is_no_server_error(admin_client: Client, view: str) -> None:
     assert admin_client.get(f"/admin/permissions/role/{'9' * 26}/{view}/", follow=True).status_code in {200, 400, 404}
+
+
+class Full(DomainError):
+    """No room just now."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("wait", "expected"), [(3, Full), (None, BadRequest)], ids=["try again", "refused"])
+def test_what_can_be_tried_again_is_no_bad_request(
+    rf: RequestFactory, wait: int | None, expected: type[Exception]
+) -> None:
+    def view(request: HttpRequest) -> HttpResponse:
+        raise Full(wait=wait)
+
+    request = rf.get("/admin/")
+    request.user = get_user_model().objects.create_superuser("ada@example.com", "correct horse battery")
+    with pytest.raises(expected):
+        django_admin.site.admin_view(view)(request)

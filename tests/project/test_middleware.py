@@ -1,10 +1,15 @@
 """What every request meets."""
 
 from contextlib import closing
+from http import HTTPStatus
 
 import pytest
-from django.test import Client, override_settings
+from django.http import HttpRequest, HttpResponse
+from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
+
+from project.exceptions import DomainError
+from project.middleware import DomainErrorMiddleware
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -139,3 +144,35 @@ def test_ids_and_words_in_a_path_are_logged(client: Client, caplog: pytest.LogCa
     path = "/nowhere/0b5c61a0-3f0e-4d35-9e0f-0f4b0ad7c0de/oauth-authorization-server"
     client.get(path)
     assert path in caplog.text
+
+
+class OverFull(DomainError):
+    """No room <just> now."""
+
+    code = "over_full"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def answer_error(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    return DomainErrorMiddleware(lambda _: HttpResponse()).process_exception(request, error)
+
+
+def test_an_error_that_a_page_did_not_expect_is_answered_with_its_own_words(rf: RequestFactory) -> None:
+    request = rf.get("/accounts/login/", headers={"Accept": "text/html"})
+    response = answer_error(request, OverFull(wait=2.1, detail="private"))
+    assert response is not None
+    assert (response.status_code, response["Retry-After"]) == (503, "3")
+    assert "No room &lt;just&gt; now." in response.text
+    assert "private" not in response.text
+
+
+def test_a_program_gets_the_same_error_as_a_problem(rf: RequestFactory) -> None:
+    response = answer_error(rf.get("/api/v1/x"), OverFull(fields={"room": ["Too small."]}))
+    assert response is not None
+    assert (response.status_code, response["Content-Type"]) == (503, "application/problem+json")
+    assert "Retry-After" not in response
+    assert b'"field": "room", "code": "over_full", "message": "Too small."' in response.content
+
+
+def test_a_bug_is_left_to_the_error_page(rf: RequestFactory) -> None:
+    assert answer_error(rf.get("/"), ValueError("a bug")) is None

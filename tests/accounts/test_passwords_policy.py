@@ -1,0 +1,177 @@
+"""Which passwords are accepted, and that what is refused is told why."""
+
+import unicodedata
+from contextlib import suppress
+
+import pytest
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from accounts.passwords import Argon2idHasher, ContextWordsValidator, get_minimum_length
+
+ADA = User(email="ada.lovelace@analytical.example", name="Ada King Noël")
+ARGON2 = ["accounts.passwords.Argon2idHasher"]
+
+
+def codes_of(password: str, user: User | None = ADA) -> set[str]:
+    """Return why the house refuses the password; each reason must be a sentence."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        refusal = error
+    else:
+        return set()
+    assert all(message.endswith(".") for message in refusal.messages)
+    return {str(reason.code) for reason in refusal.error_list}
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.2.1", "passwords have at least 15 characters")
+def test_14_characters_are_too_few_and_15_enough() -> None:
+    assert codes_of("bqxwzkvjpfmhgd") == {"password_too_short"}
+    assert codes_of("bqxwzkvjpfmhgdt") == set()
+
+
+def test_characters_count_by_code_point() -> None:
+    assert codes_of("猫が屋根の上で月を見ている夜だ") == set()
+    assert codes_of("🦊🐻🐼🐨🐯🦁🐮🐷🐸🐵🐔🐧🐦🐤") == {"password_too_short"}
+
+
+def test_the_least_length_is_a_setting(settings: Settings) -> None:
+    settings.ACCOUNTS = {**settings.ACCOUNTS, "PASSWORD_MINIMUM_LENGTH": 20}
+    assert get_minimum_length(ADA) == 20
+    assert codes_of("bqxwzkvjpfmhgdtrlcn") == {"password_too_short"}
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.2.9", "passwords may have at least 64 characters")
+def test_256_characters_are_accepted_and_257_are_not() -> None:
+    assert codes_of("ä€🦊x" * 64) == set()
+    assert codes_of("ä€🦊x" * 64 + "y") == {"password_too_long"}
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.2.5", "no kind of character is asked for")
+@pytest.mark.parametrize(
+    "password",
+    ["bqxwzkvjpfmhgdt", "BQXWZKVJPFMHGDT", "749302815564720", "?!.,-_;:#+*~&%$/", "     two  spaces     "],
+    ids=["lower", "upper", "digits", "punctuation", "spaces"],
+)
+def test_any_kind_of_character_alone_will_do(password: str) -> None:
+    assert codes_of(password) == set()
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.2.8", "passwords are checked as they were sent, without a change")
+@pytest.mark.parametrize(
+    "other",
+    [
+        "Über den Wolken 17",
+        " über den Wolken 17",
+        "über den Wolken 17 ",
+        unicodedata.normalize("NFD", "über den Wolken 17"),
+    ],
+    ids=["case", "space before", "space behind", "other form of writing"],
+)
+def test_a_password_is_hashed_as_it_was_sent(settings: Settings, other: str) -> None:
+    settings.PASSWORD_HASHERS = ARGON2
+    encoded = make_password("über den Wolken 17")
+    assert check_password("über den Wolken 17", encoded)
+    assert not check_password(other, encoded)
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.2.8", "passwords are checked in full, nothing is cut off")
+@pytest.mark.parametrize("length", [72, 73, 128, 256])
+def test_each_byte_counts(settings: Settings, length: int) -> None:
+    settings.PASSWORD_HASHERS = ARGON2
+    encoded = make_password("b" * length)
+    assert not check_password("b" * (length - 1) + "c", encoded)
+    assert not check_password("b" * (length - 1), encoded)
+
+
+@pytest.mark.parametrize("char", ["\0", "\ud800"], ids=["NUL", "half of a pair"])
+def test_what_is_no_text_is_refused(char: str) -> None:
+    assert codes_of(f"bqxwzkv{char}jpfmhgdt") == {"password_not_text"}
+
+
+@pytest.mark.parametrize("char", ["\0", "\ud800"], ids=["NUL", "half of a pair"])
+def test_what_is_no_text_is_a_wrong_password_and_no_error(char: str) -> None:
+    hasher = Argon2idHasher()
+    encoded = hasher.encode("correct horse battery", hasher.salt())
+    assert not hasher.verify(f"correct horse{char} battery", encoded)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("escape", [r"\u0000", r"\ud800"], ids=["NUL", "half of a pair"])
+@pytest.mark.parametrize("path", ["register", "login"])
+def test_what_is_no_text_is_a_bad_request(api_client: APIClient, path: str, escape: str) -> None:
+    body = f'{{"email": "ada@example.com", "password": "correct horse{escape} battery"}}'
+    response = api_client.post(f"/api/v1/auth/{path}", body, content_type="application/json")
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.2.4", "passwords are held against the most common ones")
+def test_a_common_password_is_refused() -> None:
+    assert "password_too_common" in codes_of("1qaz2wsx3edc4rfv")
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.2.11", "passwords are held against words of their context")
+@pytest.mark.parametrize(
+    "password",
+    [
+        "gatehousegatehouse",
+        "Gatehouse-2026-!!",
+        "G a t e h o u s e 12345",
+        "".join(chr(ord(char) + 0xFEE0) for char in "gatehouse") + " 2026 2026",
+        "my gatehouse pass 2026",
+        "acme-acme-acme-1234",
+        "idportal.example 2026",
+        "lovelace lovelace 7",
+        "ada.lovelace@analytical.example",
+        "analyticalanalytical",
+        "KING ada king ada king",
+        "noël noël noël noël",
+        "noe\u0308l 1815 noe\u0308l 1815",
+    ],
+    ids=[
+        "repeated", "with digits", "spelt", "wide", "with few letters", "organisation", "host", "address",
+        "whole address", "domain", "name", "accent", "accent in two parts",
+    ],
+)  # fmt: skip
+def test_little_more_than_context_words_is_refused(settings: Settings, password: str) -> None:
+    settings.BASE_URL = "https://idportal.example"
+    settings.ACCOUNTS = {**settings.ACCOUNTS, "CONTEXT_WORDS": ["gatehouse", "ACME Corp."]}
+    assert "password_in_context" in codes_of(password)
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["gatehouse of purple clouds", "lovelace rows across rivers", "749302815564720"],
+    ids=["product and words", "name and words", "no letters"],
+)
+def test_words_of_ones_own_make_up_for_context_words(password: str) -> None:
+    assert codes_of(password) == set()
+
+
+def test_short_parts_of_a_name_take_nothing_away() -> None:
+    user = User(email="a.b@c.example", name="Al")
+    assert codes_of("al al al al al al al", user) == set()
+
+
+def test_there_may_be_no_user() -> None:
+    assert codes_of("bqxwzkvjpfmhgdt", None) == set()
+    assert codes_of("gatehousegatehouse", None) == {"password_in_context"}
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_text_breaks_a_rule(password: str, name: str, email: str) -> None:
+    with suppress(ValidationError):
+        ContextWordsValidator().validate(password, User(email=email, name=name))
+
+
+@given(st.text(alphabet="bcdfghjklmnpqrstvwxyz", min_size=8), st.text(alphabet="0123456789 .-!"))
+def test_eight_letters_of_ones_own_are_enough(own: str, filler: str) -> None:
+    ContextWordsValidator().validate(f"{filler}gatehouse{filler}{own}{filler}", None)
