@@ -16,7 +16,7 @@ from accounts.middleware import SESSION_ID_KEY
 from accounts.models import Session, User
 from accounts.services import Device, Proof, end_session, forget_registration, open_browser_session
 from accounts.signals import email_verified, registration_repeated, user_registered, verification_requested
-from accounts.throttles import may_mail
+from accounts.throttles import Door, may_mail
 from permissions import audit
 from project.current_request import get_client_ip
 
@@ -24,7 +24,7 @@ from project.current_request import get_client_ip
 @receiver([user_registered, registration_repeated])
 def answer_registration(user: User, registration_id: int, **_kwargs: object) -> None:
     """Tell the owner of the address, in the same way whether it was known, but not more often than a person would."""
-    if may_mail(user.email, now=timezone.now()):
+    if may_mail(user.email, door=Door.REGISTER, now=timezone.now()):
         AnswerRegistrationJob.dispatch(registration_id=registration_id)
     else:
         forget_registration(registration_id=registration_id)

@@ -17,7 +17,7 @@ from accounts.exceptions import InvalidEmailToken
 from accounts.forms import SignInForm
 from accounts.selectors import find_email_token
 from accounts.services import verify_email
-from accounts.throttles import count_attempt
+from accounts.throttles import Door, count_attempt, note_success
 
 if TYPE_CHECKING:
     DjangoLoginView = auth_views.LoginView[SignInForm]
@@ -50,7 +50,7 @@ class HouseRedirectMixin(auth_views.RedirectURLMixin):
 
 
 class LoginView(HouseRedirectMixin, DjangoLoginView):
-    """Sign in. The session key changes with it; how often one address may try is limited."""
+    """Sign in. The session key changes with it; how often one may try is limited."""
 
     authentication_form = SignInForm
     template_name = "accounts/login.html"
@@ -62,10 +62,17 @@ class LoginView(HouseRedirectMixin, DjangoLoginView):
     @override
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         """Count the attempt, then check it."""
-        wait = count_attempt(request, now=timezone.now())
+        account = request.POST.get("username", "")
+        wait = count_attempt(request, door=Door.LOGIN, account=account, now=timezone.now())
         if wait is None:
             return super().post(request, *args, **kwargs)
         return _refuse_attempt(request, wait)
+
+    @override
+    def form_valid(self, form: SignInForm) -> HttpResponse:
+        """Sign in, and forget the attempts before."""
+        note_success(self.request, door=Door.LOGIN, account=form.cleaned_data["username"], now=timezone.now())
+        return super().form_valid(form)
 
 
 class LogoutView(HouseRedirectMixin, auth_views.LogoutView):
@@ -90,12 +97,13 @@ def verify_email_page(request: HttpRequest, token: str) -> HttpResponseBase:
     """
     now = timezone.now()
     if request.method == "POST":
-        if (wait := count_attempt(request, now=now)) is not None:
+        if (wait := count_attempt(request, door=Door.VERIFY, now=now)) is not None:
             return _refuse_attempt(request, wait)
         try:
-            verify_email(token=token, now=now)
+            user = verify_email(token=token, now=now)
         except InvalidEmailToken:
             return _refuse_link(request)
+        note_success(request, door=Door.VERIFY, account=user.email, now=now)
         return redirect("accounts:email-verified")
     found = find_email_token(token=token, now=now)
     if found is None:

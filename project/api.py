@@ -76,6 +76,8 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
         code, detail = _code_and_text(converted.detail)
     body = problem(status=converted.status_code, code=code, detail=detail, errors=errors)
     headers = _headers(converted, context)
+    if wait := headers.get("Retry-After"):
+        body["retry_after"] = int(wait)
     return Response(body, status=converted.status_code, headers=headers, content_type=PROBLEM_JSON)
 
 
@@ -308,6 +310,7 @@ _PROBLEM_SCHEMA: dict[str, object] = {
         "code": {"type": "string", "description": "Stable, for programs."},
         "detail": {"type": "string", "description": "For people."},
         "request_id": {"type": "string"},
+        "retry_after": {"type": "integer", "minimum": 1, "description": "Seconds after which to try again."},
         "errors": {
             "type": "array",
             "items": {

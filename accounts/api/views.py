@@ -17,7 +17,7 @@ from accounts import selectors, services
 from accounts.api import serializers
 from accounts.drf import IsUser
 from accounts.models import User
-from accounts.throttles import AuthThrottle
+from accounts.throttles import AuthThrottle, Door, limit_account, note_success
 from accounts.tokens import AccessClaims
 from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_guard
 from permissions.scope import get_team
@@ -36,8 +36,9 @@ class AuthView(APIView):
 
 
 class OpenView(AuthView):
-    """A view for people who have no token yet; how often one address may try is limited."""
+    """A view for people who have no token yet; how often one may try is limited."""
 
+    throttle_door: ClassVar[Door]
     authentication_classes = []
     permission_classes = [AllowAny]
     throttle_classes = [AuthThrottle]
@@ -45,6 +46,8 @@ class OpenView(AuthView):
 
 class RegisterView(OpenView):
     """Make an account."""
+
+    throttle_door = Door.REGISTER
 
     @extend_schema(
         operation_id="register",
@@ -57,12 +60,15 @@ class RegisterView(OpenView):
     def post(self, request: Request) -> Response:
         """Register and have the address verified by mail."""
         data = _read(serializers.Registration(data=request.data))
+        limit_account(request, data["email"])
         services.register_user(email=data["email"], password=data["password"], name=data["name"], now=timezone.now())
         return Response({"detail": "Check your mail: we sent a link to confirm the address."}, HTTPStatus.ACCEPTED)
 
 
 class VerifyEmailView(OpenView):
     """Verify an e-mail address."""
+
+    throttle_door = Door.VERIFY
 
     @extend_schema(
         operation_id="verify_email",
@@ -74,12 +80,16 @@ class VerifyEmailView(OpenView):
     def post(self, request: Request) -> Response:
         """Use the token of the mailed link up."""
         data = _read(serializers.EmailVerification(data=request.data))
-        services.verify_email(token=data["token"], now=timezone.now())
+        now = timezone.now()
+        user = services.verify_email(token=data["token"], now=now)
+        note_success(request, door=Door.VERIFY, account=user.email, now=now)
         return Response({"detail": "The address is confirmed. You can sign in now."})
 
 
 class LoginView(OpenView):
     """Sign in."""
+
+    throttle_door = Door.LOGIN
 
     @extend_schema(
         operation_id="login",
@@ -91,17 +101,22 @@ class LoginView(OpenView):
     def post(self, request: Request) -> Response:
         """Exchange e-mail and password for tokens."""
         data = _read(serializers.Credentials(data=request.data))
+        limit_account(request, data["email"])
+        now = timezone.now()
         pair = services.sign_in(
             email=data["email"],
             password=data["password"],
             device=services.Device(get_client_ip(request), request.headers.get("User-Agent", "")),
-            now=timezone.now(),
+            now=now,
         )
+        note_success(request, door=Door.LOGIN, account=data["email"], now=now)
         return _answer_tokens(pair)
 
 
 class RefreshView(OpenView):
     """Refresh."""
+
+    throttle_door = Door.REFRESH
 
     @extend_schema(
         operation_id="refresh",

@@ -148,7 +148,7 @@ def test_signing_in_needs_the_csrf_token(user: User) -> None:
 
 
 def test_the_page_and_the_api_share_one_count(client: Client, user: User, settings: Settings) -> None:
-    settings.REST_FRAMEWORK = settings.REST_FRAMEWORK | {"DEFAULT_THROTTLE_RATES": {"auth": "2/hour"}}
+    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {"LOGIN": {"ADDRESS": {"FREE": 2}}}}
     client.post("/api/v1/auth/login", {}, content_type="application/json")
     assert sign_in(client, user.email, "wrong").status_code == 200
     response = sign_in(client, user.email)
