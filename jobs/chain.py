@@ -14,7 +14,7 @@ from jobs.batch import Callback, PendingBatch, encode_callback
 from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import InnerHandle, Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
-from jobs.job.records import encode_links, mark_as_sent, renew_ids, resolve_options
+from jobs.job.records import encode_links, note_sent, renew_ids, resolve_options
 from jobs.options import Delay, JobOptions
 from jobs.outlet import Current
 from jobs.payload import Record
@@ -111,7 +111,7 @@ class PendingChain(PendingGroup[UUID]):
             record = replace(Record.from_json(link["record"]), chain=chain)
             send([record], is_after_commit=self._wants_commit(first))
             first_id = record.job_id
-        mark_as_sent(jobs)
+        note_sent(jobs)
         return first_id
 
     def _wants_commit(self, first: object) -> bool:

@@ -19,7 +19,7 @@ from jobs.conf import get_job_settings
 from jobs.exceptions import JobArgumentError, JobOptionError
 from jobs.job import Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
-from jobs.job.records import PlannedBatch, mark_as_sent, renew_ids
+from jobs.job.records import PlannedBatch, note_sent, renew_ids
 from jobs.outlet import Current
 from jobs.services import BatchPlan, send_batch
 
@@ -124,7 +124,7 @@ class PendingBatch(PendingGroup[Batch]):
         """
         jobs = renew_ids([self])
         sent = to_batch(send_batch(plan=self.make_plan(), batch_id=uuid4()))
-        mark_as_sent(jobs)
+        note_sent(jobs)
         if Current.outlet is not None:
             Current.outlet.note_batch(self)
         return sent

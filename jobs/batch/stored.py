@@ -12,7 +12,7 @@ from django.db import connections
 from jobs.batch.members import Members, check_members, flatten, make_records
 from jobs.exceptions import BatchNotFoundError
 from jobs.job import InnerHandle, Job, PendingDispatch
-from jobs.job.records import PlannedBatch, mark_as_sent, renew_ids
+from jobs.job.records import PlannedBatch, note_sent, renew_ids
 from jobs.models import Batch as BatchRow
 from jobs.models import BatchMember
 from jobs.services import add_jobs, allows, cancel_batch, delete_batch, read_options, retry_batch
@@ -126,7 +126,7 @@ class Batch:
         added = renew_ids(flatten(members))
         records = list(make_records(members, queue=options.queue, connection=options.connection))
         batch = to_batch(add_jobs(batch_id=self.id, records=records))
-        mark_as_sent(added)
+        note_sent(added)
         return batch
 
     def cancel(self) -> None:

@@ -13,7 +13,7 @@ from jobs.exceptions import PermanentJobError
 from jobs.job.definition import check_class, refuse_attribute
 from jobs.job.fluent import Fluent, PendingDispatch
 from jobs.job.forms import Form
-from jobs.job.records import Link, encode_links, make_record, mark_as_sent, renew_ids, resolve_options, wrap_chain
+from jobs.job.records import Link, add_ids, encode_links, make_record, note_sent, renew_ids, resolve_options, wrap_chain
 from jobs.job.registry import register
 from jobs.job.running import JobEnd, JobRun
 from jobs.options import Delay, JobOptions
@@ -286,7 +286,7 @@ class Job(Fluent, ABC):
             Current.outlet.note_job(self)
         is_after_commit = resolve_options(type(self), self.options).is_after_commit
         self.was_sent = bool(send([record], is_after_commit=is_after_commit, on_failure=self.undo_dispatch))
-        mark_as_sent(followers)
+        note_sent(followers)
         return self.job_id
 
     def make_record(self) -> Record:
@@ -357,8 +357,8 @@ class Job(Fluent, ABC):
         chain["links"] = [*self._encode(jobs), *chain["links"]]
 
     def _encode(self, jobs: Sequence[Link]) -> list[dict[str, Any]]:  # Any: JSON
-        chain = self._get_chain()
-        return encode_links(jobs, queue=chain.get("queue", ""), connection=chain.get("connection", ""))
+        chain, added = self._get_chain(), add_ids(jobs, self._get_run())
+        return encode_links(added, queue=chain.get("queue", ""), connection=chain.get("connection", ""))
 
     def _get_chain(self) -> dict[str, Any]:  # Any: JSON
         run = self._get_run()

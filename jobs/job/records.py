@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
-from uuid import uuid4
+from uuid import uuid4, uuid5
 
 from jobs.backoff import Backoff
 from jobs.conf import get_job_settings
@@ -13,6 +13,7 @@ from jobs.encryption import seal, unseal
 from jobs.exceptions import PayloadError
 from jobs.job.definition import check_attributes
 from jobs.job.registry import get_job_class, require_registered
+from jobs.job.running import JobRun
 from jobs.options import Delay, JobOptions
 from jobs.payload import Record
 from jobs.queues import check_queue_is_known, get_queue
@@ -161,10 +162,22 @@ def renew_ids(links: Iterable[Link]) -> "list[Job]":
     return jobs
 
 
-def mark_as_sent(jobs: Iterable["Job"]) -> None:
+def note_sent(jobs: Iterable["Job"]) -> None:
     """Take note that jobs were sent, so that each gets another id if it is sent once more."""
     for job in jobs:
         job.was_sent = True
+
+
+def add_ids(links: Iterable[Link], run: JobRun) -> list[Link]:
+    """Give what a job adds to its chain ids that are the same in each try, where it has none yet; return it.
+
+    A worker that dies at the end of the job may have stored some of it.
+    """
+    added = list(links)
+    for job in list_jobs(added):
+        run.added += 1
+        job.__dict__.setdefault("_job_id", uuid5(run.job_id, f"added:{run.added}"))
+    return added
 
 
 def encode_links(links: Iterable[Link], *, queue: str, connection: str) -> list[dict[str, Any]]:  # Any: JSON

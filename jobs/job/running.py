@@ -22,6 +22,8 @@ class JobRun:
     batch_id: UUID | None = None
     #: What follows, as JSON values (``jobs.payload.Record.chain``); the job may change it.
     chain: dict[str, Any] | None = None  # Any: JSON
+    #: How many jobs it has added to that.
+    added: int = 0
     #: Set by ``release``: the wait before the next try.
     released: timedelta | datetime | None = None
     #: Set by ``delete``.

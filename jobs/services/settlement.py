@@ -18,7 +18,6 @@ from jobs.drivers.failures import note_recovery
 from jobs.exceptions import PayloadError
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.services.batches import (
-    abandon,
     abandon_links,
     break_chain,
     call_catch,
@@ -28,12 +27,11 @@ from jobs.services.batches import (
 )
 from jobs.services.dispatching import (
     DEBOUNCE,
-    admit,
     announce_queued,
     make_messages,
     release_unique,
 )
-from jobs.services.elsewhere import is_served, send_elsewhere, was_sent
+from jobs.services.followers import admit_followers, is_served, send_elsewhere
 from jobs.signals import (
     JobFailed,
     JobProcessed,
@@ -50,6 +48,7 @@ from jobs.signals import (
 MAX_EXCEPTION_LENGTH: Final = 10_000
 MAX_TRACEBACK_LENGTH: Final = 50_000
 _EXCEPTIONS: Final = "exceptions:"
+_TOLD: Final = "told:"
 _EXCEPTIONS_KEPT: Final = timedelta(days=1)
 #: How long a worker holds a job at least while it writes down how it ended.
 _TIME_TO_SETTLE: Final = timedelta(seconds=30)
@@ -265,6 +264,15 @@ def count_exception(job_id: UUID) -> int:
     return get_coordinator().increment(_EXCEPTIONS + str(job_id), lifetime=_EXCEPTIONS_KEPT)
 
 
+def is_first_telling(record: Record) -> bool:
+    """Note that a job is about to be told that its time is over; False if a worker was about to before.
+
+    That worker may have died of it.
+    """
+    run = record.created_at.isoformat() if record.created_at else ""
+    return get_coordinator().increment(f"{_TOLD}{record.job_id}:{run}", lifetime=_EXCEPTIONS_KEPT) == 1
+
+
 def _settle(
     driver: QueueDriver,
     claim: Claim,
@@ -310,7 +318,7 @@ def _settle_held(
         raise _LeaseLostError
     needs_transaction = follow is not None or get_coordinator().is_transactional
     with transaction.atomic() if needs_transaction else nullcontext():
-        followers = _admit(driver, claim, record, follow() if follow else [], now)
+        followers = admit_followers(driver, claim, record, follow() if follow else [], now)
         here = [follower for follower in followers if is_served(driver, follower.connection)]
         if driver.is_transactional and len(here) == len(followers):
             _end(driver, claim, here, end, let_go=let_go, now=now)
@@ -335,25 +343,6 @@ def _end(
     if not end(claim, followers=messages):
         raise _LeaseLostError
     announce_queued(messages, connection=driver.name)
-
-
-def _admit(
-    driver: QueueDriver, claim: Claim, ended: Record | None, followers: list[Record], now: datetime
-) -> list[Record]:
-    """Take the locks of what follows a job; what finds another job of its key waiting or running, is left out.
-
-    So is what was sent to another store already.
-    """
-    if ended is not None and ended.unique and any(one.unique == ended.unique for one in followers):
-        release_unique(ended)  # its own lock must not keep out what follows it
-    admitted: list[Record] = []
-    while followers:
-        followers = [one for one in followers if not was_sent(driver, claim, ended, one)]
-        admitted += admit(followers, now=now)
-        known = {record.job_id for record in admitted}
-        refused = [record for record in followers if record.job_id not in known]
-        followers = [follower for record in refused for follower in abandon(record, now=now)]
-    return admitted
 
 
 def _has_locks(record: Record) -> bool:

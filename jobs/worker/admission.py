@@ -6,6 +6,7 @@ from jobs.drivers.base import Claim
 from jobs.exceptions import MaxAttemptsExceededError, PayloadError, RetryDeadlineError
 from jobs.job import Resolved
 from jobs.payload import Record
+from jobs.services import is_first_telling
 
 
 def check_count(record: Record, claim: Claim) -> None:
@@ -45,6 +46,13 @@ def find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) ->
         message = f"The worker died, or lost its lease, in the last of {used} tries, or put the job back in each."
         return MaxAttemptsExceededError(message)
     return None
+
+
+def is_to_be_told(claim: Claim, record: Record, resolved: Resolved, spent: Exception) -> bool:
+    """Say whether a job is to be built, to be told its end: once only, for that may be what its workers die of."""
+    if isinstance(spent, MaxAttemptsExceededError):
+        return claim.attempts == resolved.tries + 1
+    return is_first_telling(record)
 
 
 def get_deadline(record: Record, resolved: Resolved) -> datetime | None:

@@ -22,7 +22,6 @@ from jobs.exceptions import (
     JobInterruptedError,
     JobRefusedError,
     JobTimeoutError,
-    MaxAttemptsExceededError,
     ModelMissingError,
     PayloadError,
     PermanentJobError,
@@ -56,7 +55,7 @@ from jobs.signals import (
     job_processing,
     job_timed_out,
 )
-from jobs.worker.admission import check_count, find_end, find_unsigned_tries, get_deadline
+from jobs.worker.admission import check_count, find_end, find_unsigned_tries, get_deadline, is_to_be_told
 from jobs.worker.alarm import TimeIsUp, call_within
 from jobs.worker.current import running_job
 from jobs.worker.outages import list_outage_errors
@@ -215,8 +214,8 @@ def _give_up(claim: Claim, record: Record, job_class: type[Job], resolved: Resol
     """Return how a job ends that may not be tried any more; it is built to be told so, unless even that went wrong."""
     if (doubt := find_unsigned_tries(record, claim, spent)) is not None:
         return Quarantined(error=doubt)
-    is_first = not isinstance(spent, MaxAttemptsExceededError) or claim.attempts == resolved.tries + 1
-    job = _build(claim, record, job_class, resolved) if is_first else None
+    is_told = is_to_be_told(claim, record, resolved, spent)
+    job = _build(claim, record, job_class, resolved) if is_told else None
     if isinstance(job, Quarantined):
         return job
     told = job if isinstance(job, Job) else None

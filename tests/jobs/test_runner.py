@@ -3,14 +3,17 @@
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, override
+from typing import Any, ClassVar, override
 
 import pytest
 import structlog
+from django.db import OperationalError
 from pytest_django import Settings
 
 from jobs.exceptions import MaxAttemptsExceededError, PermanentJobError, RetryDeadlineError
+from jobs.job import Job
 from jobs.models import Counter, FailedJob
+from jobs.services import retry_failed_job
 from jobs.signals import (
     JobProcessing,
     job_attempted,
@@ -275,6 +278,39 @@ def test_a_worker_that_lost_its_lease_neither_finishes_nor_fails_the_job() -> No
         assert not settle(late, outcome, now=soon())
     assert [line["event"] for line in lines] == ["job_lease_lost"]
     assert not FailedJob.objects.exists()
+
+
+class DeadlyJob(Job):
+    """Ends whatever builds it."""
+
+    retry_until = timedelta(hours=1)
+    is_deadly: ClassVar[bool] = False
+    built: ClassVar[int] = 0
+
+    def __init__(self) -> None:
+        type(self).built += 1
+        if self.is_deadly:
+            raise OperationalError  # by which a try is not begun, as if its worker had died
+
+    @override
+    def handle(self) -> None: ...
+
+
+def test_a_job_that_ends_its_workers_when_it_is_built_is_not_built_again_after_its_deadline() -> None:
+    DeadlyJob.is_deadly = False
+    job_id = DeadlyJob.dispatch()
+    DeadlyJob.is_deadly, DeadlyJob.built = True, 0
+    now = soon(2)
+    claim = claim_one(now=now)
+    with pytest.raises(OperationalError):
+        attempt(claim, now=now)
+    outcome = run_next(now=claim.lease_expires_at)
+    assert DeadlyJob.built == 1
+    assert isinstance(outcome, Failed)
+    assert FailedJob.objects.get().exception.startswith("jobs.exceptions.RetryDeadlineError")
+    DeadlyJob.is_deadly = False
+    retry_failed_job(job_id=job_id)  # from where its time, and what it is told, begin anew
+    assert isinstance(run_next(), Processed)
 
 
 def test_settling_a_second_time_changes_nothing(tmp_path: Path) -> None:

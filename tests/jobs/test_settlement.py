@@ -1,7 +1,7 @@
 """Ends of jobs that are written down once more, or too late: whatever is repeated happens once."""
 
 from datetime import datetime, timedelta
-from typing import ClassVar, override
+from typing import Any, ClassVar, override
 
 import pytest
 from django.db import OperationalError
@@ -34,6 +34,15 @@ class ForgetfulCoordinator(DatabaseCoordinator):
             type(self).is_away = False
             raise OperationalError
         return super().release(key, owner=owner)
+
+
+class AddingUniqueJob(StepJob):
+    """Adds a unique job to what follows it."""
+
+    @override
+    def handle(self) -> None:
+        super().handle()
+        self.append_to_chain(UniqueStepJob("second").on_queue("low"))
 
 
 class LockedJob(Job):
@@ -165,3 +174,78 @@ def test_what_follows_under_failover_is_stored_where_the_job_was_in_the_same_ste
     _run("far", "high", soon())
     _run("far", "low", soon())
     assert NOTES == ["first", "first", "second"]
+
+
+# --- Locks of followers
+
+
+def test_a_link_that_was_locked_by_a_worker_that_died_and_is_not_sent_gives_its_lock_back(far: set[str]) -> None:
+    chain([StepJob("first").with_tries(2).on_queue("high"), UniqueStepJob("second").on_queue("low")]).dispatch()
+    _die_before_the_end(far, soon(0.1))
+    assert len(get_coordinator().list_owners("unique:tests.UniqueStepJob:second")) == 1
+    BROKEN.add("first")
+    _run("far", "high", soon())
+    assert get_coordinator().list_owners("unique:tests.UniqueStepJob:second") == []
+
+
+def test_a_link_that_was_locked_by_a_worker_that_died_is_sent_by_the_next_one(far: set[str]) -> None:
+    chain([StepJob("first").with_tries(2).on_queue("high"), UniqueStepJob("second").on_queue("low")]).dispatch()
+    _die_before_the_end(far, soon(0.1))
+    _run("far", "high", soon())
+    _run("far", "low", soon())
+    assert NOTES == ["first", "first", "second"]
+
+
+def test_what_a_job_adds_to_its_chain_in_each_try_is_the_same_job_and_finds_its_own_lock(far: set[str]) -> None:
+    AddingUniqueJob("first").with_tries(2).on_queue("high").dispatch()
+    _die_before_the_end(far, soon(0.1))
+    _run("far", "high", soon())
+    _run("far", "low", soon())
+    assert NOTES == ["first", "first", "second"]
+    assert get_coordinator().list_owners("unique:tests.UniqueStepJob:second") == []
+
+
+def test_a_lock_that_another_job_took_stays_when_the_link_is_given_up(far: set[str]) -> None:
+    chain([StepJob("first").with_tries(2).on_queue("high"), UniqueStepJob("second").on_queue("low")]).dispatch()
+    claim = _claim("far", "high", soon(0.1))
+    assert claim is not None  # and its worker dies
+    other = UniqueStepJob("second").on_queue("default").dispatch()
+    BROKEN.add("first")
+    _run("far", "high", soon())
+    assert get_coordinator().list_owners("unique:tests.UniqueStepJob:second") == [str(other)]
+
+
+class MarklessCoordinator(DatabaseCoordinator):
+    """Doesn't answer the next time that something is to be marked as sent."""
+
+    is_away: ClassVar[bool] = False
+
+    @override
+    def acquire(self, key: str, **arguments: Any) -> bool:  # Any: as of the base
+        if key.startswith("followed:") and self.is_away:
+            type(self).is_away = False
+            raise OperationalError
+        return super().acquire(key, **arguments)
+
+
+def test_what_is_sent_to_another_store_and_the_mark_that_it_was_are_one_step_in_the_database(
+    far: set[str], settings: Settings
+) -> None:
+    options = {
+        "DRIVER": "jobs.drivers.database.DatabaseDriver",
+        "COORDINATOR": "tests.jobs.test_settlement.MarklessCoordinator",
+    }
+    connections = {**settings.JOBS["CONNECTIONS"], "markless": options}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "COORDINATION": "markless"}
+    chain([StepJob("first").on_queue("high"), StepJob("second").on_queue("low").on_connection("near")]).dispatch()
+    now = soon(0.1)
+    claim = _claim("far", "high", now)
+    assert claim is not None
+    outcome = attempt(claim, now=now)
+    MarklessCoordinator.is_away = True
+    with pytest.raises(OperationalError):
+        settle(claim, outcome, now=now)
+    _run("near", "low", now)
+    assert settle(claim, outcome, now=now)
+    _run("near", "low", now)
+    assert NOTES == ["first", "second"]
