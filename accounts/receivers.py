@@ -4,20 +4,23 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.db.models.signals import post_delete
+from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.conf import get_settings
 from accounts.jobs import AnswerRegistrationJob, SendEmailJob, SendVerificationEmailJob
 from accounts.middleware import SESSION_ID_KEY
-from accounts.models import Session, User
+from accounts.models import Session, User, get_user_fact_key
 from accounts.services import Device, Proof, end_session, forget_registration, open_browser_session
 from accounts.signals import email_verified, registration_repeated, user_registered, verification_requested
 from accounts.throttles import Door, may_mail
+from accounts.tokens import revoke_access_tokens
 from permissions import audit
+from project import shared_facts
 from project.current_request import get_client_ip
 
 
@@ -64,7 +67,16 @@ def end_session_of_pages(request: HttpRequest, user: User | None, **_kwargs: obj
         end_session(session=session, reason=Session.EndReason.SIGNED_OUT, now=timezone.now())
 
 
+@receiver([post_save, post_delete], sender=User)
+def forget_row(instance: User, **_kwargs: object) -> None:
+    """Let the shared cache forget what a user was; what is changed in bulk is seen to by the manager."""
+    shared_facts.forget([get_user_fact_key(instance.pk)])
+
+
 @receiver(post_delete, sender=User)
 def record_deletion(instance: User, **_kwargs: object) -> None:
-    """Record that an account is gone, however it went."""
+    """Record that an account is gone, however it went; its tokens open nothing, even if its id is given once more."""
+    now = timezone.now()
+    expires_at = now + get_settings().access_token_lifetime
+    revoke_access_tokens(kind="sub", subject=str(instance.pk), now=now, expires_at=expires_at)
     audit.record("user.deleted", subject=instance)

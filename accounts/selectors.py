@@ -5,12 +5,13 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
+from accounts import registrar
 from accounts.conf import get_settings
 from accounts.exceptions import InvalidToken
-from accounts.models import EmailToken, RefreshToken, Registration, Revocation, Session, User
-from accounts.tokens import AccessClaims, is_revoked
+from accounts.models import EmailToken, RefreshToken, Registration, Session, User
+from accounts.tokens import AccessClaims
 from permissions.exceptions import PermissionDoesNotExist
-from permissions.selectors import with_roles, with_stamps
+from permissions.selectors import with_roles
 from project.crypto import keyed_digests
 
 
@@ -24,7 +25,7 @@ def get_user_by_email(*, email: str) -> User:
 
 
 def get_token_user(*, claims: AccessClaims) -> User:
-    """Return the user that a verified token acts for; one query answers for user and revocation.
+    """Return the user that a verified token acts for: without a query where the shared cache knows, else with one.
 
     Raises:
         InvalidToken: The token was revoked, or the user is gone or inactive.
@@ -33,16 +34,15 @@ def get_token_user(*, claims: AccessClaims) -> User:
         user_id = UUID(claims.subject)
     except ValueError as error:
         raise InvalidToken(detail="the subject is no user id") from error
-    revoked = Exists(Revocation.objects.filter(is_revoked(claims)))
-    user = with_stamps(User.objects.filter(~revoked, pk=user_id, is_active=True), user_id=user_id).first()
-    if user is None:
+    user = registrar.find_token_user(claims, user_id=user_id)
+    if user is None or not user.is_active:
         raise InvalidToken(detail="revoked, or the user is gone or inactive")
     return user
 
 
 def is_token_revoked(*, claims: AccessClaims) -> bool:
     """Say whether a verified token was revoked before its time."""
-    return Revocation.objects.filter(is_revoked(claims)).exists()
+    return registrar.is_token_revoked(claims)
 
 
 def find_email_token(
@@ -80,6 +80,12 @@ def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
     has_token = Exists(RefreshToken.objects.filter(session=OuterRef("pk"), used_at__isnull=True, expires_at__gt=now))
     is_kept = Q(kind=Session.Kind.BROWSER) | has_token
     return living.filter(is_used, is_kept, expires_at__gt=now).order_by("-last_used_at", "pk")
+
+
+def list_security_events(*, user: User) -> QuerySet[AuditEvent]:
+    """Return what the audit log tells of a user, newest first: done to them, or by them to nobody else."""
+    own = Q(subject_id=str(user.pk)) | Q(actor_id=str(user.pk)) & ~Q(subject_type=User._meta.label_lower)  # noqa: SLF001 - Django's documented name of it
+    return audit.list_events().filter(own)
 
 
 def list_users(

@@ -14,7 +14,7 @@ from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from permissions import audit, conf, registrar, scope, services
 from permissions.exceptions import GroupIsLimited, InvalidRoleName
-from permissions.models import Permission, Role, RoleAssignment, RoleLink, UserGrant, Version
+from permissions.models import Permission, Role, RoleAssignment, RoleLink, UserGrant
 from permissions.selectors import is_name
 
 type Action = Literal["pre_add", "post_add", "pre_remove", "post_remove", "pre_clear", "post_clear"]
@@ -234,7 +234,7 @@ def apply_queued(*, instance: models.Model, created: bool, raw: bool, **_: objec
 @receiver(post_delete, sender=_User)
 def forget_user(*, instance: models.Model, **_: object) -> None:
     """Drop the stamp of a user who is gone."""
-    Version.objects.filter(key=registrar.get_user_key(instance.pk)).delete()
+    registrar.drop_user(instance.pk)
 
 
 @receiver([post_save, post_delete], sender=UserObjectPermission)

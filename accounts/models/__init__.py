@@ -4,9 +4,10 @@ from accounts.models.keys import SigningKey
 from accounts.models.links import EmailToken, Registration
 from accounts.models.revocations import Revocation
 from accounts.models.sessions import RefreshToken, Session
-from accounts.models.users import LowercaseEmailField, User, UserManager
+from accounts.models.users import USERS_FACT, LowercaseEmailField, User, UserManager, get_user_fact_key
 
 __all__ = [
+    "USERS_FACT",
     "EmailToken",
     "LowercaseEmailField",
     "RefreshToken",
@@ -16,4 +17,5 @@ __all__ = [
     "SigningKey",
     "User",
     "UserManager",
+    "get_user_fact_key",
 ]

@@ -1,17 +1,28 @@
 """People with an account."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, override
-from uuid import uuid4
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Final, override
+from uuid import UUID, uuid4
 
 from django.conf import settings
 from django.contrib.auth import load_backend
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import Permission, PermissionsMixin
-from django.db import models
+from django.db import models, router, transaction
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact, In
+from django.db.models.sql.where import AND
 from django.utils import timezone
 
 from permissions.managers import HasRolesQuerySet
 from permissions.mixins import HasRoles
+from project import shared_facts
+
+#: Key of the fact that all facts about users depend on: it is forgotten where it isn't known whose row has changed.
+USERS_FACT: Final = "users"
+#: Columns of a user that the shared cache never holds.
+_NO_FACTS: Final = frozenset({"password", "last_login"})
 
 if TYPE_CHECKING:
     EmailField = models.EmailField[str, str]
@@ -38,13 +49,58 @@ class LowercaseEmailField(EmailField):
         return value
 
 
+class UserQuerySet(HasRolesQuerySet["User"]):
+    """Users; what is changed here in bulk, past the signals, is forgotten by the shared cache too."""
+
+    @override
+    def update(self, **kwargs: Any) -> int:  # Any: as Django has it
+        """Change rows, as Django does."""
+        if not shared_facts.is_shared() or not kwargs.keys() - _NO_FACTS:
+            return super().update(**kwargs)
+        with transaction.atomic(using=self.db, savepoint=False):
+            shared_facts.forget(self._list_fact_keys())
+            return super().update(**kwargs)
+
+    update.alters_data = True  # type: ignore[attr-defined]  # for templates, as Django's own has it
+
+    @override
+    def bulk_create(
+        self,
+        objs: Iterable["User"],
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Collection[str] | None = None,
+        unique_fields: Collection[str] | None = None,
+    ) -> list["User"]:
+        """Store users, as Django does."""
+        with transaction.atomic(using=self.db, savepoint=False):
+            if update_conflicts:
+                shared_facts.forget([USERS_FACT])
+            return super().bulk_create(
+                objs, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
+            )
+
+    def _list_fact_keys(self) -> list[str]:
+        """Return the keys of the users that the conditions name by id; of all users where they name none."""
+        where = self.query.where
+        for condition in where.children if where.connector == AND and not where.negated else ():
+            if not isinstance(condition, (Exact, In)) or not isinstance(condition.lhs, Col):
+                continue
+            column = condition.lhs.target
+            if column.primary_key and column.model is self.model and condition.rhs_is_direct_value():
+                ids = condition.rhs if isinstance(condition, In) else [condition.rhs]
+                return [get_user_fact_key(one) for one in ids]
+        return [USERS_FACT]
+
+
 class UserManager(BaseUserManager["User"]):
     """Makes users and finds them, by e-mail and by what they were given."""
 
     @override
     def get_queryset(self) -> HasRolesQuerySet["User"]:
         """Return all users; their roles and permissions can be asked for."""
-        return HasRolesQuerySet(self.model, using=self._db)
+        return UserQuerySet(self.model, using=self._db)
 
     def role(self, *roles: object, guard: str | None = None) -> HasRolesQuerySet["User"]:
         """See ``HasRolesQuerySet.role``."""
@@ -148,3 +204,26 @@ class User(HasRoles, AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """Return the name, or the e-mail where there is none."""
         return self.name or self.email
+
+    def to_fact(self) -> dict[str, object]:
+        """Return the row as the shared cache may hold it: as JSON, and without password and last sign-in."""
+        values = {name: getattr(self, name) for name in self._get_fact_fields()}
+        return {name: str(value) if isinstance(value, (UUID, datetime)) else value for name, value in values.items()}
+
+    @classmethod
+    def find_in_fact(cls, fact: object) -> "User | None":
+        """Return the user whom ``to_fact`` was asked of; None where a version with other columns was."""
+        fields = cls._get_fact_fields()
+        if not isinstance(fact, dict) or fact.keys() != fields.keys():
+            return None
+        values = [field.to_python(fact[name]) for name, field in fields.items()]
+        return cls.from_db(router.db_for_read(cls), list(fields), values)
+
+    @classmethod
+    def _get_fact_fields(cls) -> "dict[str, models.Field[Any, Any]]":  # Any: of all types of columns
+        return {field.attname: field for field in cls._meta.concrete_fields if field.attname not in _NO_FACTS}
+
+
+def get_user_fact_key(user_id: object) -> str:
+    """Return the key under which the shared cache holds a user's row."""
+    return f"user:{user_id}"

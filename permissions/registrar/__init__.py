@@ -2,8 +2,9 @@
 
 Every change of rights draws a new stamp (``Version``) in its own transaction. Whoever reads facts reads the stamps
 first, so a fact can be newer than its stamp, never older; a stamp that is still the same proves that the fact is too.
-A request costs nothing where the query that loads its user brings the stamps along (``with_stamps``), and one query
-otherwise.
+A request costs nothing where the query that loads its user brings the stamps along (``with_stamps``) or the shared
+cache has them (``give_stamps``), and one query otherwise. That cache only carries stamps, it proves nothing by itself:
+a change makes it forget them (``project.shared_facts``).
 
 What one role change leaves valid, stays: roles are remembered one by one, and users by themselves.
 """
@@ -29,8 +30,12 @@ from permissions.registrar.roles import (
 from permissions.registrar.stamps import (
     RESET,
     ROLES,
+    drop_user,
+    get_epoch,
     get_role_key,
     get_user_key,
+    give_stamps,
+    list_stamp_keys,
     note_made,
     reset,
     touch,
@@ -49,20 +54,24 @@ __all__ = [
     "ROLES",
     "check_all_roles",
     "clear",
+    "drop_user",
     "find_current_lineage",
     "find_known",
     "find_known_name",
     "find_lineage",
     "get_current_role_names",
+    "get_epoch",
     "get_lasting_snapshot",
     "get_own_names",
     "get_role_key",
     "get_role_names",
     "get_snapshot",
     "get_user_key",
+    "give_stamps",
     "is_fresh",
     "keep_quick",
     "list_current_names",
+    "list_stamp_keys",
     "load_roles",
     "load_user",
     "note_made",

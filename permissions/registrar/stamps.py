@@ -10,11 +10,13 @@ from django.db.models import QuerySet, Subquery, Value
 from permissions.models.roles import Version
 from permissions.registrar.memory import clear, forget_known, start_epoch
 from permissions.snapshots import state
+from project import shared_facts
 
 #: Key of the stamp that changes with every role.
 ROLES: Final = "roles"
 #: Key of the stamp that changes when everything is to be forgotten.
 RESET: Final = "reset"
+_USER: Final = "user:"
 
 
 def touch(*, users: Iterable[object] = (), roles: Iterable[int] = (), structure: bool = False) -> None:
@@ -30,6 +32,7 @@ def touch(*, users: Iterable[object] = (), roles: Iterable[int] = (), structure:
     if keys:
         versions = [Version(key=key, stamp=randbits(62)) for key in sorted(keys)]
         Version.objects.bulk_create(versions, update_conflicts=True, unique_fields=["key"], update_fields=["stamp"])
+        shared_facts.forget(_share(key) for key in keys if key == ROLES or key.startswith(_USER))
     start_epoch()
     transaction.on_commit(_AtTheEnd(start_epoch))
 
@@ -66,12 +69,19 @@ def note_made() -> None:
 
 def get_user_key(user_id: object) -> str:
     """Return the key of a user's stamp."""
-    return f"user:{user_id}"
+    return f"{_USER}{user_id}"
 
 
 def get_role_key(role_id: int) -> str:
     """Return the key of a role's stamp."""
     return f"role:{role_id}"
+
+
+def drop_user(user_id: object) -> None:
+    """Delete the stamp of a user who is gone."""
+    key = get_user_key(user_id)
+    Version.objects.filter(key=key).delete()
+    shared_facts.forget([_share(key)])
 
 
 def with_stamps[Users: QuerySet[Any]](users: Users, *, user_id: object) -> Users:  # Any: of the user model
@@ -82,6 +92,34 @@ def with_stamps[Users: QuerySet[Any]](users: Users, *, user_id: object) -> Users
         permission_stamps_roles=_stamp_of(ROLES),
         permission_stamps_user=_stamp_of(get_user_key(user_id)),
     )
+
+
+def list_stamp_keys(user_id: object) -> tuple[str, str]:
+    """Return under which keys the shared cache has the stamp of all roles and that of a user."""
+    return _share(ROLES), _share(get_user_key(user_id))
+
+
+def give_stamps(user: object, *, epoch: int, roles: int | None, own: int | None) -> None:
+    """Let a user who was not loaded by ``with_stamps`` prove by stamps from the shared cache what is remembered.
+
+    Args:
+        user: The instance.
+        epoch: What ``get_epoch`` said before the stamps were read.
+        roles: The stamp of all roles.
+        own: The stamp of the user.
+    """
+    user.permission_stamps_epoch = epoch  # type: ignore[attr-defined]  # as with_stamps annotates them
+    user.permission_stamps_roles = roles  # type: ignore[attr-defined]  # as above
+    user.permission_stamps_user = own  # type: ignore[attr-defined]  # as above
+
+
+def get_epoch() -> int:
+    """Return the epoch of this process: a write of rights makes it another."""
+    return state.epoch
+
+
+def _share(key: str) -> str:
+    return f"stamp:{key}"
 
 
 def _stamp_of(key: str) -> Subquery:

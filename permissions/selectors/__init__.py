@@ -64,7 +64,15 @@ from permissions.selectors.roles import (
     match_roles,
 )
 from permissions.selectors.teams import get_team, list_members, list_team_roles, list_teams
-from permissions.selectors.users import find_users, get_user, get_user_by_text, with_stamps
+from permissions.selectors.users import (
+    find_users,
+    get_epoch,
+    get_user,
+    get_user_by_text,
+    give_stamps,
+    list_stamp_keys,
+    with_stamps,
+)
 
 __all__ = [
     "MAX_NAME_LENGTH",
@@ -82,6 +90,7 @@ __all__ = [
     "find_users",
     "flatten",
     "get_current_role_names",
+    "get_epoch",
     "get_guard_names",
     "get_name",
     "get_names",
@@ -97,6 +106,7 @@ __all__ = [
     "get_team",
     "get_user",
     "get_user_by_text",
+    "give_stamps",
     "guard_filter",
     "is_known",
     "is_model",
@@ -116,6 +126,7 @@ __all__ = [
     "list_roles",
     "list_roles_named",
     "list_roles_of_permission",
+    "list_stamp_keys",
     "list_team_roles",
     "list_teams",
     "match_roles",

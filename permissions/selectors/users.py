@@ -64,6 +64,28 @@ def with_stamps[Users: QuerySet[Any]](users: Users, *, user_id: object) -> Users
     return registrar.with_stamps(users, user_id=user_id)
 
 
+def list_stamp_keys(*, user_id: object) -> tuple[str, str]:
+    """Return under which keys the shared cache has what ``with_stamps`` brings: of all roles, and of the user."""
+    return registrar.list_stamp_keys(user_id)
+
+
+def get_epoch() -> int:
+    """Return the epoch of this process; see ``give_stamps``."""
+    return registrar.get_epoch()
+
+
+def give_stamps(user: object, *, epoch: int, roles: int | None, own: int | None) -> None:
+    """Do what ``with_stamps`` does, for a user and stamps that the shared cache had.
+
+    Args:
+        user: The instance.
+        epoch: What ``get_epoch`` said before the cache was asked.
+        roles: The stamp of all roles.
+        own: The stamp of the user.
+    """
+    registrar.give_stamps(user, epoch=epoch, roles=roles, own=own)
+
+
 def get_user(*, user_id: str) -> "Holder":
     """Return the user of that id, however the client spelt the UUID.
 
