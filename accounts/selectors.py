@@ -82,12 +82,6 @@ def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
     return living.filter(is_used, is_kept, expires_at__gt=now).order_by("-last_used_at", "pk")
 
 
-def list_security_events(*, user: User) -> QuerySet[AuditEvent]:
-    """Return what the audit log tells of a user, newest first: done to them, or by them to nobody else."""
-    own = Q(subject_id=str(user.pk)) | Q(actor_id=str(user.pk)) & ~Q(subject_type=User._meta.label_lower)  # noqa: SLF001 - Django's documented name of it
-    return audit.list_events().filter(own)
-
-
 def list_users(
     *,
     permission: str | None = None,
