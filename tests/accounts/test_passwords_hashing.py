@@ -9,6 +9,8 @@ import argon2
 import pytest
 import requests
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher, identify_hasher, make_password
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -91,6 +93,21 @@ def full_house(settings: Settings, argon2id: None) -> Iterator[None]:
     is_over.set()
 
 
+@pytest.fixture
+def pooled(transactional_db: None) -> Iterator[None]:
+    """Share connections as an installation on PostgreSQL does; the server has fewer than the test has clients."""
+    wrapper = connections["default"]
+    if not isinstance(wrapper, PostgresWrapper):
+        yield
+        return
+    wrapper.close()
+    wrapper.settings_dict["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 10, "timeout": 50}
+    yield
+    wrapper.close()
+    wrapper.close_pool()
+    del wrapper.settings_dict["OPTIONS"]["pool"]
+
+
 @pytest.mark.compliance("ASVS 5.0", "11.4.2", "passwords are stored by a current key derivation function")
 def test_passwords_are_hashed_by_argon2id_with_the_parameters_of_owasp(argon2id: None) -> None:
     assert make_password(PASSWORD).startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
@@ -166,10 +183,10 @@ def test_a_page_answers_503_when_the_house_is_full(client: Client, full_house: N
 
 
 @pytest.mark.http
+@pytest.mark.usefixtures("pooled", "argon2id")
 @pytest.mark.parametrize("wait", [30, 0.2], ids=["patient", "impatient"])
-@pytest.mark.django_db(transaction=True)
 def test_a_burst_of_100_sign_ins_waits_or_is_sent_away_and_memory_stays_flat(
-    live_server: LiveServer, settings: Settings, argon2id: None, gauge: Gauge, wait: float
+    live_server: LiveServer, settings: Settings, gauge: Gauge, wait: float
 ) -> None:
     settings.TRUSTED_PROXY_COUNT = 1  # each client has an address of its own, so that no limit of one counts
     encoded = make_password(PASSWORD)
