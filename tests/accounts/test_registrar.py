@@ -367,7 +367,9 @@ def test_a_fact_that_was_tampered_with_is_no_fact(
     client, keys = cache_client(), fact_keys()
     assert keys
     for key in keys:
-        client.set(key, forge(client.get(key) or b""), ex=30)
+        value = client.get(key)
+        assert isinstance(value, bytes)
+        client.set(key, forge(value), ex=30)
     assert asked(pair.access_token) == (401, 1)
 
 
