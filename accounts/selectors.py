@@ -10,6 +10,7 @@ from accounts.conf import get_settings
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, RefreshToken, Registration, Session, User
 from accounts.tokens import AccessClaims
+from permissions import audit
 from permissions.exceptions import PermissionDoesNotExist
 from permissions.selectors import with_roles
 from project.crypto import keyed_digests
@@ -80,6 +81,12 @@ def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
     has_token = Exists(RefreshToken.objects.filter(session=OuterRef("pk"), used_at__isnull=True, expires_at__gt=now))
     is_kept = Q(kind=Session.Kind.BROWSER) | has_token
     return living.filter(is_used, is_kept, expires_at__gt=now).order_by("-last_used_at", "pk")
+
+
+def list_security_events(*, user: User) -> QuerySet[audit.AuditEvent]:
+    """Return what the audit log tells of a user, newest first: done to them, or by them to nobody else."""
+    own = Q(subject_id=str(user.pk)) | Q(actor_id=str(user.pk)) & ~Q(subject_type=User._meta.label_lower)  # noqa: SLF001 - Django's documented name of it
+    return audit.list_events().filter(own)
 
 
 def list_users(

@@ -99,6 +99,11 @@ def get_loggable_path(request: HttpRequest) -> str:
     return path
 
 
+def has_secret_path(request: HttpRequest) -> bool:
+    """Say whether the request's route captures a secret, such as the token of a mailed link."""
+    return bool(request.resolver_match and SECRET_KEYS & request.resolver_match.kwargs.keys())
+
+
 class CrashesOnly(logging.Filter):
     """Lets through what carries a traceback: that a request was answered with 5xx is in the request log already.
 

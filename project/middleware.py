@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from project.api import problem_response, wants_problem
 from project.current_request import bind_request
 from project.exceptions import DomainError
-from project.logging import get_loggable_path
+from project.logging import get_loggable_path, has_secret_path
 
 type GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -30,6 +30,8 @@ _SECURITY_HEADERS = {
     "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
     "X-Content-Type-Options": "nosniff",
 }
+#: Names the host alone. With "no-referrer" browsers would post forms with "Origin: null".
+_HOST_ALONE = "strict-origin"
 _log = structlog.get_logger("gatehouse.request")
 
 
@@ -68,6 +70,8 @@ class RequestIdMiddleware:
 class SecurityHeadersMiddleware:
     """Set the headers that Django has no setting for, on every response including static files and errors.
 
+    What is answered at an address that holds a secret, such as a mailed link, lets no request name that address.
+
     Those of Django's ``SecurityMiddleware`` are repeated, because that one doesn't set them on what it refuses itself.
     """
 
@@ -80,6 +84,8 @@ class SecurityHeadersMiddleware:
         response = self.get_response(request)
         for name, value in _SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
+        if has_secret_path(request):
+            response["Referrer-Policy"] = _HOST_ALONE
         return response
 
 

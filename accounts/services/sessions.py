@@ -151,6 +151,14 @@ def end_own_session(*, user: User, session_id: UUID, now: datetime) -> None:
     rotation.end_session(session=session, reason=Session.EndReason.ENDED_BY_USER, now=now)
 
 
+def end_other_sessions(*, user: User, session_id: UUID, now: datetime) -> None:
+    """End every session of a user's own but one, each with its tokens, at once."""
+    with transaction.atomic():
+        living = Session.objects.filter(user=user, revoked_at__isnull=True, expires_at__gt=now)
+        for session in living.exclude(pk=session_id).order_by("pk"):
+            rotation.end_session(session=session, reason=Session.EndReason.ENDED_BY_USER, now=now)
+
+
 def end_session(
     *, session: Session, reason: Session.EndReason = Session.EndReason.ENDED_BY_ADMIN, now: datetime
 ) -> None:

@@ -11,8 +11,10 @@ from permissions.audit.recording import Reference, record, record_each
 from permissions.audit.sealer import Sealer
 from permissions.audit.sealing import seal
 from permissions.audit.verification import Fault, Verification, verify
+from permissions.models.audit import AuditEvent
 
 __all__ = [
+    "AuditEvent",
     "Fault",
     "Reference",
     "Sealer",

@@ -1,0 +1,89 @@
+"""Pages: sign in, sign out, and showing once more who one is."""
+
+from typing import TYPE_CHECKING, override
+
+from django.contrib.auth import views as auth_views
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.exceptions import EmailNotVerified
+from accounts.forms import OwnPasswordForm, SignInForm
+from accounts.services import reauthenticate
+from accounts.throttles import Door, count_attempt, note_success
+from accounts.views.pages import FormPage, HouseRedirectMixin, OwnPage, forget_next, get_next, refuse_attempt
+
+if TYPE_CHECKING:
+    DjangoLoginView = auth_views.LoginView[SignInForm]
+else:  # generic in the stubs only
+    DjangoLoginView = auth_views.LoginView
+
+
+class LoginView(HouseRedirectMixin, DjangoLoginView):
+    """Sign in. The session key changes with it; how often one may try is limited."""
+
+    authentication_form = SignInForm
+    template_name = "accounts/login.html"
+
+    @override
+    def get_request(self) -> HttpRequest:
+        return self.request
+
+    @override
+    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        """Count the attempt, then check it."""
+        account = request.POST.get("username", "")
+        wait = count_attempt(request, door=Door.LOGIN, account=account, now=timezone.now())
+        if wait is None:
+            return super().post(request, *args, **kwargs)
+        return refuse_attempt(request, wait)
+
+    @override
+    def form_valid(self, form: SignInForm) -> HttpResponse:
+        """Sign in, and forget the attempts before."""
+        note_success(self.request, door=Door.LOGIN, account=form.cleaned_data["username"], now=timezone.now())
+        response = super().form_valid(form)
+        forget_next(response)
+        return response
+
+    @override
+    def form_invalid(self, form: SignInForm) -> HttpResponse:
+        """Show what is wrong and, where the address is to be confirmed, the way to another link."""
+        is_unverified = form.has_error("__all__", EmailNotVerified.code)
+        return self.render_to_response(self.get_context_data(form=form, is_unverified=is_unverified))
+
+
+class LogoutView(HouseRedirectMixin, auth_views.LogoutView):
+    """Sign out; by POST alone."""
+
+    @override
+    def get_request(self) -> HttpRequest:
+        return self.request
+
+    @override
+    def get_default_redirect_url(self) -> str:
+        """Return the home page."""
+        return reverse("home")
+
+
+class ReauthenticateView(OwnPage, FormPage):
+    """Ask who is signed in for the password once more, then go back to where they were."""
+
+    template_name = "accounts/reauthenticate.html"
+    form_class = OwnPasswordForm
+    door = Door.REAUTHENTICATE
+    refused_field = "password"
+
+    @override
+    def get_account(self) -> str:
+        return self.user.email
+
+    @override
+    def submit(self, data: dict[str, str]) -> HttpResponse:
+        now = timezone.now()
+        reauthenticate(user=self.user, session_id=self.session.pk, password=data["password"], now=now)
+        note_success(self.request, door=Door.REAUTHENTICATE, account=self.user.email, now=now)
+        # A key that somebody may have seen before opens nothing that was locked (ASVS 7.2.4).
+        self.request.session.cycle_key()
+        return redirect(get_next(self.request) or "accounts:profile")
