@@ -1,10 +1,13 @@
-"""System checks: what the settings must say for new passwords to be held against breached ones."""
+"""System checks: what the settings must say about breached passwords, and about limits on attempts."""
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.exceptions import ImproperlyConfigured
 
 from accounts.conf import get_password_settings
 from accounts.passwords.bloom import BloomFilter, BrokenFilterError
 from accounts.passwords.lookup import is_acceptable_url
+from accounts.throttles.doors import Door, get_limits
 
 _BUILD = "Build it with manage.py build_breached_passwords, or leave BREACHED_PASSWORDS_FILE empty."
 
@@ -47,3 +50,17 @@ def check_breached_passwords_url(app_configs: object, **_: object) -> list[Check
         return []
     message = "BREACHED_PASSWORDS_URL must be an https:// address without credentials, query or fragment."
     return [Error(message, id="accounts.E003")]
+
+
+@register("accounts")
+def check_limits(app_configs: object, **_: object) -> list[CheckMessage]:
+    """E004: a limit on attempts names no door, or can't be read."""
+    messages = [
+        f'ACCOUNTS["LIMITS"] knows no "{name}".' for name in settings.ACCOUNTS["LIMITS"].keys() - set(Door.__members__)
+    ]
+    for door in Door:
+        try:
+            get_limits(door)
+        except ImproperlyConfigured as error:
+            messages.append(str(error))
+    return [Error(message, hint='See "Attempts" in docs/accounts.md.', id="accounts.E004") for message in messages]

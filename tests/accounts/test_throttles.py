@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 from django.test import RequestFactory
@@ -76,6 +78,20 @@ def test_a_pair_has_five_attempts_and_then_waits_longer_each_time() -> None:
     waits = try_for(timedelta(minutes=30), lambda after: wait(account=ADA, after=after))
     assert waits[:13] == [0, 0, 0, 0, 0, 1, 0, 2, 0, 4, 0, 8, 0]
     assert max(waits) == 900
+
+
+def test_one_address_has_fewer_than_twenty_attempts_at_an_account_in_an_hour() -> None:
+    assert 15 < try_for(HOUR, lambda after: wait(account=ADA, after=after)).count(0) < 20
+
+
+def test_no_door_makes_anybody_wait_longer_than_a_quarter_of_an_hour() -> None:
+    waits = [
+        limit.longest_delay
+        for limits in DEFAULTS.values()
+        for limit in (limits.address, limits.account, limits.pair)
+        if limit
+    ]
+    assert max(waits) == timedelta(minutes=15)
 
 
 def test_who_waits_as_told_is_let_in() -> None:
@@ -427,3 +443,22 @@ def test_a_setting_that_makes_no_sense_is_refused(settings: Settings, change: ob
     settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {"LOGIN": change}}
     with pytest.raises(ImproperlyConfigured, match="LOGIN"):
         get_limits(Door.LOGIN)
+    assert [message.id for message in run_checks(tags=["accounts"])] == ["accounts.E004"]
+
+
+def test_a_setting_for_no_door_is_refused(settings: Settings) -> None:
+    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {"WINDOW": {"PAIR": None}}}
+    assert ["WINDOW" in message.msg for message in run_checks(tags=["accounts"])] == [True]
+
+
+def test_the_docs_tell_the_limits_as_they_are() -> None:
+    text = (Path(django_settings.BASE_DIR) / "docs" / "accounts.md").read_text()
+    for door, limits in DEFAULTS.items():
+        told = [limits.address, limits.account, limits.pair]
+        assert f"| `{door.name}` | {' | '.join(describe(limit) for limit in told)} |" in text
+
+
+def describe(limit: Limit | None) -> str:
+    if limit is None:
+        return "–"  # noqa: RUF001 - as the table has it
+    return f"{limit.free}; {limit.recovery.total_seconds():g} s; {limit.longest_delay.total_seconds():g} s"
