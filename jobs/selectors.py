@@ -41,6 +41,8 @@ class QueueStatistics:
     failed_count: int
     #: How long the oldest job that is due has waited; None when nothing waits.
     oldest_wait: timedelta | None
+    #: Those of ``waiting_count`` of which the store doesn't say in a readable way when they are due.
+    unreadable_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,7 @@ def get_queue_statistics(*, now: datetime) -> list[QueueStatistics]:
                 running_count=found.running,
                 failed_count=failed.get(queue, 0),
                 oldest_wait=_wait(found.oldest_due_at, now),
+                unreadable_count=found.unreadable,
             )
         )
     return statistics

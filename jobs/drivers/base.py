@@ -79,7 +79,11 @@ class Burial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFigures:
-    """What one queue holds. A job whose lease has lapsed counts as waiting since then."""
+    """What one queue holds. A job whose lease has lapsed counts as waiting since then.
+
+    Somebody else may have written the store. A job whose due time, or the end of whose lease, can't be read counts as
+    waiting and due: the worker that takes it sets it apart.
+    """
 
     #: Due and in nobody's hands.
     waiting: int
@@ -87,8 +91,10 @@ class QueueFigures:
     delayed: int
     #: In a worker's hands.
     running: int
-    #: When the job that waits longest became due.
+    #: When the job that waits longest became due, as far as that can be read.
     oldest_due_at: datetime | None
+    #: Those of ``waiting`` whose due time, or the end of whose lease, can't be read.
+    unreadable: int = 0
 
     def add(self, other: "QueueFigures") -> "QueueFigures":
         """Return the figures of both together."""
@@ -98,6 +104,7 @@ class QueueFigures:
             delayed=self.delayed + other.delayed,
             running=self.running + other.running,
             oldest_due_at=min(moments, default=None),
+            unreadable=self.unreadable + other.unreadable,
         )
 
 
@@ -118,6 +125,8 @@ class StoredJob:
     available_at: datetime
     created_at: datetime
     worker: str
+    #: What can't be read of it, in words; in place of that stands what does no harm.
+    fault: str = ""
 
 
 class QueueDriver(ABC):
@@ -205,13 +214,13 @@ class QueueDriver(ABC):
 
     @abstractmethod
     def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
-        """Return the figures of every queue that holds a job, by name."""
+        """Return the figures of every queue that holds a job, by name. Nonsense in the store doesn't stop it."""
 
     @abstractmethod
     def list_jobs(
         self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
     ) -> Sequence[StoredJob]:
-        """Return jobs in the order in which they would be claimed."""
+        """Return jobs in the order in which they would be claimed. Nonsense in the store doesn't stop it."""
 
     @abstractmethod
     def pause(self, queue: str, *, until: datetime | None = None) -> None:

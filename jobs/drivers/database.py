@@ -3,19 +3,34 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from typing import ClassVar, override
+from typing import Any, ClassVar, override
 from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import BinaryField, Case, Count, Exists, Min, Q, QuerySet, Value, When
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import (
+    BinaryField,
+    BooleanField,
+    Case,
+    Count,
+    Exists,
+    Func,
+    Min,
+    Q,
+    QuerySet,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.functions import Cast, Coalesce
+from django.db.models.sql.compiler import SQLCompiler
 
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
-from jobs.drivers.reading import LEASE_SECONDS, LONGEST_LEASE_SECONDS, MAX_ATTEMPTS, Reader
+from jobs.drivers.reading import LEASE_SECONDS, LONGEST_LEASE_SECONDS, MAX_ATTEMPTS, Reader, read_moment, to_text
 from jobs.exceptions import QueueFull
 from jobs.models import QueuedJob, QueuePause
 from jobs.models.queued import EVERY_QUEUE
@@ -25,7 +40,10 @@ _ORDER = ("-priority", "available_at", "id")
 #: Channel on which the names of queues are sent that have something due.
 _CHANNEL = f"{QueuedJob._meta.db_table}_due"  # noqa: SLF001 - public, in spite of its name
 #: What a claim reads of a row.
-_READ = ("job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "available_at")
+_READ = (
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "available_at", "created_at",
+)  # fmt: skip
+_LISTED = (*_READ, "worker")
 
 
 class DatabaseDriver(QueueDriver):
@@ -114,25 +132,30 @@ class DatabaseDriver(QueueDriver):
     @override
     def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
         now = now or self.get_now()
+        oldest = Min(Coalesce("lease_expires_at", "available_at"), filter=_due(now) & ~_is_unreadable())
         rows = (
-            QueuedJob.objects.values("queue")
+            QueuedJob.objects.values(name=_raw("queue"))
             .annotate(
                 waiting=Count("id", filter=_due(now)),
                 delayed=Count("id", filter=_is_delayed(now)),
                 running=Count("id", filter=_is_running(now)),
-                oldest_due_at=Min(Coalesce("lease_expires_at", "available_at"), filter=_due(now)),
+                oldest_due_at=_raw(oldest),
+                unreadable=Count("id", filter=_is_unreadable()),
             )
-            .order_by("queue")
+            .order_by()
         )
-        return {
-            row["queue"]: QueueFigures(
+        figures: dict[str, QueueFigures] = {}
+        for row in rows:
+            queue = to_text(_to_bytes(row["name"]) or b"")
+            found = QueueFigures(
                 waiting=row["waiting"],
                 delayed=row["delayed"],
                 running=row["running"],
-                oldest_due_at=row["oldest_due_at"],
+                oldest_due_at=read_moment(_to_bytes(row["oldest_due_at"])),
+                unreadable=row["unreadable"],
             )
-            for row in rows
-        }
+            figures[queue] = figures[queue].add(found) if queue in figures else found
+        return dict(sorted(figures.items()))
 
     @override
     def list_jobs(
@@ -145,25 +168,15 @@ class DatabaseDriver(QueueDriver):
             "running": _is_running(now),
         }
         whens = [When(condition, then=Value(name)) for name, condition in conditions.items()]
-        rows = QueuedJob.objects.annotate(state=Case(*whens)).order_by(*_ORDER)
+        rows = QueuedJob.objects.order_by(*_ORDER)
         if queue is not None:
             rows = rows.filter(queue=queue)
         if state is not None:
             rows = rows.filter(conditions[state])
+        fields = (_raw(name) for name in _LISTED)
         return [
-            StoredJob(
-                job_id=row.job_id,
-                queue=row.queue,
-                job_class=row.job_class,
-                payload=row.payload,
-                priority=row.priority,
-                attempts=row.attempts,
-                state=row.state,
-                available_at=row.available_at,
-                created_at=row.created_at,
-                worker=row.worker,
-            )
-            for row in rows[:limit]
+            Reader(dict(zip(_LISTED, map(_to_bytes, values), strict=True))).read_stored(state=found)
+            for found, *values in rows.values_list(Case(*whens), *fields)[:limit]
         ]
 
     @override
@@ -183,20 +196,60 @@ class DatabaseDriver(QueueDriver):
         return dict(rows.values_list("queue", "until"))
 
 
+class _Unreadable(Func):
+    """Whether a column holds no moment, or one that Python doesn't know. SQLite keeps any value in any column."""
+
+    arity = 1
+    output_field = BooleanField()
+    template = """(%(expressions)s IS NOT NULL AND
+        %(expressions)s NOT BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00')"""
+
+    def as_sqlite(
+        self,
+        compiler: SQLCompiler,
+        connection: BaseDatabaseWrapper,
+        **context: Any,  # Any: as Django has it
+    ) -> tuple[str, tuple[str | int, ...]]:
+        """Ask for text as Django writes it; strftime lets a 31st of February pass until it has to add to it."""
+        template = """(%(expressions)s IS NOT NULL AND (
+            typeof(%(expressions)s) <> 'text' OR substr(%(expressions)s, 1, 4) = '0000' OR
+            strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%S', substr(%(expressions)s, 1, 19), '+0 days')
+                IS NOT substr(%(expressions)s, 1, 19) OR
+            length(%(expressions)s) <> 19 AND
+                substr(%(expressions)s, 20) NOT GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]'))"""
+        return self.as_sql(compiler, connection, template=template, **context)
+
+
+def _is_unreadable() -> Q:
+    """Choose jobs of which can't be said when they are due; a worker takes them, to set them apart."""
+    unreadable = Q(_Unreadable("available_at")), Q(_Unreadable("lease_expires_at"))
+    return Q(lease_expires_at__isnull=True) & unreadable[0] | unreadable[1]
+
+
 def _due(now: datetime) -> Q:
-    return Q(lease_expires_at__isnull=True, available_at__lte=now) | Q(lease_expires_at__lte=now)
+    is_waiting = Q(lease_expires_at__isnull=True, available_at__lte=now)
+    return is_waiting | Q(lease_expires_at__lte=now) | _is_unreadable()
 
 
 def _is_delayed(now: datetime) -> Q:
-    return Q(lease_expires_at__isnull=True, available_at__gt=now)
+    return Q(lease_expires_at__isnull=True, available_at__gt=now) & ~Q(_Unreadable("available_at"))
 
 
 def _is_running(now: datetime) -> Q:
-    return Q(lease_expires_at__gt=now)
+    return Q(lease_expires_at__gt=now) & ~Q(_Unreadable("lease_expires_at"))
 
 
 def _is_free(now: datetime) -> Q:
-    return Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now)
+    return Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now) | Q(_Unreadable("lease_expires_at"))
+
+
+def _raw(expression: str | Min) -> Cast:
+    """Return what a column holds as the store has it; SQLite keeps bytes and any number in every column."""
+    return Cast(expression, BinaryField() if connection.vendor == "sqlite" else TextField())
+
+
+def _to_bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
 
 
 def _is_lasting(now: datetime) -> Q:
@@ -238,7 +291,7 @@ def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: da
         rows = cursor.fetchall()
     claims = []
     for ends, *values in rows:
-        reader = Reader({name: value.encode() for name, value in zip(_READ, values, strict=True)})
+        reader = Reader(dict(zip(_READ, map(_to_bytes, values), strict=True)))
         claims.append(reader.read_claim(lease_id=lease_id, lease_expires_at=ends, worker=worker))
     return claims
 
@@ -252,7 +305,7 @@ def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datet
     lease_id = uuid4()
     claims, rows = [], []
     with transaction.atomic():
-        fields = (Cast(name, BinaryField()) for name in _READ)
+        fields = (_raw(name) for name in _READ)
         for pk, *values in due.order_by(*_ORDER).values_list("pk", *fields)[:count]:
             reader = Reader(dict(zip(_READ, values, strict=True)))
             ends = now + timedelta(seconds=reader.read_lease_seconds())

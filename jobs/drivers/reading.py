@@ -1,4 +1,4 @@
-"""Reading a stored job. Somebody else may have written it, and what makes no sense must stop no worker.
+"""Reading a stored job. Somebody else may have written it, and what makes no sense must stop no worker and no page.
 
 Whatever can't be read gets a value that does no harm, and the claim says so: its job is set apart, and never run.
 """
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from jobs.drivers.base import Claim
+from jobs.drivers.base import Claim, JobState, StoredJob
 
 #: What a job is held for where the store says nothing that can be used, and the most that it may say, in seconds.
 LEASE_SECONDS: Final = 75.0
@@ -19,15 +19,22 @@ _MAX_PRIORITY: Final = 255
 #: As much as a failed job keeps.
 _MAX_QUEUE_LENGTH: Final = 100
 _MAX_CLASS_LENGTH: Final = 200
+_MAX_WORKER_LENGTH: Final = 200
 _MAX_SHOWN: Final = 60
+_SHORTEST_MOMENT: Final = len("2000-01-01 00:00:00")
+_LONGEST_STAMP: Final = 30
+#: Stands for a moment that can't be read.
+_UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Reader:
     """Reads the fields of one job, as the store writes them, and collects what is wrong with them."""
 
-    def __init__(self, fields: Mapping[str, bytes | None]) -> None:
-        """Take the fields by their names."""
+    def __init__(self, fields: Mapping[str, bytes | None], *, has_seconds: bool = False) -> None:
+        """Take the fields by their names; moments are seconds since 1970, as in Redis, or texts of a database."""
         self._fields = fields
+        self._to_moment = _from_seconds if has_seconds else _from_text
+        self._due, self._born = ("due", "born") if has_seconds else ("available_at", "created_at")
         self._faults: list[str] = []
 
     def read_claim(
@@ -50,20 +57,42 @@ class Reader:
         """
         for name in ("lease_seconds", *numbers):
             self._read_float(name)
+        due_at = self._read_moment(self._due)
+        self._read_moment(self._born)
+        claimed_at = lease_expires_at - timedelta(seconds=self.read_lease_seconds())
         return Claim(
             job_id=self.read_id(),
             queue=self._read_text("queue", _MAX_QUEUE_LENGTH),
             job_class=self._read_text("job_class", _MAX_CLASS_LENGTH),
             # What isn't text is no record, and is refused where that is read.
-            payload=_to_text(self._fields["payload"] or b""),
+            payload=to_text(self._fields["payload"] or b""),
             priority=self._read_int("priority", _MAX_PRIORITY),
             attempts=self._read_int("attempts", MAX_ATTEMPTS) + 1,
             lease_id=lease_id,
             lease_expires_at=lease_expires_at,
             connection=connection,
             worker=worker,
+            waited=timedelta(0) if due_at is None else max(claimed_at - due_at, timedelta(0)),
             fault=" ".join(self._faults),
-            waited=self._read_wait(lease_expires_at),
+        )
+
+    def read_stored(self, *, state: JobState, numbers: Sequence[str] = ()) -> StoredJob:
+        """Return the job as it is shown; ``numbers`` are other fields, which must hold numbers."""
+        for name in ("lease_seconds", *numbers):
+            self._read_float(name)
+        due_at, created_at = self._read_moment(self._due), self._read_moment(self._born)
+        return StoredJob(
+            job_id=self.read_id(),
+            queue=self._read_text("queue", _MAX_QUEUE_LENGTH),
+            job_class=self._read_text("job_class", _MAX_CLASS_LENGTH),
+            payload=to_text(self._fields["payload"] or b""),
+            priority=self._read_int("priority", _MAX_PRIORITY),
+            attempts=self._read_int("attempts", MAX_ATTEMPTS),
+            state=state,
+            available_at=due_at or _UNKNOWN,
+            created_at=created_at or _UNKNOWN,
+            worker=to_text(self._fields["worker"] or b"")[:_MAX_WORKER_LENGTH],
+            fault=" ".join(self._faults),
         )
 
     def read_id(self) -> UUID:
@@ -77,17 +106,17 @@ class Reader:
 
     def read_lease_seconds(self) -> float:
         """Return for how long the job is held."""
-        value = _to_float(self._fields["lease_seconds"])
+        value = read_number(self._fields["lease_seconds"])
         return value if value is not None and 0 < value <= LONGEST_LEASE_SECONDS else LEASE_SECONDS
 
-    def _read_wait(self, lease_expires_at: datetime) -> timedelta:
-        """Return how long the job was due; nothing where the store doesn't say it in a way that can be read."""
-        due_at = _to_moment(self._fields.get("due") or self._fields.get("available_at"))
-        claimed_at = lease_expires_at - timedelta(seconds=self.read_lease_seconds())
-        return timedelta(0) if due_at is None else max(claimed_at - due_at, timedelta(0))
+    def _read_moment(self, name: str) -> datetime | None:
+        moment = self._to_moment(self._fields[name] or b"")
+        if moment is None:
+            self._note(name)
+        return moment
 
     def _read_float(self, name: str) -> None:
-        value = _to_float(self._fields[name])
+        value = read_number(self._fields[name])
         is_lease = name == "lease_seconds"
         if value is None or value < 0 or (is_lease and value != self.read_lease_seconds()):
             self._note(name)
@@ -101,7 +130,7 @@ class Reader:
 
     def _read_text(self, name: str, longest: int) -> str:
         value = self._fields[name] or b""
-        text = _to_text(value)
+        text = to_text(value)
         if text.encode() != value or not 0 < len(text) <= longest:
             self._note(name)
         return text[:longest]
@@ -112,12 +141,23 @@ class Reader:
         self._faults.append(f"The field {name} holds {shown}.")
 
 
-def _to_text(value: bytes) -> str:
+def read_moment(value: bytes | None) -> datetime | None:
+    """Return the moment that a database wrote as text; None where it is none, or one that Python doesn't know."""
+    return _from_text(value or b"")
+
+
+def read_seconds(value: bytes | None) -> datetime | None:
+    """Return the moment that is so many seconds after the begin of 1970; None where it is none that Python knows."""
+    return _from_seconds(value or b"")
+
+
+def to_text(value: bytes) -> str:
     """Return text that every database can hold."""
     return value.decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 
-def _to_float(value: bytes | None) -> float | None:
+def read_number(value: bytes | None) -> float | None:
+    """Return the number that a text is; None where it is none that can be counted with."""
     try:
         number = float(value or b"")
     except ValueError:
@@ -125,13 +165,21 @@ def _to_float(value: bytes | None) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _to_moment(value: bytes | None) -> datetime | None:
-    """Read seconds since 1970, as Redis keeps a moment, or the text that a database makes of one."""
-    seconds = _to_float(value)
-    try:
-        if seconds is not None:
-            return datetime.fromtimestamp(seconds, tz=UTC)
-        moment = datetime.fromisoformat((value or b"").decode())
-    except (ValueError, OverflowError, OSError):
+def _from_seconds(value: bytes) -> datetime | None:
+    seconds, _, fraction = value.partition(b".")
+    if not (seconds + fraction).isdigit() or len(value) > _LONGEST_STAMP:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        return _UNKNOWN + timedelta(seconds=int(seconds), microseconds=int(fraction[:6].ljust(6, b"0")))
+    except OverflowError:
+        return None
+
+
+def _from_text(value: bytes) -> datetime | None:
+    try:
+        text = value.decode()
+        # A shorter text would be a day, or a moment in a form that no database writes.
+        moment = datetime.fromisoformat(text) if len(text) >= _SHORTEST_MOMENT else None
+    except ValueError:
+        return None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)

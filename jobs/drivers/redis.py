@@ -29,7 +29,7 @@ from jobs.conf import get_job_settings
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import remove_failure, store_failure
 from jobs.drivers.listening import Listener, RedisListener
-from jobs.drivers.reading import Reader
+from jobs.drivers.reading import Reader, read_number, read_seconds, to_text
 from jobs.exceptions import QueueFull
 from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
 
@@ -43,7 +43,12 @@ _HOLDS: Final = 1
 _TIMEOUT_MARGIN: Final = 5
 #: What the scripts return of a claimed job, before the end of its lease.
 _FIELDS: Final = (
-    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "due", "sequence",
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "due", "sequence", "born",
+)  # fmt: skip
+#: What they return of a job that is to be shown, before its state.
+_LISTED: Final = (
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "due", "sequence", "born",
+    "worker",
 )  # fmt: skip
 _log = structlog.get_logger("gatehouse.jobs")
 
@@ -81,7 +86,7 @@ class RedisDriver(QueueDriver):
         values, apart = self._run("claim", str(lease_id), worker, count, *queues, now=now)
         for entry in apart:
             _log.error("entry_set_apart", entry=ascii(entry), connection=self.name)
-        return [self._to_claim(row, lease_id, worker) for row in batched(values, 10, strict=True)]
+        return [self._to_claim(row, lease_id, worker) for row in batched(values, len(_FIELDS) + 1, strict=True)]
 
     def adopt(self, job_id: UUID, *, worker: str) -> Claim | None:
         """Hold a job that a worker of RQ has taken from its list; None where there is no such job.
@@ -144,13 +149,19 @@ class RedisDriver(QueueDriver):
 
     @override
     def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
-        rows = batched(self._run("measure", now=now), 5, strict=True)
-        figures = {
-            name.decode(): QueueFigures(
-                waiting=waiting, delayed=delayed, running=running, oldest_due_at=from_stamp(oldest) if oldest else None
+        figures: dict[str, QueueFigures] = {}
+        for name, waiting, delayed, running, oldest, unreadable in batched(
+            self._run("measure", now=now), 6, strict=True
+        ):
+            queue = to_text(name)
+            found = QueueFigures(
+                waiting=waiting,
+                delayed=delayed,
+                running=running,
+                oldest_due_at=from_stamp(oldest) if oldest else None,
+                unreadable=unreadable,
             )
-            for name, waiting, delayed, running, oldest in rows
-        }
+            figures[queue] = figures[queue].add(found) if queue in figures else found
         return dict(sorted(figures.items()))
 
     @override
@@ -158,7 +169,7 @@ class RedisDriver(QueueDriver):
         self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
     ) -> Sequence[StoredJob]:
         values = self._run("list", state or "", limit, *([] if queue is None else [queue]), now=now)
-        jobs = [_to_stored_job(row) for row in batched(values, 11, strict=True)]
+        jobs = [_to_stored_job(row) for row in batched(values, len(_LISTED) + 1, strict=True)]
         jobs.sort(key=lambda one: (-one[0].priority, one[0].available_at, one[1]))
         return [job for job, _ in jobs[:limit]]
 
@@ -173,7 +184,7 @@ class RedisDriver(QueueDriver):
     @override
     def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:
         rows = batched(self._run("pauses", now=now), 2, strict=True)
-        return dict(sorted((name.decode(), from_stamp(until) if until else None) for name, until in rows))
+        return dict(sorted((to_text(name), read_seconds(until)) for name, until in rows))
 
     def _run(self, script: str, *arguments: str | float, now: datetime | None = None) -> Any:  # Any: as Scripts.run
         return self._scripts.run(script, RQ_KEY_PREFIX, to_stamp(now), *arguments)
@@ -195,12 +206,12 @@ class RedisDriver(QueueDriver):
 
     def _to_claim(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> Claim:
         *stored, ends = values
-        return Reader(dict(zip(_FIELDS, stored, strict=True))).read_claim(
+        return Reader(dict(zip(_FIELDS, stored, strict=True)), has_seconds=True).read_claim(
             lease_id=lease_id,
             lease_expires_at=from_stamp(ends),
             connection=self.name,
             worker=worker,
-            numbers=("due", "sequence"),
+            numbers=("sequence",),
         )
 
 
@@ -217,24 +228,9 @@ def _write_call(job_class: str) -> str:
     return json.dumps([ENTRY, None, [job_class], {}])
 
 
-def _read_record(value: bytes) -> str:
-    """Return a record; what isn't text is none, and is refused where it is read."""
-    return value.decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
-
-
-def _to_stored_job(values: Sequence[bytes]) -> tuple[StoredJob, int]:
-    job_id, queue, job_class, payload, priority, attempts, state, due, born, worker, sequence = values
+def _to_stored_job(values: Sequence[bytes]) -> tuple[StoredJob, float]:
+    *fields, state = values
+    stored = dict(zip(_LISTED, fields, strict=True))
     states: Mapping[bytes, JobState] = {b"waiting": "waiting", b"delayed": "delayed", b"running": "running"}
-    job = StoredJob(
-        job_id=UUID(job_id.decode()),
-        queue=queue.decode(),
-        job_class=job_class.decode(),
-        payload=_read_record(payload),
-        priority=int(priority),
-        attempts=int(attempts),
-        state=states[state],
-        available_at=from_stamp(due),
-        created_at=from_stamp(born),
-        worker=worker.decode(),
-    )
-    return job, int(sequence)
+    job = Reader(stored, has_seconds=True).read_stored(state=states[state], numbers=("sequence",))
+    return job, read_number(stored["sequence"]) or 0

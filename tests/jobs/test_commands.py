@@ -132,6 +132,7 @@ def test_queue_stats_prints_json() -> None:
         "delayed_count": 0,
         "running_count": 0,
         "failed_count": 0,
+        "unreadable_count": 0,
         "oldest_wait_seconds": 0,
     }
 

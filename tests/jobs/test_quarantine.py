@@ -8,9 +8,12 @@ from uuid import uuid4
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
+from jobs.drivers.base import get_driver
 from jobs.models import FailedJob, QueuedJob
-from jobs.services import retry_failed_job
+from jobs.selectors import get_queue_health, get_queue_statistics
+from jobs.services import clear_queue, retry_failed_job
 from jobs.signals import job_failed, job_quarantined
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.runner import Failed, Quarantined
@@ -130,6 +133,7 @@ def test_after_a_record_that_is_set_apart_the_next_job_runs(job_connection: str,
 # --- Nonsense beside the record ---------------------------------------------------------------------------------------
 
 ON_SQLITE = pytest.mark.skipif("connection.vendor != 'sqlite'", reason="PostgreSQL keeps the types of its columns")
+ON_POSTGRESQL = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has none of these")
 
 
 def _run_all() -> int:
@@ -175,12 +179,115 @@ def test_a_row_with_nonsense_is_set_apart_and_the_next_job_runs(assignment: str,
 
 
 @pytest.mark.django_db
-@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite has none of these")
+@ON_POSTGRESQL
 @pytest.mark.parametrize("value", ["Infinity", "NaN", "-1", "1e300"])
 def test_a_lease_of_nonsense_on_postgresql_is_set_apart_and_the_next_job_runs(value: str, tmp_path: Path) -> None:
     NoteJob.dispatch(str(tmp_path / "notes"), "bad")
     _write_row(f"lease_seconds = '{value}'")
     _check_was_set_apart(tmp_path / "notes", "lease_seconds")
+
+
+#: Rows that can be told from good ones only by what they hold; the field that is wrong, and whether its due time is.
+NONSENSE = [
+    ("lease_seconds = 'long'", "lease_seconds", False),
+    ("attempts = 'many'", "attempts", False),
+    ("priority = 'high'", "priority", False),
+    ("job_id = 'zz'", "job_id", False),
+    ("queue = x'ff'", "queue", False),
+    ("queue = CAST(x'ff' AS TEXT)", "queue", False),
+    ("payload = CAST(x'ff' AS TEXT)", "", False),
+    ("created_at = 'never'", "created_at", False),
+    ("created_at = x'ff'", "created_at", False),
+    ("available_at = 'zzz'", "available_at", True),
+    ("available_at = ''", "available_at", True),
+    ("available_at = 7", "available_at", True),
+    ("available_at = 1e300", "available_at", True),
+    ("available_at = x'ff'", "available_at", True),
+    ("available_at = CAST(x'ff' AS TEXT)", "available_at", True),
+    ("available_at = '9999-99-99 99:99:99'", "available_at", True),
+    ("available_at = '2100-02-31 00:00:00'", "available_at", True),
+    ("available_at = '2100-01-01 00:00:00 and so on'", "available_at", True),
+    ("available_at = '0000-01-01 00:00:00'", "available_at", True),
+    ("available_at = 'now'", "available_at", True),
+    ("available_at = '2020-01-01 00:00:00' || char(0) || 'x'", "available_at", False),
+]
+#: What PostgreSQL takes as a moment and Python doesn't.
+UNHEARD_OF = ["infinity", "-infinity", "20000-01-01 00:00:00+00", "0044-03-15 12:00:00+00 BC"]
+
+
+def _check_is_shown_and_set_apart(path: Path, field: str, *, has_unreadable_time: bool) -> None:
+    """Read a store that holds one row of nonsense in each way that there is; then let a worker come."""
+    now = timezone.now()
+    (job,) = get_driver().list_jobs(now=now)
+    assert f"The field {field} holds" in job.fault if field else not job.fault
+    assert job.state == "waiting"
+    (figures,) = get_driver().measure(now=now).values()
+    assert (figures.waiting, figures.delayed, figures.running) == (1, 0, 0)
+    assert figures.unreadable == has_unreadable_time
+    assert get_queue_health(now=now).waiting_count == 1
+    (statistics,) = get_queue_statistics(now=now)
+    assert statistics.unreadable_count == has_unreadable_time
+    NoteJob.dispatch(str(path), "next")
+    assert len(get_driver().list_jobs(now=timezone.now())) == 2
+    assert _run_all() == 2
+    assert FailedJob.objects.get().is_quarantined
+    assert read_lines(path) == ["next"]
+
+
+@ON_SQLITE
+@pytest.mark.django_db
+@pytest.mark.parametrize(("assignment", "field", "has_unreadable_time"), NONSENSE)
+def test_a_row_with_nonsense_is_shown_and_set_apart(
+    assignment: str, field: str, has_unreadable_time: bool, tmp_path: Path
+) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "bad")
+    _write_row(assignment)
+    _check_is_shown_and_set_apart(tmp_path / "notes", field, has_unreadable_time=has_unreadable_time)
+
+
+@pytest.mark.django_db
+@ON_POSTGRESQL
+@pytest.mark.parametrize("value", UNHEARD_OF)
+@pytest.mark.parametrize("field", ["available_at", "created_at"])
+def test_a_moment_that_nobody_has_heard_of_is_shown_and_set_apart(field: str, value: str, tmp_path: Path) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "bad")
+    _write_row(f"{field} = '{value}'")
+    _check_is_shown_and_set_apart(tmp_path / "notes", field, has_unreadable_time=field == "available_at")
+
+
+@pytest.mark.django_db
+@ON_POSTGRESQL
+@pytest.mark.parametrize("value", UNHEARD_OF)
+def test_a_hold_that_ends_when_nobody_has_heard_of_has_lapsed_on_postgresql(value: str) -> None:
+    _check_hold_has_lapsed(f"lease_expires_at = '{value}'")
+
+
+@ON_SQLITE
+@pytest.mark.django_db
+@pytest.mark.parametrize("value", ["'zzz'", "''", "7", "x'ff'", "'9999-99-99 99:99:99'"])
+def test_a_hold_that_ends_when_nobody_has_heard_of_has_lapsed_on_sqlite(value: str) -> None:
+    _check_hold_has_lapsed(f"lease_expires_at = {value}")
+
+
+def _check_hold_has_lapsed(assignment: str) -> None:
+    NoteJob.dispatch("notes.txt", "held")
+    claim_one()
+    _write_row(assignment)
+    now = timezone.now()
+    (figures,) = get_driver().measure(now=now).values()
+    assert (figures.waiting, figures.running, figures.unreadable, figures.oldest_due_at) == (1, 0, 1, None)
+    assert stored_one().state == "waiting"
+    assert claim_one().attempts == 2
+
+
+@ON_SQLITE
+@pytest.mark.django_db
+@pytest.mark.parametrize("assignment", [row[0] for row in NONSENSE])
+def test_a_queue_with_rows_of_nonsense_can_be_cleared(assignment: str) -> None:
+    NoteJob.dispatch("notes.txt", "bad")
+    _write_row(assignment)
+    assert clear_queue() == 1
+    assert stored() == []
 
 
 @ON_SQLITE

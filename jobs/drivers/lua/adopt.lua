@@ -9,8 +9,9 @@ if values[3] ~= '' and tonumber(redis.call('ZSCORE', leases_of(queue), id) or '0
 local attempts, lease_seconds, seconds = start_try(id)
 redis.call('ZREM', scheduled_of(queue), id)
 redis.call('ZREM', returned_of(queue), id)
-local found = redis.call('HMGET', key, 'payload', 'priority', 'due', 'sequence')
+local found = redis.call('HMGET', key, 'payload', 'priority', 'due', 'sequence', 'born')
 local ends = stamp(present + seconds)
 redis.call('HSET', key, 'lease_id', lease, 'worker_name', worker, 'stock', '1', 'status', 'started')
 redis.call('ZADD', leases_of(queue), ends, id)
-return {id, queue, values[1], found[1] or '', found[2] or '', attempts, lease_seconds, found[3] or '', found[4] or '', ends}
+return {id, queue, values[1], found[1] or '', found[2] or '', attempts, lease_seconds, found[3] or '', found[4] or '',
+  found[5] or '', ends}

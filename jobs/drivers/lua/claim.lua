@@ -1,5 +1,5 @@
 -- Take due jobs. ARGV: lease, worker, how many, the queues in order (none: all as one).
--- Returns the jobs, ten values each, and what was set apart because nothing can be made of it.
+-- Returns the jobs, eleven values each, and what was set apart because nothing can be made of it.
 local lease, worker, count = ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local UUID = '^' .. string.gsub('8-4-4-4-12', '%d+', function(count) return string.rep('%x', count) end)
@@ -14,8 +14,7 @@ end
 
 -- Put a key of another type than ours out of the way.
 local function check_type(key, wanted)
-  local found = redis.call('TYPE', key).ok
-  if found == wanted or found == 'none' then return end
+  if is_of(key, wanted) then return end
   redis.call('RENAME', key, ours .. 'quarantine:' .. key)
   apart[#apart + 1] = key
 end
@@ -42,13 +41,21 @@ for at = 1, #pauses, 2 do
 end
 if paused['*'] then return {{}, apart} end
 
+-- Return what a sorted set holds whose time has come, or is none.
+local function list_due(key)
+  local due = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, CHUNK)
+  if #due == CHUNK then return due end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, LAST, '+inf', 'LIMIT', 0, CHUNK)) do due[#due + 1] = id end
+  return due
+end
+
 -- Let scheduled jobs that have become due wait in their lists.
 local function promote(queue)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
+  for _, id in ipairs(list_due(scheduled_of(queue))) do
     local values = read(id, 'job_class', 'priority', 'due', 'sequence', 'data')
     if values[1] then
       redis.call('ZREM', scheduled_of(queue), id)
-      enqueue(id, queue, to_number(values[2]), to_number(values[3]), to_number(values[4]))
+      enqueue(id, queue, to_number(values[2]), to_moment(values[3]), to_number(values[4]))
     elseif not values[5] then
       redis.call('ZREM', scheduled_of(queue), id)
     end
@@ -67,12 +74,12 @@ end
 
 -- Let jobs whose worker never came back wait again. The lease stays theirs until somebody claims them.
 local function take_back(queue)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
+  for _, id in ipairs(list_due(leases_of(queue))) do
     local values = read(id, 'job_class', 'priority', 'due', 'sequence', 'status', 'lease_id')
     let_go(id, queue, values[6])
     if values[1] and values[5] ~= 'queued' then recover(id, queue, values) end
   end
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', returned_of(queue), '-inf', now, 'LIMIT', 0, CHUNK)) do
+  for _, id in ipairs(list_due(returned_of(queue))) do
     local values = read(id, 'job_class', 'priority', 'due', 'sequence', 'status')
     redis.call('ZREM', returned_of(queue), id)
     if values[1] and values[5] ~= 'queued' and values[5] ~= 'scheduled' then recover(id, queue, values) end
@@ -99,12 +106,12 @@ local function find_first(list, queue, priority)
       set_apart(id)
     elseif values[4] == 'started' and tonumber(redis.call('ZSCORE', leases_of(queue), id) or '0') > present then
       redis.call('LREM', list, 1, id)  -- it stood here twice, and runs
-    elseif to_number(values[2]) > present then
+    elseif to_moment(values[2]) > present then
       redis.call('LREM', list, 1, id)
       redis.call('HSET', job_key(id), 'status', 'scheduled', 'origin', queue)
       redis.call('ZADD', scheduled_of(queue), values[2], id)
     else
-      return {id = id, list = list, queue = queue, priority = priority, due = to_number(values[2]),
+      return {id = id, list = list, queue = queue, priority = priority, due = to_moment(values[2]),
         sequence = to_number(values[3])}
     end
   end
@@ -122,7 +129,7 @@ local function take(found)
   local id, key = found.id, job_key(found.id)
   redis.call('LREM', found.list, 1, id)
   local attempts, lease_seconds, seconds = start_try(id)
-  local values = redis.call('HMGET', key, 'payload', 'job_class', 'due', 'sequence')
+  local values = redis.call('HMGET', key, 'payload', 'job_class', 'due', 'sequence', 'born')
   local ends = stamp(present + seconds)
   -- Where it was found is where it is, whatever its hash says.
   redis.call('HSET', key, 'queue', found.queue, 'priority', found.priority)
@@ -138,7 +145,7 @@ local function take(found)
     'worker_name', worker)
   redis.call('EXPIRE', execution, math.ceil(seconds) + 60)
   local fields = {id, found.queue, values[2] or '', values[1] or '', tostring(found.priority), attempts, lease_seconds,
-    values[3] or '', values[4] or '', ends}
+    values[3] or '', values[4] or '', values[5] or '', ends}
   for _, value in ipairs(fields) do
     taken[#taken + 1] = value
   end

@@ -26,12 +26,26 @@ end
 local present = tonumber(now)
 local CHUNK = 1000
 local LEASE, LONGEST_LEASE = 75, 1000000000
+-- The end of the year 9999, later than which nothing is due.
+local LAST = 253402300800
 
 -- Return the number that a field holds, 0 where it holds none that can be counted with.
 local function to_number(text)
   local value = tonumber(text or '')
   if not value or value ~= value or math.abs(value) == math.huge then return 0 end
   return value
+end
+
+-- Return the moment that a field holds, 0 where it holds none: what nobody can tell the due time of is due.
+local function to_moment(text)
+  local value = to_number(text)
+  return value >= LAST and 0 or value
+end
+
+-- Say whether a key is of a type, or not there.
+local function is_of(key, wanted)
+  local found = redis.call('TYPE', key).ok
+  return found == wanted or found == 'none'
 end
 
 -- Say whether a pause with this end lasts.
@@ -51,10 +65,16 @@ local function leases_of(queue) return ours .. 'leases:' .. queue end
 local function returned_of(queue) return ours .. 'returned:' .. queue end
 local function lines_of(queue) return ours .. 'lines:' .. queue end
 
+-- Return the names of all queues.
+local function list_queues()
+  return is_of(ours .. 'queues', 'set') and redis.call('SMEMBERS', ours .. 'queues') or {}
+end
+
 -- Return the priorities that may have a list, the highest first; RQ's own tools write to that of 0 without telling us.
 local function priorities_of(queue)
   local priorities = {}
-  for _, text in ipairs(redis.call('ZREVRANGE', lines_of(queue), 0, -1)) do
+  local lines = lines_of(queue)
+  for _, text in ipairs(is_of(lines, 'zset') and redis.call('ZREVRANGE', lines, 0, -1) or {}) do
     if text ~= '0' and string.match(text, '^%d%d?%d?$') then priorities[#priorities + 1] = tonumber(text) end
   end
   priorities[#priorities + 1] = 0
@@ -97,7 +117,7 @@ end
 -- Return due time and number of arrival of a job; what is none of ours stands before everything.
 local function order_of(id)
   local values = read(id, 'due', 'sequence')
-  return to_number(values[1]), to_number(values[2])
+  return to_moment(values[1]), to_number(values[2])
 end
 
 -- Return how many jobs of a list, which is in order, stand before this place.
@@ -138,8 +158,8 @@ end
 
 -- Let a job wait: in its list if it is due, in the registry of scheduled jobs until then.
 local function await(id, queue, priority, due, sequence)
-  if to_number(due) <= present then
-    enqueue(id, queue, priority, to_number(due), sequence)
+  if to_moment(due) <= present then
+    enqueue(id, queue, priority, to_moment(due), sequence)
   else
     redis.call('HSET', job_key(id), 'status', 'scheduled', 'origin', queue)
     redis.call('ZADD', scheduled_of(queue), due, id)

@@ -71,6 +71,7 @@ def _to_row(queue: QueueStatistics) -> dict[str, Any]:  # Any: JSON
         "delayed_count": queue.delayed_count,
         "running_count": queue.running_count,
         "failed_count": queue.failed_count,
+        "unreadable_count": queue.unreadable_count,
         "oldest_wait_seconds": _to_seconds(queue.oldest_wait),
     }
 
@@ -137,6 +138,8 @@ def _to_text(
         )
     if not queues:
         lines = ["No queue holds a job."]
+    if unreadable := sum(queue.unreadable_count for queue in queues):
+        lines.append(f"When {unreadable} of the waiting jobs are due can't be read; a worker sets them apart.")
     lines.append("")
     lines += [_describe(worker, now) for worker in workers] or ["No worker runs. Start one with: queue_work"]
     if any(queue.failed_count for queue in queues):
