@@ -1,4 +1,4 @@
-"""Jobs in the admin: all to read; failed jobs, batches and queues that rest also to act on. No arguments are shown."""
+"""Jobs in the admin: all to read; failed jobs, batches and queues that rest also to act on."""
 
 import json
 from typing import TYPE_CHECKING, Any, Final, override
@@ -9,7 +9,7 @@ from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.forms import CharField, ModelForm, SplitDateTimeField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -25,7 +25,9 @@ from jobs.options import is_queue_name
 from jobs.payload import get_argument_names
 from jobs.queues import pause_queue, resume_queue
 from jobs.schedule_admin import ScheduleAdmin  # noqa: F401 - registers itself
+from jobs.security import describe_arguments
 from jobs.services import cancel_batch, forget_failed_jobs, retry_batch, retry_failed_jobs
+from permissions import audit
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Model]
@@ -68,11 +70,33 @@ class FailedJobAdmin(ReadOnlyAdmin):
     search_fields = ["job_id", "exception"]
     search_help_text = "Id of the job, or a part of the exception"
     fields = [
-        "job_id", "job_class", "connection", "queue", "priority", "attempts", "failed_at", "argument_names", "summary",
+        "job_id", "job_class", "connection", "queue", "priority", "attempts", "failed_at", "arguments", "summary",
         "formatted_traceback", "context", "is_quarantined", "state", "retry_count", "retried_at", "recovered_at",
     ]  # fmt: skip
-    readonly_fields = ["argument_names", "summary", "formatted_traceback", "state"]
+    readonly_fields = ["arguments", "argument_names", "summary", "formatted_traceback", "state"]
     actions = ["retry_failed_jobs", "forget_failed_jobs"]
+
+    @override
+    def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:  # Any: Django's
+        """Return the fields; the values of arguments are for people with a permission of their own."""
+        if request.user.has_perm("jobs.view_payload"):
+            return list(self.fields)
+        return ["argument_names" if name == "arguments" else name for name in self.fields]
+
+    @override
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],  # Any: Django's, as the next two
+        *args: Any,
+        **more: Any,
+    ) -> HttpResponse:
+        """Show the job, and record who sees its arguments."""
+        if request.user.has_perm("jobs.view_payload"):
+            job = context["original"]
+            subject = audit.Reference("jobs.job", job.job_id, job.job_class)
+            audit.record("job.payload_viewed", actor=request.user, subject=subject)
+        return super().render_change_form(request, context, *args, **more)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Say whether this person may put failed jobs back."""
@@ -93,6 +117,12 @@ class FailedJobAdmin(ReadOnlyAdmin):
         """Delete them for good."""
         count = forget_failed_jobs(job_ids=_ids(queryset))
         self.message_user(request, f"{_to_words(count)} forgotten.", messages.SUCCESS)
+
+    @admin.display(description="arguments")
+    def arguments(self, job: FailedJob) -> str:
+        """Return what the job was given, without what is secret."""
+        described = describe_arguments(job.payload, job_class=job.job_class)
+        return format_html_join("", "<div>{} = {}</div>", described.items()) or "none that can be read"
 
     @admin.display(description="arguments (names only)")
     def argument_names(self, job: FailedJob) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from project.crypto import derive_keys
 VERSION: Final = 2
 _PURPOSE: Final = "job-payload"
 _DOCUMENT_PURPOSE: Final = "job-document"
+#: How much people are shown of a record, which anybody may have written.
+MAX_SHOWN_ARGUMENTS: Final = 50
+_MAX_SHOWN_NAME: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +141,23 @@ def read_payload(text: str) -> Record:
 
 
 def get_argument_names(text: str) -> list[str]:
-    """Return the names of the arguments, for people; nothing where the record can't be read. Nothing is verified."""
+    """Return the names of the arguments, for people: as many and as much of each as can be shown. See below."""
+    return [to_shown(name, _MAX_SHOWN_NAME) for name in islice(get_raw_arguments(text), MAX_SHOWN_ARGUMENTS)]
+
+
+def get_raw_arguments(text: str) -> dict[str, Any]:  # Any: JSON
+    """Return the arguments as they stand; nothing where the record can't be read. Nothing is verified."""
     try:
         arguments = _load(text).get("arguments")
     except PayloadError:
-        return []
-    return list(arguments) if isinstance(arguments, dict) else []
+        return {}
+    return arguments if isinstance(arguments, dict) else {}
+
+
+def to_shown(text: str, limit: int) -> str:
+    """Return a text of a stranger as a page can take it, cut where it is longer than that."""
+    shown = text if len(text) <= limit else f"{text[:limit]}…"
+    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 def sign_document(body: Mapping[str, object], *, about: str) -> str:

@@ -20,9 +20,12 @@ that died before they began; it can bring the end of the job nearer, but lets it
 it brings goes to quarantine. A whole earlier state of a job, count and all, can be put back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, ClassVar, NoReturn, Self, override
+from functools import partial
+from itertools import islice
+from typing import Any, ClassVar, Final, NoReturn, Self, override
 
 import structlog
 from django.contrib.auth import get_user_model
@@ -30,15 +33,19 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import ValidationError
 
 from jobs.arguments import decode_arguments, encode_arguments, list_references
-from jobs.encryption import is_sealed, seal, unseal
+from jobs.encryption import SEALED, is_sealed, seal, unseal
 from jobs.exceptions import JobArgumentError, JobDefinitionError, JobRefusedError, ModelMissingError, PayloadError
 from jobs.job import Job, get_job_class, get_job_name
-from jobs.payload import Record
+from jobs.payload import MAX_SHOWN_ARGUMENTS, Record, get_raw_arguments, read_payload, to_shown
 from jobs.redaction import redact
 from permissions import audit, gate, scope
 from permissions.exceptions import GuardDoesNotExist, TeamDoesNotExist, TeamsNotEnabled
 from project.current_request import get_current_request
+from project.logging import is_secret_key
 
+#: Stands for a value that is not shown.
+HIDDEN: Final = "••••••"
+_MAX_SHOWN: Final = 200
 _log = structlog.get_logger("gatehouse.jobs")
 
 
@@ -203,6 +210,54 @@ def list_sealed_values(record: Record) -> list[object]:
     except PayloadError:
         return []
     return [_decode(value) for name, value in opened.items() if is_sealed(record.arguments[name])]
+
+
+def describe_arguments(payload: str, *, job_class: str) -> dict[str, str]:
+    """Return the arguments of a stored record for people, by name: JSON, without whatever is secret, and cut.
+
+    Anybody may have written the record. Hidden are values that are sealed or whose names say that they are secret; and
+    all of encrypted jobs, of classes that nobody knows, and of secure jobs whose record can't be trusted.
+    """
+    arguments = dict(islice(get_raw_arguments(payload).items(), MAX_SHOWN_ARGUMENTS))
+    redactor = _find_redactor(payload, get_job_class(job_class))
+    return {to_shown(name, _MAX_SHOWN): _describe(name, value, redactor) for name, value in arguments.items()}
+
+
+def _find_redactor(payload: str, job_class: type[Job] | None) -> Callable[[str], str] | None:
+    """Return what takes secrets out of the values of a record; None where all of them are to be hidden."""
+    if job_class is None or job_class.encrypted:
+        return None
+    if not issubclass(job_class, SecureJob):
+        return str
+    try:
+        record = read_payload(payload)
+    except PayloadError:
+        return None
+    return partial(redact_record, record) if record.job_class == get_job_name(job_class) else None
+
+
+def _describe(name: str, value: object, redactor: Callable[[str], str] | None) -> str:
+    if redactor is None or name == SEALED or is_secret_key(name):
+        return HIDDEN
+    try:
+        shown = _hide(value)
+        text = json.dumps(shown, ensure_ascii=False)
+    except (RecursionError, ValueError):
+        return HIDDEN
+    return HIDDEN if shown == HIDDEN else to_shown(redactor(text), _MAX_SHOWN)
+
+
+def _hide(value: object) -> object:
+    """Return a JSON value without what is secret inside of it."""
+    match value:
+        case dict():
+            if SEALED in value:
+                return HIDDEN
+            return {name: HIDDEN if is_secret_key(name) else _hide(inner) for name, inner in value.items()}
+        case list():
+            return [_hide(inner) for inner in value]
+        case _:
+            return value
 
 
 def redact_record(record: Record, text: str) -> str:

@@ -38,6 +38,7 @@ class FailedJob(models.Model):
         db_table = "failed_jobs"
         verbose_name = "failed job"
         ordering = ["-failed_at", "-id"]
+        permissions = [("view_payload", "Can view the arguments of failed jobs")]
 
     def __str__(self) -> str:
         return f"{self.job_class} {self.job_id}"

@@ -1,6 +1,8 @@
 """Jobs in the admin."""
 
+import json
 from html import unescape
+from typing import override
 from uuid import UUID
 
 import pytest
@@ -12,10 +14,13 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from jobs.batch import batch
+from jobs.job import Job
 from jobs.models import Batch, FailedJob, JobResult, QueuedJob, QueuePause
 from jobs.queues import is_paused, pause_queue
+from jobs.security import SecureJob
 from jobs.services import record_heartbeat
 from jobs.signals import queue_paused, queue_resumed
+from permissions.models import AuditEvent
 from tests.jobs.batch_jobs import StepJob
 from tests.jobs.foreign_tasks import double
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
@@ -94,15 +99,135 @@ def test_selected_jobs_are_forgotten(superuser: Client) -> None:
     assert not QueuedJob.objects.exists()
 
 
-def test_the_page_of_a_failed_job_shows_names_of_arguments_and_no_values(superuser: Client) -> None:
-    FailingJob.dispatch("", "secret-argument")
+def _fail_with_arguments() -> FailedJob:
+    FailingJob.dispatch("", "told-argument")
     QueuedJob.objects.update(attempts=9)
     run_next()
-    failed = FailedJob.objects.get()
-    page = superuser.get(f"{FAILED}{failed.pk}/change/").content.decode()
+    return FailedJob.objects.get()
+
+
+def _open(client: Client) -> str:
+    response = client.get(f"{FAILED}{FailedJob.objects.get().pk}/change/")
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def test_the_page_of_a_failed_job_shows_names_of_arguments_and_no_values(viewer: Client) -> None:
+    _fail_with_arguments()
+    page = _open(viewer)
     assert "path, text" in page
-    assert "secret-argument" not in page
+    assert "told-argument" not in page
     assert "signature" not in page
+    assert not AuditEvent.objects.filter(event="job.payload_viewed").exists()
+
+
+def test_who_may_sees_the_values_too_and_that_is_recorded(viewer: Client, django_user_model: type[User]) -> None:
+    user = django_user_model.objects.get()
+    user.user_permissions.add(Permission.objects.get(codename="view_payload"))
+    failed = _fail_with_arguments()
+    page = _open(viewer)
+    assert 'text = "told-argument"' in page
+    assert "signature" not in page
+    event = AuditEvent.objects.get(event="job.payload_viewed")
+    assert (event.actor_id, event.subject_id) == (str(user.pk), str(failed.job_id))
+
+
+class HeldCardJob(SecureJob):
+    """Take a card, and tell it in an argument that is no secret."""
+
+    def __init__(self, card: str, note: str) -> None:
+        self.card = card
+        self.note = note
+        self.set_sensitive_fields(["card"])
+
+    @override
+    def handle(self) -> None:
+        self.fail("no")
+
+
+class HeldLetterJob(Job):
+    """Take a letter that nobody may read."""
+
+    encrypted = True
+
+    def __init__(self, letter: str) -> None:
+        self.letter = letter
+
+    @override
+    def handle(self) -> None:
+        self.fail("no")
+
+
+def test_what_is_sensitive_is_hidden_wherever_an_argument_tells_it(superuser: Client) -> None:
+    HeldCardJob.dispatch("4111 1111", "for 4111 1111 only")
+    run_next()
+    page = _open(superuser)
+    assert "card = ••••••" in page
+    assert 'note = "for [redacted] only"' in page
+    assert "4111" not in page
+    assert "$sealed" not in page
+
+
+def test_an_encrypted_job_shows_nothing(superuser: Client) -> None:
+    HeldLetterJob.dispatch("dear-reader")
+    run_next()
+    sealed = json.loads(FailedJob.objects.get().payload)["arguments"]["$sealed"]
+    page = _open(superuser)
+    assert "••••••" in page
+    assert "dear-reader" not in page
+    assert sealed not in page
+
+
+@pytest.mark.parametrize(
+    "job_class", ["tests.HeldCardJob", "tests.HeldLetterJob", "tests.GoneJob", "", "x" * 200], ids=len
+)
+def test_a_record_that_is_not_signed_shows_no_value_of_a_class_with_secrets(job_class: str, superuser: Client) -> None:
+    _fail_with_arguments()
+    payload = json.dumps({"job_class": job_class, "arguments": {"card": "4111", "note": "plain"}})
+    FailedJob.objects.update(payload=payload, job_class=job_class)
+    page = _open(superuser)
+    assert "note = ••••••" in page
+    assert "4111" not in page
+
+
+HOSTILE_ARGUMENTS = {
+    "markup": '{"text": "<script>alert(1)</script>", "<script>alert(2)</script>": 1}',
+    "long": json.dumps({"text": "x" * 5000, "y" * 5000: 1}),
+    "many": json.dumps({f"name{number}": "z" for number in range(2000)}),
+    "deep": '{"text": ' + "[" * 900 + "]" * 900 + "}",
+    "deeper": '{"text": ' + "[" * 90_000 + "]" * 90_000 + "}",
+    "surrogate": r'{"text": "\ud800", "\ud800": "\udfff"}',
+    "nul": r'{"text": "\u0000", "\u0000": 1}',
+    "numbers": '{"text": NaN, "other": [Infinity, 1e999, -0.0]}',
+    "huge number": '{"text": ' + "9" * 5000 + "}",
+    "secrets by name": '{"text": {"password": "hunter2", "inner": [{"api_token": "hunter2"}]}, "secret": "hunter2"}',
+    "sealed": '{"text": {"$sealed": 7, "more": "hunter2"}, "inner": [{"$sealed": "hunter2"}], "$sealed": "hunter2"}',
+    "no object": '["hunter2"]',
+    "nothing": "null",
+}
+
+
+@pytest.mark.parametrize("arguments", HOSTILE_ARGUMENTS.values(), ids=HOSTILE_ARGUMENTS)
+def test_arguments_of_a_stranger_are_escaped_bounded_and_no_server_error(
+    arguments: str, superuser: Client, viewer: Client
+) -> None:
+    _fail_with_arguments()
+    empty = len(superuser.get(f"{FAILED}{FailedJob.objects.get().pk}/change/").content)
+    FailedJob.objects.update(payload=f'{{"arguments": {arguments}}}')
+    for client in (superuser, viewer):
+        content = client.get(f"{FAILED}{FailedJob.objects.get().pk}/change/").content
+        assert b"<script>alert" not in content
+        assert b"hunter2" not in content
+        assert len(content) < empty + 20_000
+
+
+@pytest.mark.parametrize(
+    "payload", ["", "\x01", "[]", "{", '"x"', '{"arguments": 1}', '{"arguments": {"a": 1}, "signature": []}']
+)
+def test_a_record_that_is_none_is_no_server_error(payload: str, superuser: Client) -> None:
+    _fail_with_arguments()
+    FailedJob.objects.update(payload=payload)
+    _open(superuser)
 
 
 def test_what_an_exception_says_is_escaped(superuser: Client) -> None:

@@ -7,6 +7,7 @@ from typing import override
 from django.core.management.base import BaseCommand
 
 from jobs.management.arguments import positive_count, queue_name
+from jobs.security import describe_arguments
 from jobs.selectors import list_failed_jobs
 
 
@@ -32,6 +33,7 @@ class Command(BaseCommand):
                 "attempts": job.attempts,
                 "exception": job.summary,
                 "failed_at": job.failed_at.isoformat(),
+                "arguments": describe_arguments(job.payload, job_class=job.job_class),
             }
             for job in failed[:limit]
         ]
