@@ -59,12 +59,14 @@ def test_after_a_few_wrong_passwords_not_even_the_right_one_is_taken(api_client:
 
 
 @pytest.mark.compliance(SPEC, "6.3.1", "credentials that leaked elsewhere can't be tried in bulk from many addresses")
+@pytest.mark.compliance("Security", "AC03", "an account has few attempts, from however many addresses")
 def test_many_addresses_share_the_attempts_at_one_account(api_client: APIClient, user: User) -> None:
     statuses = [try_password(api_client, user.email, address=f"198.51.100.{number}").status_code for number in range(8)]
     assert statuses == [401] * 6 + [429] * 2
 
 
 @pytest.mark.compliance(SPEC, "6.1.1", "nobody is locked out by strangers who try their account")
+@pytest.mark.compliance("Security", "AC03", "nobody locks the owner of an account out")
 def test_the_owner_signs_in_from_a_known_address_while_strangers_try(api_client: APIClient, user: User) -> None:
     assert try_password(api_client, user.email, PASSWORD).status_code == 200
     for number in range(8):
@@ -121,6 +123,7 @@ DISGUISES: dict[str, Callable[[APIClient, str], object]] = {
 
 
 @pytest.mark.compliance(SPEC, "6.3.1", "a limit holds however the request is disguised")
+@pytest.mark.compliance("Security", "AU10", "no header, spelling or other way gets past a limit")
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_no_disguise_gets_past_the_limit(api_client: APIClient, user: User, disguise: str) -> None:
     lock(api_client, user.email)
@@ -136,6 +139,7 @@ def test_no_other_method_and_no_other_path_takes_a_password(api_client: APIClien
         assert b"access_token" not in answer.content
 
 
+@pytest.mark.compliance("Security", "AU10", "one request tries one account")
 @pytest.mark.parametrize("bulk", [["a@example.com", "b@example.com"], {"a": "b"}, None])
 def test_one_request_tries_one_account(api_client: APIClient, bulk: object) -> None:
     credentials = {"email": "a@example.com", "password": WRONG}
@@ -143,6 +147,7 @@ def test_one_request_tries_one_account(api_client: APIClient, bulk: object) -> N
     assert api_client.post(f"{AUTH}/login", credentials | {"email": bulk}).status_code == 400
 
 
+@pytest.mark.compliance("Security", "AU10", "an IPv6 network is one client")
 def test_neighbours_in_an_ipv6_network_are_one_client(api_client: APIClient, user: User) -> None:
     statuses = [
         try_password(api_client, user.email, address=f"2001:db8::{number}:1").status_code for number in range(4)
