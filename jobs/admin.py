@@ -1,15 +1,17 @@
 """Jobs in the admin: all to read; failed jobs, batches and queues that rest also to act on."""
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, override
 from uuid import UUID
 
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AdminSplitDateTime
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model, QuerySet
-from django.forms import CharField, ModelForm, SplitDateTimeField
-from django.http import HttpRequest, HttpResponse
+from django.forms import CharField, ChoiceField, ModelForm, SplitDateTimeField
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -18,6 +20,7 @@ from jobs.batch import to_batch
 from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
 from jobs.drivers.database import DatabaseDriver
+from jobs.drivers.sync import SyncDriver
 from jobs.exceptions import BatchNotFoundError
 from jobs.models import Batch, FailedJob, JobResult, QueuedJob, QueuePause, WorkerHeartbeat
 from jobs.models.queued import EVERY_QUEUE
@@ -230,8 +233,9 @@ class BatchAdmin(ReadOnlyAdmin):
 
 
 class PauseForm(PauseModelForm):
-    """Which queue rests, and until when."""
+    """Which queue of which connection rests, and until when."""
 
+    connection = ChoiceField(required=False, choices=lambda: [(name, name) for name in _list_connections()])
     queue = CharField(max_length=100, help_text="Name of the queue; * stands for all")
     until = SplitDateTimeField(required=False, widget=AdminSplitDateTime(), help_text="Empty: until it is resumed")
 
@@ -249,11 +253,14 @@ class PauseForm(PauseModelForm):
 
 @admin.register(QueuePause)
 class QueuePauseAdmin(ReadOnlyAdmin):
-    """Queues of the database that rest: to add one pauses it, and needs the right to add; to resume, that to delete."""
+    """Queues that rest: to add one pauses it, and needs the right to add; to resume, that to delete.
+
+    The list is that of the database; what rests in other connections stands above it.
+    """
 
     form = PauseForm
     list_display = ["queue", "until", "is_resting"]
-    fields = ["queue", "until"]
+    fields = ["connection", "queue", "until"]
     actions = ["resume"]
 
     @override
@@ -267,7 +274,47 @@ class QueuePauseAdmin(ReadOnlyAdmin):
     @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # Any: as Django has it
         """Let the queue rest."""
-        pause_queue(obj.queue, connection=_find_connection(), until=obj.until)
+        connection = form.cleaned_data["connection"] or _find_connection()
+        try:
+            pause_queue(obj.queue, connection=connection, until=obj.until)
+        except get_driver(connection).outage_errors:
+            self.message_user(request, f"{connection} does not answer; nothing was paused.", messages.ERROR)
+        else:
+            resting = "All queues rest." if obj.queue == EVERY_QUEUE else f"The queue {obj.queue} rests."
+            self.message_user(request, resting, messages.SUCCESS)
+
+    @override
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
+        """Go back to the list; a pause of another connection has no page."""
+        return self.response_post_save_add(request, obj)
+
+    @override
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:  # Any: as Django has it
+        """Write nothing: a pause of another connection is no row."""
+
+    @override
+    def changelist_view(
+        self,
+        request: HttpRequest,
+        extra_context: dict[str, Any] | None = None,  # Any: as Django has it
+    ) -> HttpResponse:
+        """Show what rests in other connections too, and end such a pause."""
+        if "resume_connection" in request.POST:
+            return self._resume_elsewhere(request)
+        pauses = [(name, _list_pauses(name)) for name in _list_connections() if not _is_database(name)]
+        context = {"pauses": pauses, "may_resume": self.has_resume_permission(request)}
+        return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def _resume_elsewhere(self, request: HttpRequest) -> HttpResponse:
+        name, queue = request.POST["resume_connection"], request.POST.get("resume_queue", "")
+        if not self.has_resume_permission(request) or name not in _list_connections():
+            raise PermissionDenied
+        try:
+            count = int(resume_queue(queue, connection=name))
+        except get_driver(name).outage_errors:
+            count = 0
+        self.message_user(request, f"{count} {'queue goes' if count == 1 else 'queues go'} on.", messages.SUCCESS)
+        return HttpResponseRedirect(request.get_full_path())
 
     @admin.action(permissions=["resume"], description="Resume the selected queues")
     def resume(self, request: HttpRequest, queryset: QuerySet[QueuePause]) -> None:
@@ -319,7 +366,24 @@ def _to_words(count: int) -> str:
     return f"{count} failed {'job was' if count == 1 else 'jobs were'}"
 
 
+def _list_connections() -> list[str]:
+    """Return the connections whose queues can rest."""
+    return [name for name in get_job_settings().connections if not isinstance(get_driver(name), SyncDriver)]
+
+
+def _is_database(name: str) -> bool:
+    return isinstance(get_driver(name), DatabaseDriver)
+
+
+def _list_pauses(name: str) -> Mapping[str, datetime | None] | None:
+    """Return what rests in a connection, and until when; None where it doesn't answer."""
+    driver = get_driver(name)
+    try:
+        return driver.list_pauses()
+    except driver.outage_errors:
+        return None
+
+
 def _find_connection() -> str | None:
     """Return a connection that keeps jobs, and so its pauses, in the database."""
-    names = get_job_settings().connections
-    return next((name for name in names if isinstance(get_driver(name), DatabaseDriver)), None)
+    return next(filter(_is_database, get_job_settings().connections), None)

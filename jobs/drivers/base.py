@@ -222,6 +222,10 @@ class QueueDriver(ABC):
     ) -> Sequence[StoredJob]:
         """Return jobs in the order in which they would be claimed. Nonsense in the store doesn't stop it."""
 
+    def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:
+        """Return what the store holds of which not even a failed job can be made, as text of ASCII characters."""
+        return []
+
     @abstractmethod
     def pause(self, queue: str, *, until: datetime | None = None) -> None:
         """Let nobody claim from a queue (``*``: from any), until a moment or until ``resume``."""

@@ -102,6 +102,10 @@ class FailoverDriver(QueueDriver):
         return [job for jobs in lists for job in jobs][:limit]
 
     @override
+    def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:
+        return [entry for driver in self.drivers for entry in driver.list_set_apart(limit=limit)][:limit]
+
+    @override
     def pause(self, queue: str, *, until: datetime | None = None) -> None:
         for driver in self.drivers:
             driver.pause(queue, until=until)

@@ -174,6 +174,11 @@ class RedisDriver(QueueDriver):
         return [job for job, _ in jobs[:limit]]
 
     @override
+    def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:
+        entries = self._run("apart", limit)
+        return [ascii(entry)[2:-1] for entry in entries]
+
+    @override
     def pause(self, queue: str, *, until: datetime | None = None) -> None:
         self._scripts.client.hset(f"{OURS}paused", queue, to_stamp(until))
 

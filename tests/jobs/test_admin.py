@@ -6,6 +6,7 @@ from typing import override
 from uuid import UUID
 
 import pytest
+from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db.models import Model
@@ -368,6 +369,29 @@ def test_every_queue_is_paused_and_what_is_no_name_is_refused(superuser: Client)
     response = superuser.post(f"{PAUSES}add/", {"queue": "a,b", "until_0": "", "until_1": ""})
     assert "No queue can be called so" in response.content.decode()
     assert list(QueuePause.objects.values_list("queue", flat=True)) == ["*"]
+
+
+@pytest.mark.skipif(not django_settings.REDIS_URL, reason="needs Redis")
+@pytest.mark.django_db(transaction=True)
+def test_queues_of_another_connection_are_shown_paused_and_resumed(
+    superuser: Client, viewer: Client, django_user_model: type[User]
+) -> None:
+    superuser.force_login(django_user_model.objects.get(email="root@example.com"))
+    added = {"connection": "redis", "queue": "notes", "until_0": "", "until_1": ""}
+    page = superuser.post(f"{PAUSES}add/", added, follow=True).content.decode()
+    assert "The queue notes rests." in page
+    assert is_paused("notes", connection="redis")
+    assert not QueuePause.objects.exists()
+    assert "notes" in superuser.get(PAUSES).content.decode()
+    resumed = {"resume_connection": "redis", "resume_queue": "notes"}
+    page = superuser.post(PAUSES, resumed, follow=True).content.decode()
+    assert "1 queue goes on" in page
+    assert not is_paused("notes", connection="redis")
+    assert superuser.post(PAUSES, {**resumed, "resume_connection": "nowhere"}).status_code == 403
+    user = django_user_model.objects.get(email="v@example.com")
+    user.user_permissions.add(Permission.objects.get(codename="view_queuepause"))
+    superuser.force_login(user)
+    assert superuser.post(PAUSES, resumed).status_code == 403
 
 
 # --- Results of tasks

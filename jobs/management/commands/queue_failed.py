@@ -2,10 +2,12 @@
 
 import json
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import override
 
 from django.core.management.base import BaseCommand
 
+from jobs.drivers.base import get_driver
 from jobs.management.arguments import positive_count, queue_name
 from jobs.security import describe_arguments
 from jobs.selectors import list_failed_jobs
@@ -20,10 +22,16 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--queue", type=queue_name, metavar="NAME", help="Only those of this queue.")
         parser.add_argument("--limit", type=positive_count, default=100, metavar="N", help="At most N; 100 by default.")
+        parser.add_argument(
+            "--set-apart", action="store_true", help="Instead, the entries in Redis that not even a failed job can be."
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON array.")
 
     @override
-    def handle(self, *, queue: str | None, limit: int, json: bool, **_others: object) -> None:
+    def handle(self, *, queue: str | None, limit: int, set_apart: bool, json: bool, **_others: object) -> None:
+        if set_apart:
+            self._show_set_apart(get_driver().list_set_apart(limit=limit), as_json=json)
+            return
         failed = list_failed_jobs(queue=queue)
         rows = [
             {
@@ -44,6 +52,13 @@ class Command(BaseCommand):
             self.stdout.write("{failed_at}  {job_id}  {job_class}  {queue}  tries: {attempts}".format(**row))
             self.stdout.write(f"    {row['exception']}")
         self._say_what_next(shown=len(rows), total=failed.count())
+
+    def _show_set_apart(self, entries: Sequence[str], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(list(entries), indent=2))
+            return
+        for entry in entries or ["Nothing was set apart."]:
+            self.stdout.write(entry)
 
     def _say_what_next(self, *, shown: int, total: int) -> None:
         if not total:

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.core.management import call_command
 from django.utils import timezone
 from redis import Redis
 
@@ -130,7 +131,11 @@ def _push_foreign_type(server: Redis) -> str:
 
 @pytest.mark.parametrize("push", [_push_foreign_id, _push_foreign_type])
 def test_an_entry_that_is_no_job_is_kept_in_the_quarantine_and_logged(
-    push: Callable[[Redis], str], server: Redis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    push: Callable[[Redis], str],
+    server: Redis,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     name = push(server)
     assert get_driver().measure() == {}
@@ -139,6 +144,8 @@ def test_an_entry_that_is_no_job_is_kept_in_the_quarantine_and_logged(
         _run_next(tmp_path / "n", tries=1)
     assert server.lrange(f"{OURS}quarantine", 0, -1) == [name.encode()]
     assert server.exists(f"rq:job:{name}")
+    call_command("queue_failed", set_apart=True)
+    assert capsys.readouterr().out == f"{name}\n"
     assert "entry_set_apart" in caplog.text
 
 
