@@ -88,7 +88,11 @@ def maintain_keys(*, now: datetime) -> KeyRotation:
 
 
 def _lock_keys() -> list[SigningKey]:
-    return list(SigningKey.objects.select_for_update().order_by("created_at", "kid"))
+    """Return all keys, oldest first, with those locked that were there; the caller holds a transaction."""
+    keys = SigningKey.objects.order_by("created_at", "kid")
+    list(keys.select_for_update())
+    # Once more: what a rival made while this one waited isn't among the rows that it waited for.
+    return list(keys)
 
 
 def _pick(rows: list[SigningKey], done: KeyRotation) -> tuple[list[SigningKey], list[SigningKey]]:
