@@ -81,12 +81,17 @@ class NameField(forms.CharField):
 
 
 class PageForm(forms.Form):
-    """A form of a page, which can be told what a service refused."""
+    """A form of a page, which can be told what a service refused.
+
+    The cursor starts in its first box; where something is wrong, at the list of what is wrong.
+    """
 
     @override
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: as Django has it
         super().__init__(*args, **kwargs)
-        self.label_suffix = ""
+        if self.is_bound:
+            for field in self.fields.values():
+                field.widget.attrs.pop("autofocus", None)
 
     def add_refusal(self, refusal: DomainError, *, field: str | None = None) -> None:
         """Show why a service refused: beside the fields that it names, else beside ``field``, else above all."""
@@ -97,7 +102,7 @@ class PageForm(forms.Form):
             self.add_error(field, refusal.message)
 
 
-class SignInForm(AuthenticationForm):
+class SignInForm(PageForm, AuthenticationForm):
     """E-mail and password; refuses what the API refuses, in the same words."""
 
     username = EmailField(autocomplete="username")

@@ -1,0 +1,219 @@
+"""Pages: name, address, devices, security events, and leaving."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import EmailToken, Session, User
+from accounts.services import Device, Proof, TokenPair, make_email_token, open_api_session, refresh
+from accounts.views.security_events import WORDS
+from permissions import audit
+from permissions.services import create_role
+from tests.accounts.conftest import PASSWORD, PageResponse
+from tests.accounts.racing import race
+
+pytestmark = pytest.mark.django_db
+
+PROFILE, SESSIONS, EVENTS = "/accounts/profile/", "/accounts/sessions/", "/accounts/security-events/"
+FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+
+@pytest.fixture
+def own(client: Client, user: User) -> Client:
+    """A browser in which the user is signed in."""
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def link(user: User) -> str:
+    purpose = EmailToken.Purpose.CHANGE_EMAIL
+    token = make_email_token(user=user, purpose=purpose, email="other@example.com", now=timezone.now())
+    return reverse("accounts:confirm-email", args=[token])
+
+
+def read(response: PageResponse) -> str:
+    return response.content.decode()
+
+
+def test_the_profile_shows_and_saves_the_name(own: Client, user: User) -> None:
+    assert 'value="Ada"' in read(own.get(PROFILE))
+    page = read(own.post(PROFILE, {"name": " Augusta ", "email": "x@example.com", "is_staff": "1"}, follow=True))
+    assert "Your name is saved." in page
+    user.refresh_from_db()
+    assert (user.name, user.email, user.is_staff) == ("Augusta", "user@example.com", False)
+
+
+def test_another_address_is_asked_for_and_nothing_changes_yet(own: Client, user: User) -> None:
+    page = read(own.post("/accounts/change-email/", {"email": "Other@Example.com"}, follow=True))
+    assert "We sent a link to the new address." in page
+    assert audit.list_events(event="user.email_change_requested").get().data["email"] == "other@example.com"
+    assert User.objects.get().email == user.email
+
+
+def test_whether_an_address_is_taken_shows_in_no_answer(own: Client, unverified: User) -> None:
+    answers = [
+        own.post("/accounts/change-email/", {"email": email}) for email in (unverified.email, "nobody@example.com")
+    ]
+    assert len({(one.status_code, one["Location"], read(one)) for one in answers}) == 1
+
+
+def test_the_link_changes_the_address_and_ends_every_session(own: Client, link: str) -> None:
+    assert "other@example.com" in read(Client().get(link))
+    response = Client().post(link)
+    assert response["Location"] == "/accounts/email-changed/"
+    assert User.objects.get().email == "other@example.com"
+    assert own.get(PROFILE).status_code == 302
+    assert Client().post(link).status_code == 400
+
+
+def test_an_address_that_somebody_else_took_meanwhile_is_refused(client: Client, user: User, link: str) -> None:
+    User.objects.create_user("other@example.com", PASSWORD)
+    response = client.post(link)
+    assert (response.status_code, response["Referrer-Policy"]) == (409, "strict-origin")
+    assert "belongs to another account by now" in read(response)
+    assert User.objects.get(pk=user.pk).email == user.email
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_sixteen_who_confirm_at_once_one_wins(user: User, link: str) -> None:
+    statuses = race(lambda: Client().post(link).status_code)
+    assert sorted(statuses) == [302, *[400] * 15]
+
+
+def test_an_account_is_deleted_at_once_with_its_sessions(own: Client, user: User, pair: TokenPair) -> None:
+    response = own.post("/accounts/delete-account/")
+    assert response["Location"] == "/accounts/account-deleted/"
+    assert "Your account is deleted" in read(own.get("/accounts/account-deleted/"))
+    assert not User.objects.exists()
+    assert own.get(PROFILE)["Location"].startswith("/accounts/login/")
+    assert audit.list_events(event="user.deleted", subject=str(user.pk)).count() == 1
+
+
+def test_devices_are_shown_with_this_one_first(own: Client, user: User) -> None:
+    later = timezone.now() + timedelta(minutes=1)
+    device = Device("192.0.2.7", FIREFOX)
+    open_api_session(proof=Proof(user, later), device=device, now=later)
+    page = read(own.get(SESSIONS))
+    assert "Firefox on Linux" in page
+    assert "192.0.2.7" in page
+    assert page.count("this device") == 1
+    assert page.index("this device") < page.index("Firefox on Linux")
+
+
+def test_devices_of_others_are_not_shown(own: Client, unverified: User) -> None:
+    now = timezone.now()
+    open_api_session(proof=Proof(unverified, now), device=Device("192.0.2.7", FIREFOX), now=now)
+    assert "Firefox" not in read(own.get(SESSIONS))
+
+
+def test_devices_cost_the_same_queries_however_many_there_are(own: Client, user: User) -> None:
+    counts = set()
+    for _ in range(3):
+        open_api_session(proof=Proof(user, timezone.now()), now=timezone.now())
+        with CaptureQueriesContext(connection) as queries:
+            own.get(SESSIONS)
+        counts.add(len(queries))
+    assert len(counts) == 1
+
+
+def test_one_device_is_signed_out(own: Client, pair: TokenPair) -> None:
+    page = read(own.post(reverse("accounts:end-session", args=[pair.session.pk]), follow=True))
+    assert "That device is signed out." in page
+    pair.session.refresh_from_db()
+    assert pair.session.end_reason == Session.EndReason.ENDED_BY_USER
+    assert own.get(PROFILE).status_code == 200
+
+
+def test_another_s_device_stays_signed_in(own: Client, unverified: User) -> None:
+    other = open_api_session(proof=Proof(unverified, timezone.now()), now=timezone.now()).session
+    own.post(reverse("accounts:end-session", args=[other.pk]))
+    other.refresh_from_db()
+    assert other.revoked_at is None
+
+
+def test_signing_this_device_out_among_the_devices_signs_out(own: Client) -> None:
+    session = Session.objects.get()
+    response = own.post(reverse("accounts:end-session", args=[session.pk]))
+    assert response["Location"] == "/accounts/login/"
+    session.refresh_from_db()
+    assert (session.end_reason, own.get(PROFILE).status_code) == (Session.EndReason.SIGNED_OUT, 302)
+
+
+def test_all_others_are_signed_out(own: Client, user: User, pair: TokenPair) -> None:
+    other = Client()
+    other.force_login(user)
+    page = read(own.post("/accounts/sessions/end-others/", follow=True))
+    assert "All other devices are signed out." in page
+    assert "Sign out all others" not in page
+    assert (other.get(PROFILE).status_code, own.get(PROFILE).status_code) == (302, 200)
+    pair.session.refresh_from_db()
+    assert pair.session.revoked_at is not None
+
+
+def test_everything_is_signed_out(own: Client, user: User, pair: TokenPair) -> None:
+    response = own.post("/accounts/sessions/end-all/")
+    assert response["Location"] == "/accounts/login/"
+    assert "You are signed out on all devices." in read(own.get("/accounts/login/"))
+    assert not Session.objects.filter(revoked_at=None).exists()
+
+
+def test_a_session_ended_elsewhere_is_signed_out_on_its_next_request(own: Client) -> None:
+    Session.objects.update(revoked_at=timezone.now())
+    assert own.get(PROFILE)["Location"].startswith("/accounts/login/")
+
+
+def test_security_events_are_told_in_plain_words_newest_first(own: Client, user: User) -> None:
+    Client().post("/accounts/login/", {"username": user.email, "password": "wrong"}, REMOTE_ADDR="192.0.2.9")
+    page = read(own.get(EVENTS))
+    assert page.index("Tried to sign in, and was refused") < page.index("<strong>Signed in<")
+    assert "from 192.0.2.9" in page
+
+
+def test_security_events_of_others_are_not_shown(own: Client, user: User, unverified: User) -> None:
+    audit.record("user.password_changed", subject=unverified)
+    audit.record("user.password_changed", actor=user, subject=unverified)
+    assert "Changed the password" not in read(own.get(EVENTS))
+
+
+def test_what_an_administrator_did_names_neither_them_nor_their_network(own: Client, user: User) -> None:
+    admin = User.objects.create_superuser("root@example.com", PASSWORD)
+    browser = Client()
+    browser.force_login(admin)
+    user.assign_role(create_role(name="reader"))
+    audit.record("user.sessions_ended", actor=admin, subject=user, count=1)
+    page = read(own.get(EVENTS))
+    assert "by an administrator" in page
+    assert "root@example.com" not in page
+
+
+def test_security_events_come_in_pages(own: Client, user: User) -> None:
+    for _ in range(30):
+        audit.record("user.changed", actor=user, subject=user)
+    first = read(own.get(EVENTS))
+    assert first.count("Changed the profile") == 25
+    last = audit.list_events(event="user.changed")[24].pk
+    assert f'href="?before={last}"' in first
+    second = read(own.get(EVENTS, {"before": last}))
+    assert second.count("Changed the profile") == 5
+    assert "Older" not in second
+
+
+@pytest.mark.parametrize("before", ["x", "-1", "9" * 30, "99999999999999999999", "1.5", "%00"])
+def test_a_page_that_is_none_is_not_found(own: Client, before: str) -> None:
+    assert own.get(f"{EVENTS}?before={before}").status_code in {400, 404}
+
+
+def test_every_word_is_about_an_event() -> None:
+    assert all(words[0].isupper() and not words.endswith(".") for words in WORDS.values())
+
+
+def test_a_session_that_is_refreshed_no_more_is_not_shown(own: Client, pair: TokenPair) -> None:
+    now = timezone.now()
+    assert refresh(refresh_token=pair.refresh_token, started_at=now, now=now).session == pair.session
+    assert "Sign out all others" in read(own.get(SESSIONS))
