@@ -299,7 +299,7 @@ def test_the_list_takes_a_fixed_number_of_queries(
 ) -> None:
     for _ in range(20):
         _fail_one()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         superuser.get(FAILED)
 
 

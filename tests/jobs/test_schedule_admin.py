@@ -382,5 +382,5 @@ def test_the_list_takes_a_fixed_number_of_queries(
 ) -> None:
     for number in range(20):
         _add(f"entry {number}")
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         superuser.get(LIST)
