@@ -11,8 +11,8 @@ from accounts.models.users import User
 class Session(models.Model):
     """One sign-in on one device, by a program with tokens or by a person on the pages.
 
-    Whatever was opened with it dies with it: a token or a page whose session has no row, or one with ``revoked_at``,
-    is refused.
+    Whatever was opened with it dies with it: a page asks for the row itself, a token for the ``Revocation`` that is
+    written with the row's end.
     """
 
     class Kind(models.TextChoices):

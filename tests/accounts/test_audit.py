@@ -31,6 +31,7 @@ def only(event: str) -> dict[str, object]:
     return {"actor": row.actor_label, "subject": row.subject_label, "client": row.client_id, **row.data}
 
 
+@pytest.mark.compliance("ASVS 5.0", "16.3.1", "Authentication is logged, with its method")
 def test_a_sign_in_is_recorded_with_its_session(user: User, api_client: APIClient) -> None:
     api_client.post(LOGIN, {"email": user.email, "password": PASSWORD})
     session = str(Session.objects.get().pk)
@@ -43,6 +44,7 @@ def test_a_sign_in_on_the_pages_is_recorded(user: User, client: Client) -> None:
     assert only("user.signed_in")["actor"] == user.email
 
 
+@pytest.mark.compliance("ASVS 5.0", "16.3.1", "Refused authentication is logged, without the secret")
 @pytest.mark.parametrize("email", ["user@example.com", "nobody@example.com"])
 def test_a_refused_sign_in_is_recorded_without_the_password(user: User, api_client: APIClient, email: str) -> None:
     api_client.post(LOGIN, {"email": email, "password": "hunter2hunter2"})

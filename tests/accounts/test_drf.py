@@ -110,6 +110,7 @@ def test_a_deactivated_user_is_out_on_the_next_request(user: User, issue: Issue)
     assert call(ClosedView, raw).status_code == 401
 
 
+@pytest.mark.compliance("ASVS 5.0", "7.4.2", "Deleting an account ends all its sessions")
 def test_a_deleted_user_is_out_on_the_next_request(user: User, issue: Issue) -> None:
     raw = issue(user.pk)
     user.delete()

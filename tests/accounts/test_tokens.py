@@ -85,6 +85,7 @@ def test_the_header_has_type_algorithm_and_key_id_and_nothing_else() -> None:
     assert header == {"typ": "at+jwt", "alg": "ES256", "kid": keys.get_active_key().kid}
 
 
+@pytest.mark.compliance("ASVS 5.0", "9.2.4", "Each token names the audience that it is for")
 @pytest.mark.compliance("RFC 9068", "2.2", "iss, exp, aud, sub, client_id, iat and jti are present")
 def test_the_claims_are_those_of_rfc_9068(settings: Settings) -> None:
     claims = claims_of(issue())
@@ -101,6 +102,7 @@ def test_each_token_has_an_id_of_its_own() -> None:
     assert claims_of(issue())["jti"] != claims_of(issue())["jti"]
 
 
+@pytest.mark.compliance("ASVS 5.0", "9.2.1", "A token is accepted within its time span alone")
 def test_a_token_is_good_until_it_expires_and_not_at_that_instant() -> None:
     raw = issue()
     assert not is_refused(raw, NOW + timedelta(minutes=10) - timedelta(microseconds=1))
@@ -120,6 +122,7 @@ def test_a_token_without_a_required_claim_is_refused(name: str) -> None:
     assert is_refused(sign(claims))
 
 
+@pytest.mark.compliance("ASVS 5.0", "9.2.3", "A token for another audience is refused")
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -181,16 +184,19 @@ def test_a_header_with_anything_unexpected_is_refused(header: dict[str, object])
     assert is_refused(".".join([encode(decode(head) | header), payload, signature]))
 
 
+@pytest.mark.compliance("ASVS 5.0", "9.2.2", "A token is accepted for the purpose of its type alone")
 def test_a_correctly_signed_token_of_another_type_is_refused() -> None:
     assert is_refused(sign(claims_of(issue()), typ="JWT"))
 
 
+@pytest.mark.compliance("ASVS 5.0", "9.1.3", "Keys come from our own set, never from the token")
 def test_a_key_that_the_token_brings_along_is_not_honoured() -> None:
     own = ECKey.generate_key("P-256", auto_kid=True)
     header = {"alg": "ES256", "typ": "at+jwt", "kid": own.thumbprint(), "jwk": own.as_dict(private=False)}
     assert is_refused(jwt.encode(header, claims_of(issue()), own, algorithms=["ES256"]))
 
 
+@pytest.mark.compliance("ASVS 5.0", "9.1.2", "Algorithms come from an allow-list, never none")
 @pytest.mark.parametrize(
     "algorithm", ["none", "None", "NONE", "nOnE", "", "HS256", "RS256", "ES384", "EdDSA", "A128GCM"]
 )
@@ -226,6 +232,7 @@ def test_an_encrypted_token_is_refused() -> None:
     assert is_refused(raw)
 
 
+@pytest.mark.compliance("ASVS 5.0", "9.1.1", "A token is verified by its signature before its content is used")
 def test_a_changed_claim_breaks_the_signature() -> None:
     head, payload, signature = issue().split(".")
     assert is_refused(".".join([head, encode(decode(payload) | {"sub": str(uuid4())}), signature]))

@@ -177,6 +177,7 @@ def test_taking_an_unknown_role_is_404(giver: User, user: User, api_client: APIC
     assert (response.status_code, response.json()["code"]) == (404, "role_does_not_exist")
 
 
+@pytest.mark.compliance("ASVS 5.0", "8.2.1", "Functions are open to those with the explicit permission alone")
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -234,6 +235,7 @@ def test_an_oauth_token_needs_the_scope_as_well(
     assert [read.status_code, written.status_code] == statuses
 
 
+@pytest.mark.compliance("ASVS 5.0", "8.3.2", "A change of rights applies to the next request")
 def test_a_role_taken_closes_the_next_request_of_the_same_token(user: User, api_client: APIClient) -> None:
     create_role(name="reader", permissions=["permissions.view_role"])
     user.assign_role("reader")

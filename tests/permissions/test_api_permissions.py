@@ -146,6 +146,7 @@ def test_a_row_that_is_not_there_is_nobodys(superuser: User, api_client: APIClie
     assert check(api_client, asked) == [False]
 
 
+@pytest.mark.compliance("ASVS 5.0", "8.2.2", "Access to a single object is decided by the rights for that object")
 def test_a_row_is_decided_in_its_team(user: User, api_client: APIClient, settings: Settings) -> None:
     settings.PERMISSIONS = {"TEAM_MODEL": "articles.Team"}
     north, south = Team.objects.create(name="north"), Team.objects.create(name="south")

@@ -181,6 +181,7 @@ def test_a_role_is_given_and_taken_in_one_team(
     assert not user.role_assignments.exists()
 
 
+@pytest.mark.compliance("ASVS 5.0", "8.4.1", "What one tenant may do touches no other tenant")
 def test_who_may_in_one_team_may_nothing_elsewhere(
     local: User, user: User, api_client: APIClient, teams: tuple[Team, Team]
 ) -> None:

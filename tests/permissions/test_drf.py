@@ -104,6 +104,7 @@ def test_the_unknown_get_401_with_a_challenge(view: type[APIView]) -> None:
     assert response["WWW-Authenticate"].startswith("Bearer")
 
 
+@pytest.mark.compliance("ASVS 5.0", "8.3.1", "Authorization is enforced by the server, on its own layer")
 @pytest.mark.parametrize("view", [PermissionView, RoleView, MethodsView])
 def test_the_known_get_403(view: type[APIView], user: User) -> None:
     assert call(view, user).status_code == 403
