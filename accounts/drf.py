@@ -13,9 +13,11 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.exceptions import InsufficientScope, InvalidToken
+from accounts.conf import get_settings
+from accounts.exceptions import InsufficientScope, InvalidToken, ReauthenticationRequired
 from accounts.models import User
 from accounts.selectors import get_token_user, is_token_revoked
+from accounts.services import require_recent_authentication
 from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims, read_access_token
 
 if TYPE_CHECKING:
@@ -90,6 +92,37 @@ class IsUser(BasePermission):
     def has_permission(self, request: Request, view: "APIView") -> bool:
         """Say whether a user asks."""
         return isinstance(request.user, User)
+
+
+class IsRecent(BasePermission):
+    """Lets in users alone who have shown a short while ago who they are; others are told how recent it must be."""
+
+    @override
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        """Say whether a user asks, with a token that says when that was.
+
+        Raises:
+            ReauthenticationChallenge: It is too long ago, or the token doesn't say.
+        """
+        claims = request.auth
+        if not isinstance(claims, AccessClaims):
+            return False
+        try:
+            require_recent_authentication(authenticated_at=claims.authenticated_at, now=timezone.now())
+        except ReauthenticationRequired as error:
+            raise ReauthenticationChallenge(error) from error
+        return True
+
+
+class ReauthenticationChallenge(exceptions.NotAuthenticated):
+    """The 401 of a token whose sign-in is too long ago, with the challenge of RFC 9470 §3."""
+
+    def __init__(self, error: ReauthenticationRequired) -> None:
+        """Take the refusal; the way out is a token from ``/auth/reauthenticate``."""
+        super().__init__(error.message, error.code)
+        self.status_code = error.status
+        seconds = int(get_settings().reauthentication_age.total_seconds())
+        self.auth_header = f'Bearer realm="gatehouse", error="{error.code}", max_age="{seconds}"'
 
 
 class ScopeRefused(exceptions.PermissionDenied):

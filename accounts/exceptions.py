@@ -26,6 +26,21 @@ class InvalidCredentials(DomainError):
     status = HTTPStatus.UNAUTHORIZED
 
 
+class WrongPassword(InvalidCredentials):
+    """The password is wrong."""
+
+    # Not 401: who asks is known, and another access token wouldn't help.
+    code = "wrong_password"
+    status = HTTPStatus.FORBIDDEN
+
+
+class CsrfFailed(DomainError):
+    """The request doesn't show that a page of ours sent it. Send the value of the CSRF cookie as X-CSRF-Token."""
+
+    code = "csrf_failed"
+    status = HTTPStatus.FORBIDDEN
+
+
 class EmailNotVerified(DomainError):
     """This e-mail address is not confirmed yet. Follow the link in the mail that we sent to it, then sign in."""
 

@@ -39,6 +39,8 @@ class Rotation:
     issued_at: datetime
     #: Id of the access token that goes with it.
     jti: UUID
+    #: When it is dead, unless it is exchanged before.
+    expires_at: datetime
 
 
 def start_family(*, session: Session, now: datetime) -> Rotation:
@@ -95,6 +97,12 @@ def end_session(*, session: Session, reason: Session.EndReason, now: datetime) -
     return is_ended
 
 
+def find_session_id(raw: str) -> UUID | None:
+    """Return the id of the session that a refresh token belongs to, dead or alive; None where it is no such token."""
+    token = _find(raw)
+    return token.session_id if token else None
+
+
 def _find(raw: str) -> RefreshToken | None:
     if not raw.isascii():
         return None
@@ -129,7 +137,7 @@ def _repeat(token: RefreshToken, *, raw: str) -> Rotation:
             session=token.session, generation=token.generation + 1, digest__in=keyed_digests(_PURPOSE, successor)
         ).first()
         if stored is not None:
-            return Rotation(token.session, successor, stored.created_at, _name_pair(successor))
+            return Rotation(token.session, successor, stored.created_at, _name_pair(successor), stored.expires_at)
     raise InvalidRefreshToken(detail="its successor is gone")
 
 
@@ -147,14 +155,15 @@ def _is_alive(session: Session) -> bool:
 
 
 def _store(raw: str, *, session: Session, generation: int, now: datetime) -> Rotation:
+    expires_at = min(now + get_settings().refresh_idle_lifetime, session.expires_at)
     RefreshToken.objects.create(
         session=session,
         digest=keyed_digest(_PURPOSE, raw),
         generation=generation,
-        expires_at=min(now + get_settings().refresh_idle_lifetime, session.expires_at),
+        expires_at=expires_at,
         created_at=now,
     )
-    return Rotation(session, raw, now, _name_pair(raw))
+    return Rotation(session, raw, now, _name_pair(raw), expires_at)
 
 
 def _name_pair(raw: str) -> UUID:

@@ -1,11 +1,12 @@
 """What other modules and apps may read of accounts."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from accounts import registrar
+from accounts import registrar, rotation
 from accounts.conf import get_settings
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, RefreshToken, Registration, Session, User
@@ -73,6 +74,11 @@ def find_unverified_user(*, user_id: UUID) -> User | None:
     return User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=True).first()
 
 
+def find_session_id(*, refresh_token: str) -> UUID | None:
+    """Return the id of the session that a refresh token belongs to, dead or alive; None where it is no such token."""
+    return rotation.find_session_id(refresh_token)
+
+
 def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
     """Return a user's living sessions, the one used last first."""
     living = Session.objects.filter(user=user, revoked_at__isnull=True, authenticated_at__isnull=False)
@@ -87,6 +93,13 @@ def list_security_events(*, user: User) -> QuerySet[audit.AuditEvent]:
     """Return what the audit log tells of a user, newest first: done to them, or by them to nobody else."""
     own = Q(subject_id=str(user.pk)) | Q(actor_id=str(user.pk)) & ~Q(subject_type=User._meta.label_lower)  # noqa: SLF001 - Django's documented name of it
     return audit.list_events().filter(own)
+
+
+def get_doer(*, event: audit.AuditEvent, user: User) -> Literal["self", "other", "unknown"]:
+    """Say who did what an event tells, as the user may know it: themselves, another user, or who isn't known."""
+    if event.actor_id == str(user.pk):
+        return "self"
+    return "other" if event.actor_id else "unknown"
 
 
 def list_users(

@@ -1,16 +1,23 @@
 """What other modules and apps may read of the authorization server."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
+from uuid import UUID
 
 from django.conf import settings
 
 from accounts.exceptions import InvalidToken
+from accounts.exports import Row
 from accounts.selectors import is_token_revoked
 from accounts.tokens import read_access_token
-from oauth.models import AccessToken, Application, RefreshToken
+from oauth.models import AccessToken, Application, Grant, RefreshToken
 from oauth.tokens import hash_token
 
 _INACTIVE: dict[str, object] = {"active": False}
+#: How many rows of an export are read at once.
+_CHUNK: Final = 500
+_OF_TOKEN: Final = ("application__client_id", "application__name", "scope", "created", "expires")
 
 
 def get_active_client(*, client_id: str) -> Application | None:
@@ -41,6 +48,34 @@ def introspect_token(*, token: str, application: Application, now: datetime) -> 
         .first()
     )
     return _INACTIVE if refresh is None else _introspect_refresh_token(refresh, application, now)
+
+
+def list_own_clients(user_id: UUID) -> Iterable[Row]:
+    """Return the clients that belong to a user, for their export."""
+    clients = Application.objects.filter(user=user_id)
+    return clients.values("client_id", "name", "redirect_uris", "created", "updated").order_by("pk").iterator(_CHUNK)
+
+
+def list_own_codes(user_id: UUID) -> Iterable[Row]:
+    """Return what a user has allowed to clients, as far as it is still stored, for their export."""
+    columns = ("application__client_id", "application__name", "scope", "redirect_uri", "created", "expires")
+    codes = Grant.objects.filter(user=user_id)
+    rows: Iterable[Row] = codes.values(*columns, "consumed_at").order_by("pk").iterator(_CHUNK)
+    return rows
+
+
+def list_own_access_tokens(user_id: UUID) -> Iterable[Row]:
+    """Return which access tokens clients were given for a user, but not the tokens, for their export."""
+    tokens = AccessToken.objects.filter(user=user_id)
+    rows: Iterable[Row] = tokens.values(*_OF_TOKEN).order_by("pk").iterator(_CHUNK)
+    return rows
+
+
+def list_own_refresh_tokens(user_id: UUID) -> Iterable[Row]:
+    """Return which refresh tokens clients were given for a user, but not the tokens, for their export."""
+    tokens = RefreshToken.objects.filter(user=user_id)
+    rows: Iterable[Row] = tokens.values(*_OF_TOKEN, "revoked").order_by("pk").iterator(_CHUNK)
+    return rows
 
 
 def _introspect_access_token(token: str, row: AccessToken, now: datetime) -> dict[str, object]:

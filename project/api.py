@@ -219,6 +219,17 @@ class StringField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+class FlagField(serializers.BooleanField):
+    """True or false. DRF's own field takes words and numbers for them too, against the schema that it publishes."""
+
+    @override
+    def to_internal_value(self, data: object) -> bool:
+        """Refuse what is neither."""
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class ProblemContentNegotiation(DefaultContentNegotiation):
     """Answer JSON whatever ``Accept`` says: a client that takes nothing we have still gets a readable answer."""
 

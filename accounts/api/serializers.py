@@ -1,13 +1,16 @@
 """What the API of accounts takes and gives."""
 
-from typing import TYPE_CHECKING, override
+from typing import TYPE_CHECKING, Literal, override
 
 from drf_spectacular.extensions import OpenApiSerializerExtension
 from rest_framework import serializers
 
-from accounts.models import User
+from accounts.devices import describe_device
+from accounts.models import Session, User
+from accounts.selectors import get_doer
+from permissions.audit import AuditEvent
 from permissions.selectors import get_current_role_names
-from project.api import StringField
+from project.api import FlagField, StringField
 
 if TYPE_CHECKING:
     # At run time it would import the view that it describes, half made.
@@ -44,18 +47,54 @@ class Credentials(serializers.Serializer[None]):
 
     email = LowercaseEmailField(max_length=254)
     password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+    cookie = FlagField(
+        required=False, default=False, help_text="Keep the refresh token in a cookie that no script can read."
+    )
 
 
-class EmailVerification(serializers.Serializer[None]):
-    """Body of an e-mail verification."""
+class Address(serializers.Serializer[None]):
+    """Body that names an e-mail address."""
+
+    email = LowercaseEmailField(max_length=254)
+
+
+class LinkToken(serializers.Serializer[None]):
+    """Body that uses a mailed link up."""
 
     token = StringField(max_length=_MAX_TOKEN_CHARACTERS, help_text="The last part of the mailed link.")
+
+
+class PasswordReset(LinkToken):
+    """Body that chooses a new password with a mailed link."""
+
+    password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+
+
+class PasswordChange(serializers.Serializer[None]):
+    """Body that chooses another password by showing the present one."""
+
+    current_password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+    new_password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
+
+
+class OwnPassword(serializers.Serializer[None]):
+    """Body that shows once more who asks."""
+
+    password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
 
 
 class Refreshing(serializers.Serializer[None]):
     """Body of a refresh."""
 
-    refresh_token = StringField(max_length=_MAX_TOKEN_CHARACTERS)
+    refresh_token = StringField(
+        max_length=_MAX_TOKEN_CHARACTERS, required=False, help_text="Left out where the cookie brings it."
+    )
+
+
+class ProfileChange(serializers.Serializer[None]):
+    """Body of a change of the profile; what is left out stays."""
+
+    name = StringField(max_length=150, required=False, allow_blank=True)
 
 
 class Message(serializers.Serializer[None]):
@@ -64,13 +103,66 @@ class Message(serializers.Serializer[None]):
     detail = serializers.CharField()
 
 
-class TokenPair(serializers.Serializer[None]):
-    """A fresh pair of tokens; the field names are those of RFC 6749 §5.1."""
+class AccessToken(serializers.Serializer[None]):
+    """A fresh access token; the field names are those of RFC 6749 §5.1."""
 
     access_token = serializers.CharField(help_text="JWT (RFC 9068); send it as `Authorization: Bearer`.")
-    refresh_token = serializers.CharField(help_text="Works once; each refresh gives the next one.")
     token_type = serializers.ChoiceField(choices=["Bearer"])
     expires_in = serializers.IntegerField(help_text="Life of the access token in seconds.")
+
+
+class TokenPair(AccessToken):
+    """A fresh pair of tokens."""
+
+    refresh_token = serializers.CharField(
+        required=False, help_text="Works once; each refresh gives the next one. Left out where a cookie holds it."
+    )
+
+
+class OwnSession(serializers.ModelSerializer[Session]):
+    """A session of the user who asks."""
+
+    device = serializers.SerializerMethodField(help_text="What the device says that it is; anybody can say anything.")
+    is_current = serializers.SerializerMethodField(help_text="Whether the request's own token belongs to it.")
+
+    class Meta:
+        model = Session
+        fields = ["id", "kind", "created_at", "last_used_at", "expires_at", "ip_address", "device", "is_current"]
+        read_only_fields = fields
+
+    def get_device(self, session: Session) -> str:
+        """Return words such as "Firefox on Linux"."""
+        return describe_device(session.user_agent)
+
+    def get_is_current(self, session: Session) -> bool:
+        """Say whether it is the session that asks."""
+        current: object = self.context["session_id"]
+        return session.pk == current
+
+
+class SecurityEvent(serializers.ModelSerializer[AuditEvent]):
+    """Something that was done with the account of the user who asks."""
+
+    event = serializers.CharField(help_text="Such as `user.signed_in`.")
+    by = serializers.SerializerMethodField(
+        help_text="`self`, `other` for another user such as an administrator, or `unknown`."
+    )
+    ip_address = serializers.SerializerMethodField(help_text="Empty where another user did it.")
+    client_id = serializers.CharField(help_text="The client through which it happened.")
+    details = serializers.DictField(source="data", help_text="What else is to be known; depends on the event.")
+
+    class Meta:
+        model = AuditEvent
+        fields = ["id", "created_at", "event", "by", "ip_address", "client_id", "details"]
+        read_only_fields = fields
+
+    def get_by(self, event: AuditEvent) -> Literal["self", "other", "unknown"]:
+        """Say who did it."""
+        return get_doer(event=event, user=self.context["request"].user)
+
+    def get_ip_address(self, event: AuditEvent) -> str:
+        """Return from where it was done, unless that is somebody else's address."""
+        return "" if self.get_by(event) == "other" else event.ip_address
 
 
 class UserSummary(serializers.ModelSerializer[User]):

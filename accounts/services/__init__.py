@@ -1,6 +1,7 @@
 """What may be done with accounts: register, verify, sign in, refresh, sign out, change, delete."""
 
 from accounts.services.credentials import Proof, check_credentials, check_own_password, check_password_strength
+from accounts.services.export import export_account
 from accounts.services.keys import KeyRotation, maintain_keys, rotate_keys
 from accounts.services.links import make_email_token
 from accounts.services.passwords import (
@@ -59,6 +60,7 @@ __all__ = [
     "end_own_session",
     "end_session",
     "ensure_user",
+    "export_account",
     "forget_registration",
     "issue_session_token",
     "maintain_keys",

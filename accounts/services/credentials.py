@@ -8,7 +8,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
-from accounts.exceptions import EmailNotVerified, InvalidCredentials, PasswordRefused
+from accounts.exceptions import EmailNotVerified, InvalidCredentials, PasswordRefused, WrongPassword
 from accounts.models import User
 from permissions import audit
 
@@ -54,11 +54,11 @@ def check_own_password(*, user: User, password: str) -> None:
     """Let somebody who is signed in show once more who they are.
 
     Raises:
-        InvalidCredentials: The password is wrong.
+        WrongPassword: It is wrong.
     """
     if not user.check_password(password):
         audit.record("user.reauthentication_refused", subject=user)
-        raise InvalidCredentials("The password is wrong.")
+        raise WrongPassword
 
 
 def check_password_strength(*, password: str, user: User, field: str = "password") -> None:

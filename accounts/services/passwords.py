@@ -19,7 +19,7 @@ def change_password(*, user: User, current_password: str, new_password: str, now
     """Give a user another password, who shows the present one; all that was opened with that ends.
 
     Raises:
-        InvalidCredentials: The present password is wrong.
+        WrongPassword: The present password is wrong.
         PasswordRefused: The new password is too weak.
     """
     check_own_password(user=user, password=current_password)

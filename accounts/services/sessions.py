@@ -40,6 +40,8 @@ class TokenPair:
     refresh_token: str
     #: Life of the access token.
     expires_in: timedelta
+    #: End of the refresh token's life.
+    refresh_expires_at: datetime
     session: Session
 
 
@@ -89,7 +91,7 @@ def reauthenticate(*, user: User, session_id: UUID, password: str, now: datetime
     """Let somebody who is signed in show once more who they are; their session counts as new from now.
 
     Raises:
-        InvalidCredentials: The password is wrong.
+        WrongPassword: The password is wrong.
         SessionDoesNotExist: The session has ended.
     """
     check_own_password(user=user, password=password)
@@ -212,7 +214,7 @@ def _pair(made: rotation.Rotation) -> TokenPair:
     session = made.session
     lifetime = min(get_settings().access_token_lifetime, session.expires_at - made.issued_at)
     access_token = _issue(session, now=made.issued_at, lifetime=lifetime, jti=made.jti)
-    return TokenPair(access_token, made.refresh_token, lifetime, session)
+    return TokenPair(access_token, made.refresh_token, lifetime, made.expires_at, session)
 
 
 def _issue(session: Session, *, now: datetime, lifetime: timedelta, jti: UUID | None = None) -> str:
