@@ -26,7 +26,7 @@ NOT_SUPPORTED = {
     "RFC 7591 dynamic registration": "Not yet.",
     "ASVS 6.3.3 second factor": "Later; a session that waits for one opens nothing already.",
     "ASVS 6.4.3 reset with a second factor": "There is no second factor yet; a reset signs nobody in.",
-    "ASVS 6.5.1, 6.5.4, 6.5.5, 6.6.3 one-time passwords": "None are used; mailed links are one-time, hashed, short-lived.",
+    "ASVS 6.5.1, 6.5.4, 6.5.5, 6.6.3 one-time passwords": "None are used; mailed links are used once and hashed.",
     "ASVS 6.2.10 no forced rotation": "Nothing here makes a password expire; there is no code that a test could show.",
     "ASVS 8.1.1, 8.1.2 documented authorization": "`docs/permissions.md`; documents are not shown by tests.",
     "ASVS 11.4.1 approved hashes": "SHA-256 and better, by review; SHA-1 only to look breached passwords up.",
