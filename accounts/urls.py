@@ -40,6 +40,7 @@ urlpatterns = [
     path("confirm-email/<str:token>/", views.ConfirmEmailView.as_view(), name="confirm-email"),
     path("confirm-email/<str:token>", views.ConfirmEmailView.as_view()),
     path("email-changed/", views.PlainPage.as_view(template_name="accounts/email_changed.html"), name="email-changed"),
+    path("export/", views.ExportView.as_view(), name="export"),
     path("delete-account/", views.DeleteAccountView.as_view(), name="delete-account"),
     path(
         "account-deleted/",

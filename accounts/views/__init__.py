@@ -5,7 +5,7 @@ All of them work without scripts. What changes something is a form sent by POST 
 
 from accounts.views.pages import PlainPage
 from accounts.views.passwords import ChangePasswordView, RequestPasswordResetView, ResetPasswordView
-from accounts.views.profile import ChangeEmailView, ConfirmEmailView, DeleteAccountView, ProfileView
+from accounts.views.profile import ChangeEmailView, ConfirmEmailView, DeleteAccountView, ExportView, ProfileView
 from accounts.views.registration import RegisterView, ResendVerificationView, VerifyEmailView
 from accounts.views.security_events import SecurityEventsView
 from accounts.views.sessions import EndAllSessionsView, EndOtherSessionsView, EndSessionView, SessionsView
@@ -19,6 +19,7 @@ __all__ = [
     "EndAllSessionsView",
     "EndOtherSessionsView",
     "EndSessionView",
+    "ExportView",
     "LoginView",
     "LogoutView",
     "PlainPage",

@@ -3,10 +3,11 @@
 from typing import Any, override
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 
+from accounts.api.views.records import answer_export
 from accounts.forms import NewEmailForm, PageForm, ProfileForm
 from accounts.models import EmailToken
 from accounts.services import confirm_email_change, delete_account, request_email_change, update_profile
@@ -60,6 +61,21 @@ class ConfirmEmailView(LinkPage):
         user = confirm_email_change(token=self.token, now=now)
         note_success(self.request, door=Door.CONFIRM, account=user.email, now=now)
         return redirect("accounts:email-changed")
+
+
+class ExportView(OwnPage):
+    """Download all that is stored about oneself."""
+
+    template_name = "accounts/export.html"
+    is_sensitive = True
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Say what the file holds."""
+        return self.show()
+
+    def post(self, request: HttpRequest) -> FileResponse:
+        """Send the file."""
+        return answer_export(user=self.user, now=timezone.now())
 
 
 class DeleteAccountView(OwnPage, FormPage):

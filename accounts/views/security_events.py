@@ -6,8 +6,9 @@ from typing import Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from accounts.selectors import list_security_events
+from accounts.selectors import get_doer, list_security_events
 from accounts.views.pages import OwnPage
+from permissions.audit import AuditEvent
 
 _PER_PAGE: Final = 25
 _LARGEST_ID: Final = 2**63 - 1
@@ -73,17 +74,14 @@ class SecurityEventsView(OwnPage):
             events = events.filter(pk__lt=_parse(before))
         found = list(events[: _PER_PAGE + 1])
         shown = found[:_PER_PAGE]
-        own = {"", str(self.user.pk)}
-        lines = [
-            Line(
-                at=event.created_at,
-                words=WORDS[event.event],
-                where=event.ip_address if event.actor_id in own else "",
-                by="" if event.actor_id in own else "an administrator",
-            )
-            for event in shown
-        ]
+        lines = [self._tell(event) for event in shown]
         return self.show(lines=lines, is_older=bool(before), older=shown[-1].pk if len(found) > _PER_PAGE else None)
+
+    def _tell(self, event: AuditEvent) -> Line:
+        """Return the line of an event: whoever else did it is an administrator, whose network isn't told."""
+        is_other = get_doer(event=event, user=self.user) == "other"
+        where, by = ("", "an administrator") if is_other else (event.ip_address, "")
+        return Line(at=event.created_at, words=WORDS[event.event], where=where, by=by)
 
 
 def _parse(text: str) -> int:

@@ -35,7 +35,7 @@ LINKS = {
     "reset-password": EmailToken.Purpose.RESET_PASSWORD,
     "confirm-email": EmailToken.Purpose.CHANGE_EMAIL,
 }
-SENSITIVE = ["change-email", "delete-account"]
+SENSITIVE = ["change-email", "delete-account", "export"]
 OWN_FORMS = ["reauthenticate", "profile", "change-password", *SENSITIVE]
 OWN_SEEN = [*OWN_FORMS, "sessions", "security-events"]
 OWN_DONE = ["end-session", "end-other-sessions", "end-all-sessions"]
@@ -68,6 +68,7 @@ def test_the_lists_here_leave_no_page_out() -> None:
     assert named == {*FORMS, *SAYINGS, *LINKS, *OWN_SEEN, *OWN_DONE, "logout"}
 
 
+@pytest.mark.compliance("Security", "AC10", "looking at a page of accounts changes nothing")
 @pytest.mark.parametrize("name", [*FORMS, *SAYINGS, *LINKS, *OWN_SEEN])
 def test_looking_changes_nothing_and_no_cache_keeps_it(client: Client, user: User, name: str) -> None:
     client.force_login(user)
@@ -79,6 +80,7 @@ def test_looking_changes_nothing_and_no_cache_keeps_it(client: Client, user: Use
     assert read_all() == before
 
 
+@pytest.mark.compliance("Security", "AC10", "no form of accounts works without its CSRF token")
 @pytest.mark.parametrize("name", [*FORMS, *LINKS, *OWN_FORMS, *OWN_DONE, "logout"])
 def test_no_form_works_without_its_csrf_token(user: User, name: str) -> None:
     client = Client(enforce_csrf_checks=True)
@@ -122,6 +124,7 @@ def test_strangers_end_nothing(client: Client, user: User, name: str) -> None:
     assert Session.objects.get().revoked_at is None
 
 
+@pytest.mark.compliance("ASVS 5.0", "7.5.1", "pages change what is sensitive for who signed in a short while ago alone")
 @pytest.mark.parametrize("name", SENSITIVE)
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_who_signed_in_a_while_ago_is_asked_for_the_password_first(
@@ -136,6 +139,7 @@ def test_who_signed_in_a_while_ago_is_asked_for_the_password_first(
     assert read_all() == before
 
 
+@pytest.mark.compliance("Security", "AC11", "no step of a flow on the pages is passed by an empty form")
 @pytest.mark.parametrize("name", [*FORMS, "reset-password", "reauthenticate", "change-password", "change-email"])
 def test_an_empty_form_is_told_what_is_missing(client: Client, user: User, name: str) -> None:
     client.force_login(user)
@@ -150,6 +154,7 @@ def test_an_empty_form_is_told_what_is_missing(client: Client, user: User, name:
     assert read_all() == before
 
 
+@pytest.mark.compliance("Security", "AC12", "an expired link opens nothing, also before it is swept")
 @pytest.mark.parametrize("name", list(LINKS))
 def test_an_expired_link_is_refused_before_any_sweep(client: Client, user: User, name: str) -> None:
     address = get_address(name, user)
@@ -160,6 +165,7 @@ def test_an_expired_link_is_refused_before_any_sweep(client: Client, user: User,
     assert read_all() == before
 
 
+@pytest.mark.compliance("Security", "AC11", "a link of one flow opens no step of another")
 @pytest.mark.parametrize("name", list(LINKS))
 def test_a_link_of_another_purpose_is_refused(client: Client, user: User, name: str) -> None:
     for other in LINKS.keys() - {name}:
@@ -169,6 +175,7 @@ def test_a_link_of_another_purpose_is_refused(client: Client, user: User, name: 
         assert client.post(address, {"password": "seven violet umbrellas"}).status_code == 400
 
 
+@pytest.mark.compliance("Security", "AC04", "no Referer names a mailed link")
 @pytest.mark.parametrize("name", list(LINKS))
 @pytest.mark.parametrize("end", ["/", ""])
 def test_no_request_is_told_the_address_of_a_mailed_link(client: Client, user: User, name: str, end: str) -> None:
@@ -179,6 +186,7 @@ def test_no_request_is_told_the_address_of_a_mailed_link(client: Client, user: U
     assert client.get("/accounts/login/")["Referrer-Policy"] == "same-origin"
 
 
+@pytest.mark.compliance("Security", "AC04", "a forged Host is refused")
 @pytest.mark.parametrize("name", ["request-password-reset", "register", "resend-verification"])
 def test_a_foreign_host_is_refused(client: Client, name: str) -> None:
     data = {"email": "a@example.com", "password": "seven violet umbrellas"}

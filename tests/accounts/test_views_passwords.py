@@ -49,6 +49,7 @@ def test_the_page_of_the_link_suits_password_managers(client: Client, user: User
     assert re.search(r'<input type="password" name="password" autocomplete="new-password"', page)
 
 
+@pytest.mark.compliance("Security", "AC04", "a link of a reset works once, and signs nobody in")
 def test_a_link_sets_a_password_once_and_signs_nobody_in(client: Client, user: User, link: str) -> None:
     response = client.post(link, {"password": NEW})
     assert (response.status_code, response["Location"]) == (302, "/accounts/password-reset/")
@@ -70,6 +71,7 @@ def test_a_weak_password_leaves_the_link_good(client: Client, user: User, link: 
     assert client.post(link, {"password": NEW}).status_code == 302
 
 
+@pytest.mark.compliance("Security", "AC04", "a link of a reset is dead after another password or address")
 @pytest.mark.parametrize("fields", [{"password": "changed"}, {"email": "changed@example.com"}])
 def test_a_link_is_dead_once_the_address_or_the_password_is_another(
     client: Client, user: User, link: str, fields: dict[str, str]
@@ -89,6 +91,8 @@ def test_of_sixteen_who_use_a_link_at_once_one_wins(user: User, link: str) -> No
     assert sorted(statuses) == [302, *[400] * 15]
 
 
+@pytest.mark.compliance("ASVS 5.0", "6.2.3", "another password needs the present one, on the page")
+@pytest.mark.compliance("Security", "AC06", "another password needs the present one")
 def test_a_change_needs_the_present_password(client: Client, user: User) -> None:
     client.force_login(user)
     response = change(client, current="wrong")
@@ -104,6 +108,8 @@ def test_a_change_to_a_weak_password_is_told_why(client: Client, user: User, new
     assert can_sign_in(user, PASSWORD)
 
 
+@pytest.mark.compliance("ASVS 5.0", "7.4.3", "another password ends all other sessions")
+@pytest.mark.compliance("Security", "AC06", "another password ends all other sessions")
 def test_a_change_ends_the_others_and_signs_this_browser_in_anew(client: Client, user: User) -> None:
     client.force_login(user)
     other = Client()
@@ -138,6 +144,7 @@ def test_a_weak_new_password_is_no_wrong_attempt(client: Client, user: User, set
         assert change(client, new="short").status_code == 200
 
 
+@pytest.mark.compliance("ASVS 5.0", "7.2.4", "showing again who one is gives another session key")
 def test_who_shows_again_who_they_are_goes_back_with_another_session_key(client: Client, user: User) -> None:
     client.force_login(user)
     Session.objects.update(authenticated_at=timezone.now() - timedelta(hours=1))

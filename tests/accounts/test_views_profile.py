@@ -1,5 +1,6 @@
 """Pages: name, address, devices, security events, and leaving."""
 
+import json
 from datetime import timedelta
 
 import pytest
@@ -95,6 +96,18 @@ def test_an_account_is_deleted_at_once_with_its_sessions(own: Client, user: User
     assert audit.list_events(event="user.deleted", subject=str(user.pk)).count() == 1
 
 
+def test_all_that_is_stored_is_downloaded(own: Client, user: User) -> None:
+    assert own.get("/accounts/export/").status_code == 200
+    response = own.post("/accounts/export/")
+    assert response["Content-Disposition"].startswith('attachment; filename="gatehouse-export-')
+    assert (response["Content-Type"], "no-store" in response["Cache-Control"]) == ("application/json", True)
+    data = json.loads(b"".join(response.streaming_content))  # type: ignore[attr-defined] # of a file
+    assert data["profile"]["email"] == user.email
+    assert user.password not in json.dumps(data)
+    assert audit.list_events(event="user.exported", subject=str(user.pk)).count() == 1
+
+
+@pytest.mark.compliance("ASVS 5.0", "7.5.2", "people see their sessions on a page")
 def test_devices_are_shown_with_this_one_first(own: Client, user: User) -> None:
     later = timezone.now() + timedelta(minutes=1)
     device = Device("192.0.2.7", FIREFOX)
@@ -122,6 +135,7 @@ def test_devices_cost_the_same_queries_however_many_there_are(own: Client, user:
     assert len(counts) == 1
 
 
+@pytest.mark.compliance("ASVS 5.0", "7.5.2", "people end one of their sessions on a page")
 def test_one_device_is_signed_out(own: Client, pair: TokenPair) -> None:
     page = read(own.post(reverse("accounts:end-session", args=[pair.session.pk]), follow=True))
     assert "That device is signed out." in page
@@ -163,6 +177,7 @@ def test_everything_is_signed_out(own: Client, user: User, pair: TokenPair) -> N
     assert not Session.objects.filter(revoked_at=None).exists()
 
 
+@pytest.mark.compliance("Security", "AC08", "a cookie opens nothing once its session was ended elsewhere")
 def test_a_session_ended_elsewhere_is_signed_out_on_its_next_request(own: Client) -> None:
     Session.objects.update(revoked_at=timezone.now())
     assert own.get(PROFILE)["Location"].startswith("/accounts/login/")

@@ -51,6 +51,7 @@ def test_the_page_suits_password_managers(client: Client) -> None:
     assert not re.search(r'type="password"[^>]*maxlength', page)
 
 
+@pytest.mark.compliance("ASVS 5.0", "6.3.8", "pages answer alike for every address")
 @pytest.mark.parametrize("path", [REGISTER, RESEND, "/accounts/reset-password/"])
 def test_every_address_gets_the_same_answer_from_the_same_work(
     client: Client, user: User, unverified: User, path: str
@@ -94,6 +95,7 @@ def test_the_cookie_travels_by_https_alone_where_the_session_does(client: Client
     assert client.cookies["next"]["secure"]
 
 
+@pytest.mark.compliance("Security", "AC04", "a mailed link has the host of the house")
 def test_the_link_has_the_house_s_own_host_whatever_the_request_says(client: Client, run_jobs: RunJobs) -> None:
     headers = {"Host": "localhost", "X-Forwarded-Host": "evil.example"}
     client.post(REGISTER, {"email": EMAIL, "password": PASSWORD}, headers=headers)
@@ -123,6 +125,7 @@ def test_a_typed_password_is_not_sent_back(client: Client) -> None:
     assert PASSWORD not in read(client.post(REGISTER, {"email": "x", "password": PASSWORD}))
 
 
+@pytest.mark.compliance("Security", "AC01", "who signs up on the page takes no rights along")
 def test_nobody_gives_themselves_rights(client: Client) -> None:
     rights = ("is_staff", "is_superuser", "is_active", "email_verified_at", "groups", "user_permissions", "roles", "id")
     sign_up(client, **dict.fromkeys(rights, "1"))

@@ -94,6 +94,7 @@ def test_the_pages_of_mailed_links_are_sound_and_tell_no_request_the_token(
         "change-password",
         "change-email",
         "delete-account",
+        "export",
         "reauthenticate",
         "sessions",
         "security-events",
@@ -242,6 +243,11 @@ def test_the_whole_way_works_without_scripts(house: str, page: Page) -> None:
     page.get_by_label("Name (optional)").fill("Ada")
     page.get_by_role("button", name="Save the name").click()
     expect(page.get_by_label("Name (optional)")).to_have_value("Ada")
+    page.get_by_role("link", name="Download my data").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download the file").click()
+    assert download.value.suggested_filename.startswith("gatehouse-export-")
+    page.goto(f"{house}/accounts/profile/")
     page.get_by_role("link", name="Delete my account").click()
     page.get_by_role("button", name="Delete my account for good").click()
     page.get_by_role("heading", name="Your account is deleted").wait_for()

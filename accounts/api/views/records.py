@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Final, override
 
@@ -19,6 +20,7 @@ from accounts import selectors, services
 from accounts.api import serializers
 from accounts.api.views.endpoints import OwnView
 from accounts.drf import IsRecent, IsUser
+from accounts.models import User
 from permissions.audit import AuditEvent
 
 if TYPE_CHECKING:
@@ -45,14 +47,7 @@ class ExportView(OwnView):
     )
     def get(self, request: Request) -> FileResponse:
         """Write the file and send it."""
-        now = timezone.now()
-        # It is whole before the first byte goes out: an error is answered as one, and no slow reader holds a
-        # connection to the database.
-        file = SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES)  # noqa: SIM115 - the response closes it
-        _write(file, services.export_account(user=self.user, now=now))
-        file.seek(0)
-        name = f"gatehouse-export-{now:%Y-%m-%d}.json"
-        return FileResponse(file, as_attachment=True, filename=name, content_type="application/json")
+        return answer_export(user=self.user, now=timezone.now())
 
 
 class SecurityEventListView(OwnView, ListAPIView[AuditEvent]):
@@ -70,6 +65,17 @@ class SecurityEventListView(OwnView, ListAPIView[AuditEvent]):
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         """List what was done to the user, and by them to nobody else, newest first."""
         return super().get(request, *args, **kwargs)
+
+
+def answer_export(*, user: User, now: datetime) -> FileResponse:
+    """Return all that is stored about a user as a file to keep."""
+    # It is whole before the first byte goes out: an error is answered as one, and no slow reader holds a
+    # connection to the database.
+    file = SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES)  # noqa: SIM115 - the response closes it
+    _write(file, services.export_account(user=user, now=now))
+    file.seek(0)
+    name = f"gatehouse-export-{now:%Y-%m-%d}.json"
+    return FileResponse(file, as_attachment=True, filename=name, content_type="application/json")
 
 
 def _write(file: IO[bytes], parts: "Iterable[tuple[str, Row | Iterable[Row]]]") -> None:
