@@ -114,7 +114,7 @@ class IsRecent(BasePermission):
         return True
 
 
-class ReauthenticationChallenge(exceptions.NotAuthenticated):
+class ReauthenticationChallenge(exceptions.APIException):
     """The 401 of a token whose sign-in is too long ago, with the challenge of RFC 9470 §3."""
 
     def __init__(self, error: ReauthenticationRequired) -> None:

@@ -5,18 +5,34 @@ import json
 import pytest
 from rest_framework.test import APIClient
 
+from accounts.services import TokenPair
+from tests.accounts.clients import as_holder
 from tests.accounts.conftest import PASSWORD, ApiResponse
 
 pytestmark = pytest.mark.django_db
 
-BODIES: dict[str, dict[str, str]] = {
+BODIES: dict[str, dict[str, object]] = {
     "register": {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"},
-    "login": {"email": "ada@example.com", "password": PASSWORD},
+    "login": {"email": "ada@example.com", "password": PASSWORD, "cookie": False},
     "refresh": {"refresh_token": "x" * 43},
     "verify-email": {"token": "x" * 43},
+    "verify-email/resend": {"email": "ada@example.com"},
+    "password/reset": {"email": "ada@example.com"},
+    "password/reset/confirm": {"token": "x" * 43, "password": PASSWORD},
+    "password/change": {"current_password": PASSWORD, "new_password": "another correct horse"},
+    "email/change": {"email": "ada@example.com"},
+    "email/change/confirm": {"token": "x" * 43},
+    "reauthenticate": {"password": PASSWORD},
 }
-REQUIRED = [(path, name) for path, body in BODIES.items() for name in body if name != "name"]
-ALL = [*REQUIRED, ("register", "name")]
+REQUIRED = [(path, name) for path, body in BODIES.items() for name in body if name not in {"name", "cookie"}]
+BROKEN = [b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b'{"email": 1e999}', b"null", b'{"email": "\\ud800"}']
+TEXTS = [*REQUIRED, ("register", "name")]
+
+
+@pytest.fixture
+def api_client(pair: TokenPair) -> APIClient:
+    """A client with an access token, which some of the endpoints need and none minds."""
+    return as_holder(pair.access_token)
 
 
 def post(client: APIClient, path: str, body: object) -> ApiResponse:
@@ -40,13 +56,13 @@ def test_a_missing_field_is_named(api_client: APIClient, path: str, name: str) -
 
 
 @pytest.mark.parametrize("value", [None, [], {}, ["x"], {"x": 1}, True, 5, 98234765109283746501, 1.5])
-@pytest.mark.parametrize(("path", "name"), ALL)
+@pytest.mark.parametrize(("path", "name"), TEXTS)
 def test_a_value_of_the_wrong_type_is_named(api_client: APIClient, path: str, name: str, value: object) -> None:
     assert blamed_fields(post(api_client, path, BODIES[path] | {name: value})) == {name}
 
 
 @pytest.mark.parametrize("value", ["\x00", "a\x00b@example.com", "x" * 1000])
-@pytest.mark.parametrize(("path", "name"), ALL)
+@pytest.mark.parametrize(("path", "name"), TEXTS)
 def test_nul_bytes_and_long_texts_are_named(api_client: APIClient, path: str, name: str, value: str) -> None:
     content = json.dumps(BODIES[path] | {name: value}).encode()
     assert blamed_fields(send(api_client, path, content)) == {name}
@@ -57,7 +73,30 @@ def test_an_empty_value_is_named(api_client: APIClient, path: str, name: str) ->
     assert blamed_fields(post(api_client, path, BODIES[path] | {name: ""})) == {name}
 
 
-@pytest.mark.parametrize("path", ["register", "login"])
+@pytest.mark.parametrize("value", [None, [], {}, 0, 1, 1.5, "", "true", "on", "\x00"])
+def test_what_is_neither_true_nor_false_is_named(api_client: APIClient, value: object) -> None:
+    assert blamed_fields(post(api_client, "login", BODIES["login"] | {"cookie": value})) == {"cookie"}
+
+
+@pytest.mark.parametrize("value", [None, [], {}, ["x"], True, 5, 1.5, "\x00", "x" * 1000])
+def test_what_is_no_name_is_named(api_client: APIClient, value: object) -> None:
+    assert blamed_fields(api_client.patch("/api/v1/auth/me", {"name": value})) == {"name"}
+
+
+@pytest.mark.parametrize("content", BROKEN)
+def test_a_change_of_the_profile_in_broken_json_is_answered_400(api_client: APIClient, content: bytes) -> None:
+    response = api_client.patch("/api/v1/auth/me", content, content_type="application/json")
+    assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
+
+
+@pytest.mark.parametrize("query", ["page=0", "page=x", "page_size=0", "page_size=1000", "page=%00", "page=%ff"])
+@pytest.mark.parametrize("path", ["sessions", "security-events"])
+def test_a_page_that_is_none_is_answered_as_a_problem(api_client: APIClient, path: str, query: str) -> None:
+    response = api_client.get(f"/api/v1/auth/{path}?{query}")
+    assert (response.status_code, response["Content-Type"]) == (400, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", [path for path, body in BODIES.items() if "email" in body])
 @pytest.mark.parametrize(
     "email",
     [
@@ -76,10 +115,7 @@ def test_what_is_no_address_is_named(api_client: APIClient, path: str, email: st
     assert blamed_fields(post(api_client, path, BODIES[path] | {"email": email})) == {"email"}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"{", b"", b"\xff\xfe", b"[" * 100_000, b'{"a": NaN}', b'{"email": 1e999}', b"null", b'{"email": "\\ud800"}'],
-)
+@pytest.mark.parametrize("content", [b"", *BROKEN])
 @pytest.mark.parametrize("path", BODIES)
 def test_broken_json_is_answered_400(api_client: APIClient, path: str, content: bytes) -> None:
     response = send(api_client, path, content)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Final, override
@@ -71,9 +72,11 @@ def answer_export(*, user: User, now: datetime) -> FileResponse:
     """Return all that is stored about a user as a file to keep."""
     # It is whole before the first byte goes out: an error is answered as one, and no slow reader holds a
     # connection to the database.
-    file = SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES)  # noqa: SIM115 - the response closes it
-    _write(file, services.export_account(user=user, now=now))
-    file.seek(0)
+    with ExitStack() as stack:
+        file = stack.enter_context(SpooledTemporaryFile(max_size=_MAX_MEMORY_BYTES))
+        _write(file, services.export_account(user=user, now=now))
+        file.seek(0)
+        stack.pop_all()  # from here on the response closes it
     name = f"gatehouse-export-{now:%Y-%m-%d}.json"
     return FileResponse(file, as_attachment=True, filename=name, content_type="application/json")
 

@@ -1,0 +1,116 @@
+"""Nobody learns from an answer, or from the work that it takes, whether an address has an account."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from statistics import median
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from accounts.models import User
+from accounts.throttles import Door
+from tests.accounts.clients import AUTH
+from tests.accounts.conftest import PASSWORD, ApiResponse
+from tests.accounts.counting_hasher import CountingHasher
+
+WRONG = "a wrong password, long"
+KINDS = ["unknown", "wrong", "inactive", "unusable", "unverified"]
+OPEN = ["login", "register", "verify-email/resend", "password/reset"]
+
+
+@pytest.fixture
+def people(db: None) -> None:
+    """Somebody of each kind under ``<kind>@example.com``, but for the unknown one."""
+    make, now = User.objects.create_user, timezone.now()
+    make("wrong@example.com", PASSWORD, email_verified_at=now)
+    make("inactive@example.com", PASSWORD, email_verified_at=now, is_active=False)
+    make("unusable@example.com", None, email_verified_at=now)
+    make("unverified@example.com", PASSWORD)
+
+
+@pytest.fixture
+def no_limits(settings: Settings) -> None:
+    unlimited = {"ADDRESS": None, "ACCOUNT": None, "PAIR": None}
+    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {door.name: unlimited for door in Door}}
+
+
+def ask(path: str, kind: str) -> ApiResponse:
+    body = {"email": f"{kind}@example.com"}
+    if path in {"login", "register"}:
+        body["password"] = WRONG
+    return APIClient().post(f"{AUTH}/{path}", body)
+
+
+def describe(response: ApiResponse) -> tuple[object, ...]:
+    """Return all that a client sees, but for the id of the request."""
+    body = {name: value for name, value in response.json().items() if name != "request_id"}
+    headers = {name: value for name, value in response.items() if name not in {"X-Request-ID", "Date"}}
+    return response.status_code, body, headers, len(response.content)
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.3.8", "Text, status and length don't tell which accounts there are")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", OPEN)
+def test_every_kind_of_address_is_answered_alike(path: str, people: None) -> None:
+    first, *others = [describe(ask(path, kind)) for kind in KINDS]
+    assert others == [first] * len(others)
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.3.8", "Every sign-in that fails makes one hash, whether there is an account")
+@pytest.mark.parametrize("path", ["login", "register"])
+def test_every_kind_of_address_costs_one_hash(path: str, people: None, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["tests.accounts.counting_hasher.CountingHasher"]
+    made = []
+    for kind in KINDS:
+        before = CountingHasher.made
+        ask(path, kind)
+        made.append(CountingHasher.made - before)
+    assert made == [1] * len(KINDS)
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.3.8", "Every address takes the same queries, whether there is an account")
+@pytest.mark.parametrize("path", ["login", "verify-email/resend", "password/reset"])
+def test_every_kind_of_address_takes_the_same_queries(path: str, people: None) -> None:
+    def read_kinds_of_queries(kind: str) -> list[str]:
+        with CaptureQueriesContext(connection) as queries:
+            ask(path, kind)
+        statements = [query["sql"] for query in queries]
+        return [" ".join(one.split()[:3]) for one in statements if "SAVEPOINT" not in one]
+
+    first, *others = [read_kinds_of_queries(kind) for kind in KINDS]
+    assert others == [first] * len(others)
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.3.8", "The time that an answer takes doesn't tell which accounts there are")
+@pytest.mark.exhaustive
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("path", OPEN)
+def test_the_times_of_all_kinds_lie_together(path: str, people: None, no_limits: None, settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["accounts.passwords.Argon2idHasher", "django.contrib.auth.hashers.MD5PasswordHasher"]
+    User.objects.exclude(email="unusable@example.com").update(password=_hash(PASSWORD))
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    for number in range(53):
+        for kind in KINDS:
+            spent = _time(partial(ask, path, kind))
+            if number >= 3:  # what is made at the first call
+                times[kind].append(spent)
+    medians = [median(one) for one in times.values()]
+    assert max(medians) - min(medians) < 0.010
+
+
+def _hash(password: str) -> str:
+    user = User()
+    user.set_password(password)
+    return user.password
+
+
+def _time(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
