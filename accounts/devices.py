@@ -1,6 +1,7 @@
-"""Naming a device out of what its browser or program says of itself."""
+"""Naming a device out of what its browser or program says of itself, and where it is."""
 
 import re
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 #: What a User-Agent says, and what people call it; the first that is found counts, as most claim to be others too.
@@ -40,6 +41,20 @@ def describe_device(user_agent: str) -> str:
     if browser and system:
         return f"{browser} on {system}"
     return browser or system or UNKNOWN
+
+
+def get_network(address: str | None) -> IPv4Network | IPv6Network | None:
+    """Return the network that a provider's customers move about in: the /16 of an IPv4 address, the /32 of an IPv6 one.
+
+    Args:
+        address: A network address, or None where it isn't known.
+    """
+    if not address:
+        return None
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address):
+        parsed = parsed.ipv4_mapped or parsed
+    return ip_network((parsed, 32 if isinstance(parsed, IPv6Address) else 16), strict=False)
 
 
 def _find(names: tuple[tuple[str, str], ...], user_agent: str) -> str:

@@ -1,5 +1,7 @@
 """What follows from the facts that the app announces, mails; and what Django announces, for the audit log."""
 
+from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 from django.conf import settings
@@ -10,23 +12,67 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.dateformat import format as format_date
 
 from accounts.conf import get_settings
-from accounts.jobs import AnswerRegistrationJob, SendEmailJob, SendVerificationEmailJob
+from accounts.devices import describe_device
+from accounts.jobs import (
+    AnswerRegistrationJob,
+    ResendVerificationJob,
+    SendEmailChangeJob,
+    SendEmailJob,
+    SendInvitationJob,
+    SendPasswordResetJob,
+    SendStartedResetJob,
+    SendVerificationEmailJob,
+)
 from accounts.middleware import SESSION_ID_KEY
 from accounts.models import Session, User, get_user_fact_key
+from accounts.selectors import is_new_device
 from accounts.services import Device, Proof, end_session, forget_registration, open_browser_session
-from accounts.signals import email_verified, registration_repeated, user_registered, verification_requested
+from accounts.signals import (
+    account_deleted,
+    email_change_requested,
+    email_changed,
+    email_verified,
+    password_changed,
+    password_reset_requested,
+    password_reset_started,
+    refresh_token_reused,
+    registration_repeated,
+    signed_in,
+    user_invited,
+    user_registered,
+    verification_requested,
+    verification_resend_requested,
+)
 from accounts.throttles import Door, may_mail
 from accounts.tokens import revoke_access_tokens
 from permissions import audit
 from project import shared_facts
 from project.current_request import get_client_ip
 
+_SUBJECTS: Final = {
+    "account_deleted": "Your account is deleted",
+    "email_change_requested": "Your e-mail address is about to change",
+    "email_changed": "Your e-mail address was changed",
+    "new_device": "Sign-in from a new device",
+    "password_changed": "Your password was changed",
+    "refresh_token_reused": "A device was signed out",
+    "welcome": "Welcome to Gatehouse",
+}
 
-@receiver([user_registered, registration_repeated])
+
+@receiver(user_registered)
 def answer_registration(user: User, registration_id: int, **_kwargs: object) -> None:
-    """Tell the owner of the address, in the same way whether it was known, but not more often than a person would."""
+    """Tell the owner of the address, but not more often than a person would."""
+    if may_mail(user.email, door=Door.REGISTER, now=timezone.now()):
+        AnswerRegistrationJob.dispatch(registration_id=registration_id)
+
+
+@receiver(registration_repeated)
+def answer_repeated_registration(user: User, registration_id: int, **_kwargs: object) -> None:
+    """Tell the owner of the address in the same way; what nobody is told of is forgotten, so that it can't pile up."""
     if may_mail(user.email, door=Door.REGISTER, now=timezone.now()):
         AnswerRegistrationJob.dispatch(registration_id=registration_id)
     else:
@@ -39,12 +85,77 @@ def send_verification_link(user: User, **_kwargs: object) -> None:
     SendVerificationEmailJob.dispatch(user_id=user.pk)
 
 
+@receiver(verification_resend_requested)
+def resend_verification_link(email: str, **_kwargs: object) -> None:
+    """Let a worker look whether somebody waits for it."""
+    if may_mail(email, door=Door.RESEND, now=timezone.now()):
+        ResendVerificationJob.dispatch(email=email)
+
+
+@receiver(password_reset_requested)
+def send_reset_link(email: str, **_kwargs: object) -> None:
+    """Let a worker look whether there is an account."""
+    if may_mail(email, door=Door.RESET, now=timezone.now()):
+        SendPasswordResetJob.dispatch(email=email)
+
+
+@receiver(password_reset_started)
+def send_started_reset_link(user: User, **_kwargs: object) -> None:
+    """Have the user choose a new password."""
+    SendStartedResetJob.dispatch(user_id=user.pk)
+
+
+@receiver(user_invited)
+def send_invitation(user: User, **_kwargs: object) -> None:
+    """Have the owner of a new account choose a password."""
+    SendInvitationJob.dispatch(user_id=user.pk)
+
+
+@receiver(email_change_requested)
+def send_email_change_link(user: User, email: str, **_kwargs: object) -> None:
+    """Have the new address confirmed, and warn the present one."""
+    if may_mail(email, door=Door.CHANGE_EMAIL, now=timezone.now()):
+        SendEmailChangeJob.dispatch(user_id=user.pk, email=email)
+    _notify(user.email, "email_change_requested", reset_url=_get_url("request-password-reset"))
+
+
 @receiver(email_verified)
 def welcome(user: User, **_kwargs: object) -> None:
     """Say that all is ready."""
-    login_url = settings.BASE_URL + reverse("accounts:login")
-    body = render_to_string("accounts/mail/welcome.txt", {"email": user.email, "login_url": login_url})
-    SendEmailJob.dispatch(to_email=user.email, subject="Welcome to Gatehouse", body=body)
+    _notify(user.email, "welcome", login_url=_get_url("login"))
+
+
+@receiver(email_changed)
+def notify_of_changed_email(user: User, previous_email: str, **_kwargs: object) -> None:
+    """Tell the address that opens the account no more."""
+    _notify(previous_email, "email_changed", house=settings.BASE_URL)
+
+
+@receiver(password_changed)
+def notify_of_changed_password(user: User, **_kwargs: object) -> None:
+    """Tell the user, who may not have done it."""
+    _notify(user.email, "password_changed", reset_url=_get_url("request-password-reset"))
+
+
+@receiver(refresh_token_reused)
+def notify_of_reused_token(user: User, session: Session, **_kwargs: object) -> None:
+    """Tell the user that somebody else may have had the keys of a device."""
+    urls = {"sessions_url": _get_url("sessions"), "reset_url": _get_url("request-password-reset")}
+    _notify(user.email, "refresh_token_reused", **_describe(session), **urls)
+
+
+@receiver(signed_in)
+def notify_of_new_device(user: User, session: Session, **_kwargs: object) -> None:
+    """Tell the user of a sign-in from where none came lately, though not of more than a few in a row."""
+    if is_new_device(session=session) and may_mail(user.email, door=Door.LOGIN, now=session.created_at):
+        urls = {"sessions_url": _get_url("sessions"), "reset_url": _get_url("request-password-reset")}
+        _notify(user.email, "new_device", **_describe(session), **urls)
+
+
+@receiver(account_deleted)
+def notify_of_deletion(email: str, **_kwargs: object) -> None:
+    """Tell the person, who may not have done it."""
+    _notify(email, "account_deleted", house=settings.BASE_URL)
 
 
 @receiver(user_logged_in)
@@ -80,3 +191,27 @@ def record_deletion(instance: User, **_kwargs: object) -> None:
     expires_at = now + get_settings().access_token_lifetime
     revoke_access_tokens(kind="sub", subject=str(instance.pk), now=now, expires_at=expires_at)
     audit.record("user.deleted", subject=instance)
+
+
+def _notify(to_email: str, template: str, **facts: str) -> None:
+    """Have a notice sent; what it says is known now, and nothing in it opens anything."""
+    context = {"email": to_email, "at": _say(timezone.now()), **facts}
+    body = render_to_string(f"accounts/mail/{template}.txt", context)
+    SendEmailJob.dispatch(to_email=to_email, subject=_SUBJECTS[template], body=body)
+
+
+def _describe(session: Session) -> dict[str, str]:
+    """Return what a mail says of a sign-in; without dots, since whoever signs in can call a device as a web site."""
+    return {
+        "device": describe_device(session.user_agent).replace(".", " "),
+        "address": session.ip_address or "an unknown address",
+        "signed_in_at": _say(session.created_at),
+    }
+
+
+def _get_url(name: str) -> str:
+    return f"{settings.BASE_URL}{reverse(f'accounts:{name}')}"
+
+
+def _say(moment: datetime) -> str:
+    return f"{format_date(moment.astimezone(UTC), 'j F Y, H:i')} UTC"

@@ -1,13 +1,14 @@
 """What other modules and apps may read of accounts."""
 
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Final, Literal
 from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from accounts import registrar, rotation
 from accounts.conf import get_settings
+from accounts.devices import describe_device, get_network
 from accounts.exceptions import InvalidToken
 from accounts.models import EmailToken, RefreshToken, Registration, Session, User
 from accounts.tokens import AccessClaims
@@ -15,6 +16,9 @@ from permissions import audit
 from permissions.exceptions import PermissionDoesNotExist
 from permissions.selectors import with_roles
 from project.crypto import keyed_digests
+
+#: For so long a sign-in makes its device known.
+_KNOWN_DEVICE: Final = timedelta(days=90)
 
 
 def get_user_by_email(*, email: str) -> User:
@@ -72,6 +76,43 @@ def find_registration(*, registration_id: int) -> Registration | None:
 def find_unverified_user(*, user_id: UUID) -> User | None:
     """Return the active user whose address is still to be verified; None where there is none any more."""
     return User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=True).first()
+
+
+def find_active_user(*, user_id: UUID | None = None, email: str = "") -> User | None:
+    """Return the active user with that id or, without one, that address; None where there is none."""
+    who = {"email": email} if user_id is None else {"pk": user_id}
+    return User.objects.filter(is_active=True, **who).first()
+
+
+def is_email_in_use(*, email: str) -> bool:
+    """Say whether an address has an account, in whichever state."""
+    return User.objects.filter(email=email).exists()
+
+
+def list_waiting_registrations(*, user: User) -> QuerySet[Registration]:
+    """Return the registrations of a user's address of which none was confirmed yet."""
+    return Registration.objects.filter(user=user, email=user.email).order_by("pk")
+
+
+def is_new_device(*, session: Session) -> bool:
+    """Say whether a sign-in comes from a device and network that its user hasn't signed in from lately.
+
+    Known is whoever signed in within 90 days before, as far as sessions are kept, with a device of the same name and
+    from the same network (IPv4 /16, IPv6 /32). The first sign-in of all is that of no new device.
+    """
+    since = session.created_at - _KNOWN_DEVICE
+    earlier = Session.objects.filter(
+        user=session.user_id, authenticated_at__isnull=False, created_at__gte=since, created_at__lt=session.created_at
+    ).order_by()
+    # The very same first: it is the most likely, and spares the look at all the others.
+    if earlier.filter(ip_address=session.ip_address, user_agent=session.user_agent).exists():
+        return False
+    here = describe_device(session.user_agent), get_network(session.ip_address)
+    seen = list(earlier.values_list("user_agent", "ip_address").distinct())
+    if any((describe_device(user_agent), get_network(ip_address)) == here for user_agent, ip_address in seen):
+        return False
+    signed_in = audit.list_events(event="user.signed_in", subject=str(session.user_id))
+    return bool(seen) or len(signed_in[:2]) > 1
 
 
 def find_session_id(*, refresh_token: str) -> UUID | None:

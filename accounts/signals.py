@@ -15,6 +15,9 @@ registration_repeated = Signal()
 #: The address of an account needs to be verified (again): an admin made the account or changed the address.
 verification_requested = Signal()
 
+#: An admin made an account, and its owner is to choose a password.
+user_invited = Signal()
+
 #: The person showed that the address is theirs.
 email_verified = Signal()
 

@@ -133,11 +133,13 @@ def revoke_access_tokens(*, kind: RevocationKind, subject: str, now: datetime, e
         expires_at: When the last token concerned has expired and the record may be swept.
     """
     created = Revocation(kind=kind, subject=subject, revoked_at=now, expires_at=expires_at)
+    stored = Revocation.objects.filter(kind=kind, subject=subject)
     with transaction.atomic(savepoint=False):
-        Revocation.objects.bulk_create([created], ignore_conflicts=True)
-        stored = Revocation.objects.filter(kind=kind, subject=subject)
+        # First what is there, since an old row might be swept in between: to change it is to hold it.
+        if not stored.filter(expires_at__lt=expires_at).update(expires_at=expires_at):
+            Revocation.objects.bulk_create([created], ignore_conflicts=True)
+            stored.filter(expires_at__lt=expires_at).update(expires_at=expires_at)
         stored.filter(revoked_at__lt=now).update(revoked_at=now)
-        stored.filter(expires_at__lt=expires_at).update(expires_at=expires_at)
         shared_facts.forget([get_revocation_key(kind, subject)])
 
 

@@ -49,6 +49,13 @@ class AdminSite(admin.AdminSite):
         return update_wrapper(answer, guarded)  # type: ignore[return-value] # the same calls, guarded
 
     @override
+    def password_change(  # type: ignore[override]  # a redirect, which renders no template
+        self, request: HttpRequest, extra_context: dict[str, object] | None = None
+    ) -> HttpResponse:
+        """Send staff to the page on which everybody changes their password: it ends what the old one opened."""
+        return redirect("accounts:change-password")
+
+    @override
     def login(self, request: HttpRequest, extra_context: dict[str, object] | None = None) -> HttpResponse:
         """Send the unknown to the sign-in page, which limits attempts and checks where one goes on to.
 

@@ -46,7 +46,7 @@ class EmailToken(models.Model):
     #: The user's address when the link was made; the link is void when it is another by then.
     account_email = LowercaseEmailField(max_length=254)
     #: The registration that the link confirms; empty where the account was not registered by its owner.
-    registration = models.ForeignKey(Registration, on_delete=models.SET_NULL, null=True, related_name="email_tokens")
+    registration = models.ForeignKey(Registration, on_delete=models.CASCADE, null=True, related_name="email_tokens")
     expires_at = models.DateTimeField(db_index=True)
     #: When the link was used, or became void because another one was; it works once.
     used_at = models.DateTimeField(null=True)

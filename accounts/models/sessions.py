@@ -55,7 +55,12 @@ class Session(models.Model):
 
     class Meta:
         ordering = ["-last_used_at"]
-        indexes = [models.Index(fields=["expires_at"], name="accounts_session_expiry")]
+        indexes = [
+            models.Index(fields=["expires_at"], name="accounts_session_expiry"),
+            models.Index(
+                fields=["revoked_at"], name="accounts_session_end", condition=models.Q(revoked_at__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"Session {self.id}"

@@ -196,7 +196,14 @@ class User(HasRoles, AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ["created_at", "id"]
-        indexes = [models.Index(fields=["created_at", "id"], name="accounts_user_order")]
+        indexes = [
+            models.Index(fields=["created_at", "id"], name="accounts_user_order"),
+            models.Index(
+                fields=["created_at"],
+                name="accounts_user_unverified",
+                condition=models.Q(email_verified_at__isnull=True),
+            ),
+        ]
 
     def __str__(self) -> str:
         return str(self.email)

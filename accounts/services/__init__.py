@@ -14,6 +14,7 @@ from accounts.services.passwords import (
 from accounts.services.profile import (
     confirm_email_change,
     delete_account,
+    replace_email,
     request_email_change,
     require_recent_authentication,
     update_profile,
@@ -21,6 +22,7 @@ from accounts.services.profile import (
 from accounts.services.registration import (
     ensure_user,
     forget_registration,
+    invite_user,
     register_user,
     request_email_verification,
     resend_verification,
@@ -43,17 +45,20 @@ from accounts.services.sessions import (
     sign_out_everywhere,
     use_browser_session,
 )
+from accounts.services.sweeping import Swept, count_sweepable, sweep
 
 __all__ = [
     "Device",
     "KeyRotation",
     "Proof",
+    "Swept",
     "TokenPair",
     "change_password",
     "check_credentials",
     "check_own_password",
     "check_password_strength",
     "confirm_email_change",
+    "count_sweepable",
     "delete_account",
     "end_all_sessions",
     "end_other_sessions",
@@ -62,6 +67,7 @@ __all__ = [
     "ensure_user",
     "export_account",
     "forget_registration",
+    "invite_user",
     "issue_session_token",
     "maintain_keys",
     "make_email_token",
@@ -70,6 +76,7 @@ __all__ = [
     "reauthenticate",
     "refresh",
     "register_user",
+    "replace_email",
     "request_email_change",
     "request_email_verification",
     "request_password_reset",
@@ -82,6 +89,7 @@ __all__ = [
     "sign_out",
     "sign_out_everywhere",
     "start_password_reset",
+    "sweep",
     "update_profile",
     "use_browser_session",
     "verify_email",

@@ -21,6 +21,7 @@ def make_email_token(
     purpose: EmailToken.Purpose = EmailToken.Purpose.VERIFY_EMAIL,
     email: str = "",
     registration: Registration | None = None,
+    lifetime: timedelta | None = None,
     now: datetime,
 ) -> str:
     """Return a new one-time token for a mailed link; only its digest is stored.
@@ -30,6 +31,7 @@ def make_email_token(
         purpose: What it is for.
         email: The address that it is sent to, where that isn't the user's.
         registration: What the link confirms besides, if the mail answers a registration.
+        lifetime: How long the link works, a day at most; without it what the settings say of the purpose.
         now: Start of the token's life.
     """
     raw = secrets.token_urlsafe(_TOKEN_BYTES)
@@ -40,7 +42,7 @@ def make_email_token(
         email=email or user.email,
         account_email=user.email,
         registration=registration,
-        expires_at=now + min(_get_lifetime(purpose), _LONGEST_LIFE),
+        expires_at=now + min(lifetime or _get_lifetime(purpose), _LONGEST_LIFE),
         created_at=now,
     )
     return raw

@@ -10,6 +10,7 @@ from accounts.exceptions import EmailInUse, ReauthenticationRequired
 from accounts.models import EmailToken, Session, User
 from accounts.services.announcing import announce
 from accounts.services.links import use_email_token, void_links
+from accounts.services.registration import request_email_verification
 from accounts.services.sessions import end_all_sessions
 from permissions import audit
 
@@ -73,10 +74,20 @@ def confirm_email_change(*, token: str, now: datetime) -> User:
     return user
 
 
-def delete_account(*, user: User, now: datetime) -> None:
+def replace_email(*, user: User, previous_email: str, now: datetime) -> None:
+    """See to what follows where an admin has stored another address: it is to be verified, and every session ends."""
+    with transaction.atomic():
+        void_links(user=user, now=now)
+        end_all_sessions(user=user, reason=Session.EndReason.EMAIL_CHANGED, now=now)
+        audit.record("user.email_changed", subject=user, previous=previous_email)
+        announce(signals.email_changed, user=user, previous_email=previous_email)
+        request_email_verification(user=user)
+
+
+def delete_account(*, user: User, reason: Session.EndReason = Session.EndReason.ENDED_BY_USER, now: datetime) -> None:
     """Delete a user and all that belongs to them alone, at once and for good; the audit log keeps what was done."""
     with transaction.atomic():
-        end_all_sessions(user=user, reason=Session.EndReason.ENDED_BY_USER, now=now)
+        end_all_sessions(user=user, reason=reason, now=now)
         facts = {"user_id": user.pk, "email": user.email, "name": user.name}
         user.delete()
         announce(signals.account_deleted, **facts)

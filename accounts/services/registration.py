@@ -66,6 +66,13 @@ def request_email_verification(*, user: User) -> None:
         announce(signals.verification_requested, user=user)
 
 
+def invite_user(*, user: User) -> None:
+    """Have a link sent to somebody for whom an admin made an account, with which a password can be chosen."""
+    with transaction.atomic():
+        audit.record("user.invited", subject=user)
+        announce(signals.user_invited, user=user)
+
+
 def resend_verification(*, email: str) -> None:
     """Have another link sent to an address, if it has an account that waits for one.
 
