@@ -28,16 +28,17 @@ def register_user(*, email: str, password: str, name: str = "", now: datetime) -
     user = User(email=email, name=name, created_at=now)
     check_password_strength(password=password, user=user)
     user.set_password(password)  # the costly step comes before the address is looked at
-    try:
-        with transaction.atomic():
-            user.save(force_insert=True)
-            _store_registration(signals.user_registered, user, chosen=user)
-    except IntegrityError:
-        with transaction.atomic():
-            # Locked, so that it can't be deleted before the registration is stored.
-            known = User.objects.select_for_update(no_key=True).filter(email=email).first()
+    with transaction.atomic():
+        known = _lock_user(email)
+        try:
+            with transaction.atomic():
+                user.save(force_insert=True)  # tried even where it can't succeed: both take the same statements
+        except IntegrityError:
+            known = known or _lock_user(email)  # a rival was faster
             if known is not None:
                 _store_registration(signals.registration_repeated, known, chosen=user)
+        else:
+            _store_registration(signals.user_registered, user, chosen=user)
 
 
 def ensure_user(
@@ -104,6 +105,11 @@ def verify_email(*, token: str, now: datetime) -> User:
         if found.user.email_verified_at is None:
             _confirm(found, now=now)
     return found.user
+
+
+def _lock_user(email: str) -> User | None:
+    """Return the user that has an address, who can't be deleted before the transaction ends."""
+    return User.objects.select_for_update(no_key=True).filter(email=email).first()
 
 
 def _store_registration(signal: Signal, user: User, *, chosen: User) -> None:

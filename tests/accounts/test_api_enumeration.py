@@ -74,7 +74,7 @@ def test_every_kind_of_address_costs_one_hash(path: str, people: None, settings:
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.3.8", "Every address takes the same queries, whether there is an account")
-@pytest.mark.parametrize("path", ["login", "verify-email/resend", "password/reset"])
+@pytest.mark.parametrize("path", OPEN)
 def test_every_kind_of_address_takes_the_same_queries(path: str, people: None) -> None:
     def read_kinds_of_queries(kind: str) -> list[str]:
         with CaptureQueriesContext(connection) as queries:
@@ -111,6 +111,7 @@ def _hash(password: str) -> str:
 
 
 def _time(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    """Return the time that the process spent on it: what the clock on the wall shows depends on its neighbours."""
+    started = time.process_time()
     action()
-    return time.perf_counter() - started
+    return time.process_time() - started
