@@ -107,9 +107,10 @@ class OutsideDriver(DatabaseDriver):
 
 
 @pytest.fixture(autouse=True)
-def no_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start with no entry in the code, and leave none behind."""
+def no_entries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Start with no entry in the code, in a folder where what they write down is out of the way."""
     monkeypatch.setattr("jobs.schedules._planned", [])
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
