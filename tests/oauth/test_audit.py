@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
-from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from accounts.models import User
 from accounts.services import set_password
@@ -106,12 +105,10 @@ def test_a_code_that_is_used_twice_is_recorded(flow: Flow) -> None:
     assert events()[-2:] == ["authorization_code.reused", "consent.revoked"]
 
 
-def test_a_new_password_ends_what_the_person_allowed(
-    flow: Flow, person: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
-) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_a_new_password_ends_what_the_person_allowed(flow: Flow, person: User) -> None:
     flow.get_tokens()
-    with django_capture_on_commit_callbacks(execute=True):
-        set_password(user=person, password="another long password", now=timezone.now())
+    set_password(user=person, password="another long password", now=timezone.now())
     assert "user.consents_revoked" in events()
 
 
