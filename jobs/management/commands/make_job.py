@@ -130,9 +130,9 @@ def _append(path: Path, head: str, body: str) -> None:
     if not text:
         path.write_text(head + body, encoding="utf-8")
         return
-    for line in ("from jobs.job import Job", "from typing import override"):
-        if line not in text:
-            text = _add_import(text, line)
+    for module, name in (("jobs.job", "Job"), ("typing", "override")):
+        if not re.search(rf"^from {re.escape(module)} import .*\b{name}\b", text, re.MULTILINE):
+            text = _add_import(text, f"from {module} import {name}")
     path.write_text(text.rstrip("\n") + "\n" + body, encoding="utf-8")
 
 
