@@ -21,7 +21,7 @@ from psycopg import sql
 
 from accounts.models import User
 from benchmarks.harness import Figure, action, race
-from benchmarks.permissions.postgresql import make_database
+from benchmarks.postgresql import make_database
 from permissions import registrar
 from permissions.models import Permission, Role, RoleAssignment
 from permissions.services import sync_permission_definitions

@@ -1,0 +1,1 @@
+"""Accounts: tokens, refreshing and sign-in."""

