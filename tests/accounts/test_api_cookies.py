@@ -163,6 +163,20 @@ def test_a_refresh_for_our_own_page_is_answered(browser: APIClient, headers: dic
     assert refresh(browser, **headers).status_code == 200
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
+def test_what_a_foreign_form_can_send_is_refused(browser: APIClient, content_type: str) -> None:
+    response = browser.post(f"{AUTH}/refresh", b"a=b", content_type=content_type)
+    assert (response.status_code, len(response.cookies)) == (415, 0)
+    empty = browser.post(f"{AUTH}/refresh", b"", content_type=content_type)
+    assert read_problem(empty) == (403, "csrf_failed")
+
+
+def test_another_method_in_a_header_or_the_address_changes_nothing(browser: APIClient) -> None:
+    for method in ("POST", "DELETE"):
+        response = browser.get(f"{AUTH}/refresh?_method={method}", headers={"X-HTTP-Method-Override": method})
+        assert (response.status_code, len(response.cookies)) == (405, 0)
+
+
 def test_the_value_still_counts_after_a_change_of_the_secret(browser: APIClient, settings: Settings) -> None:
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
     settings.SECRET_KEY = "another-secret-" + "k3Zq8wT5" * 8

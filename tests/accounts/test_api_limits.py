@@ -1,0 +1,47 @@
+"""Every endpoint of accounts that strangers or wrong passwords can try is limited."""
+
+import pytest
+from pytest_django import Settings
+
+from accounts.services import TokenPair
+from accounts.throttles import Door
+from tests.accounts.clients import AUTH, as_holder, read_problem
+from tests.accounts.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+WRONG = "a wrong password, long"
+BODIES: dict[str, dict[str, str]] = {
+    "register": {"email": "ada@example.com", "password": PASSWORD},
+    "verify-email": {"token": "x" * 43},
+    "verify-email/resend": {"email": "ada@example.com"},
+    "login": {"email": "ada@example.com", "password": WRONG},
+    "refresh": {"refresh_token": "x" * 43},
+    "reauthenticate": {"password": WRONG},
+    "password/change": {"current_password": WRONG, "new_password": PASSWORD},
+    "password/reset": {"email": "ada@example.com"},
+    "password/reset/confirm": {"token": "x" * 43, "password": PASSWORD},
+    "email/change": {"email": "ada@example.com"},
+    "email/change/confirm": {"token": "x" * 43},
+}
+
+
+#: Those that name no account have a limit of the address alone.
+ANONYMOUS = {"verify-email", "refresh", "password/reset/confirm", "email/change/confirm"}
+CASES = [(path, "ADDRESS") for path in BODIES] + [(path, "PAIR") for path in BODIES if path not in ANONYMOUS]
+
+type Limits = dict[str, dict[str, dict[str, int] | None]]
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.3.1", "Each endpoint that can be tried is limited")
+@pytest.mark.parametrize(("path", "scope"), CASES)
+def test_one_attempt_too_many_is_answered_429(pair: TokenPair, settings: Settings, path: str, scope: str) -> None:
+    few = {"FREE": 2, "FIRST_DELAY_SECONDS": 60}
+    none: dict[str, dict[str, int] | None] = {"ADDRESS": None, "ACCOUNT": None, "PAIR": None}
+    limits: Limits = {door.name: none | {scope: few} for door in Door}
+    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": limits}
+    client = as_holder(pair.access_token)
+    first, second, third = (client.post(f"{AUTH}/{path}", BODIES[path]) for _ in range(3))
+    assert 429 not in {first.status_code, second.status_code}
+    assert read_problem(third) == (429, "throttled")
+    assert int(third["Retry-After"]) == third.json()["retry_after"] > 0
