@@ -32,6 +32,7 @@ WORDS: Final = {
     "user.email_changed": "Changed the e-mail address",
     "user.email_verified": "Confirmed the e-mail address",
     "user.exported": "Downloaded all data of the account",
+    "user.invited": "An administrator sent an invitation",
     "user.password_changed": "Changed the password",
     "user.password_reset_requested": "Asked for a link to choose a new password",
     "user.password_reset_started": "An administrator asked for a new password",
