@@ -1,10 +1,13 @@
 """What is deleted by itself, and what is not."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from io import StringIO
 
 import pytest
 from django.contrib.sessions.models import Session as PageSession
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.utils import timezone
 from pytest_django import Settings
@@ -246,6 +249,17 @@ def test_the_job_sweeps(user: User) -> None:
     PageSession.objects.create(session_key="a", session_data="", expire_date=NOW - 365 * DAY)
     SweepAccountsJob().handle()
     assert not PageSession.objects.filter(expire_date__lte=timezone.now()).exists()
+
+
+def test_the_command_counts_and_sweeps(db: None) -> None:
+    PageSession.objects.create(session_key="a", session_data="", expire_date=NOW - 365 * DAY)
+    for options, left in ((["--dry-run"], 1), ([], 0)):
+        out = StringIO()
+        call_command("sweep_accounts", "--json", *options, stdout=out)
+        assert (json.loads(out.getvalue())["page_sessions"], PageSession.objects.count()) == (1, left)
+    out = StringIO()
+    call_command("sweep_accounts", stdout=out)
+    assert "page sessions: 0\n" in out.getvalue()
 
 
 def test_sweeping_and_keys_are_seen_to_each_hour(jobs_fake: JobsFake) -> None:
