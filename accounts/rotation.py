@@ -146,7 +146,7 @@ def _punish_reuse(token: RefreshToken, *, now: datetime) -> None:
         if end_session(session=token.session, reason=Session.EndReason.TOKEN_REUSED, now=now):
             _log.warning("refresh token used twice, session ended", session_id=str(token.session_id))
             audit.record("refresh_token.reused", subject=token.session.user, session=token.session_id)
-            announce = partial(refresh_token_reused.send, sender=User, user=token.session.user)
+            announce = partial(refresh_token_reused.send_robust, sender=User, user=token.session.user)
             transaction.on_commit(partial(announce, session=token.session))
 
 

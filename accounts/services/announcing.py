@@ -9,5 +9,5 @@ from accounts.models import User
 
 
 def announce(signal: Signal, **facts: object) -> None:
-    """Send a signal once the transaction is committed."""
-    transaction.on_commit(partial(signal.send, sender=User, **facts))
+    """Send a signal once the transaction is committed; a receiver that raises is logged and undoes nothing."""
+    transaction.on_commit(partial(signal.send_robust, sender=User, **facts))
