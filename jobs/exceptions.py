@@ -76,6 +76,21 @@ class UnknownConnectionError(JobOptionError):
     """``JOBS["CONNECTIONS"]`` has no connection of that name."""
 
 
+class ConnectionsAwayError(Exception):
+    """Some connections of a failover didn't answer; the others have done what was asked."""
+
+    def __init__(self, connection: str, *, away: Iterable[str], has_changed: bool) -> None:
+        """Take the name of the failover, who of it is away, and whether the others found something to do."""
+        self.connection = connection
+        self.away = tuple(away)
+        self.has_changed = has_changed
+        names = ", ".join(self.away)
+        super().__init__(
+            f"Of the connection {connection}, {names} did not answer; the rest of it has done what was asked. "
+            "Ask again when all answer."
+        )
+
+
 class NotBatchableError(TypeError):
     """A job without ``BatchableJob`` among its bases can't be in a batch."""
 

@@ -4,15 +4,16 @@ A queue needs no definition. One that is defined may say what holds for its jobs
 many jobs it may hold, and how fast it is worked off.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from jobs.backoff import Backoff
 from jobs.conf import get_job_settings
-from jobs.drivers.base import get_driver
-from jobs.exceptions import JobOptionError, UnknownQueueError
+from jobs.drivers.base import QueueDriver, get_driver
+from jobs.exceptions import ConnectionsAwayError, JobOptionError, UnknownQueueError
 from jobs.limits import RateLimit, is_count, is_span
 from jobs.models.queued import EVERY_QUEUE
 from jobs.options import JobOptions, is_queue_name
@@ -20,6 +21,8 @@ from jobs.signals import QueueBusy, QueuePaused, QueueResumed, queue_busy, queue
 
 if TYPE_CHECKING:
     from jobs.middleware import Middleware
+
+_NAMING: Final = "1 to 100 characters without comma, space, '*' or ':p'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +180,7 @@ def check_queue_is_known(name: str) -> None:
     if name in _defined or name in _mentioned or name in get_job_settings().queues:
         return
     if not is_queue_name(name):
-        message = "queue must be 1 to 100 characters without comma, space, '*' or ':p'."
+        message = f"queue must be {_NAMING}."
         raise JobOptionError(message)
     message = (
         f"There is no queue {name!r}. Define it (jobs.queues.define_queue); known: {', '.join(list_queue_names())}."
@@ -191,20 +194,71 @@ def pause_queue(
     """Let no worker take a job from a queue, or from any, until a moment, or until it is resumed.
 
     Jobs in hand are finished, and dispatch goes on.
+
+    Args:
+        name: Of the queue; ``*`` stands for all.
+        connection: That of ``JOBS["CONNECTION"]`` by default.
+        until: A moment with a time zone, or a duration of at most a year from now; None: until ``resume_queue``.
+
+    Raises:
+        JobOptionError: No queue can be called so, or ``until`` is something else.
+        UnknownConnectionError: There is no such connection.
+        ConnectionsAwayError: One of a failover didn't answer; the queue rests in the others.
     """
+    if name != EVERY_QUEUE and not is_queue_name(name):
+        message = f"No queue can be called {name!r:.120}: {_NAMING}."
+        raise JobOptionError(message)
     driver = get_driver(connection)
-    end = driver.get_now() + until if isinstance(until, timedelta) else until
-    driver.pause(name, until=end)
+    end = _find_end(until, driver)
+    away: ConnectionsAwayError | None = None
+    try:
+        driver.pause(name, until=end)
+    except ConnectionsAwayError as error:
+        away = error
     queue_paused.announce(QueuePaused(connection=driver.name, queue=name, until=end))
+    if away is not None:
+        raise away
+
+
+def _find_end(until: object, driver: QueueDriver) -> datetime | None:
+    """Return when a rest is over.
+
+    Raises:
+        JobOptionError: That is no moment.
+    """
+    match until:
+        case None:
+            return None
+        case timedelta() if is_span(until.total_seconds()):
+            return driver.get_now() + until
+        case datetime() if until.utcoffset() is not None:
+            with suppress(OverflowError):  # before the year 1 or after 9999 there
+                return until.astimezone(UTC)
+    shown = until if isinstance(until, datetime | timedelta) else type(until).__name__
+    message = f"until must be a moment with a time zone, or a duration above 0 and of at most a year, not {shown}."
+    raise JobOptionError(message)
 
 
 def resume_queue(name: str = EVERY_QUEUE, *, connection: str | None = None) -> bool:
-    """Let workers take jobs again; False where nothing rested. ``*`` ends the rest of all, not of single queues."""
+    """Let workers take jobs again; False where nothing rested. ``*`` ends the rest of all, not of single queues.
+
+    Raises:
+        UnknownConnectionError: There is no such connection.
+        ConnectionsAwayError: One of a failover didn't answer, where the queue may rest on; the others go on.
+    """
     driver = get_driver(connection)
-    if not driver.resume(name):
+    if "\x00" in name:  # PostgreSQL can't even look for it
         return False
-    queue_resumed.announce(QueueResumed(connection=driver.name, queue=name))
-    return True
+    away: ConnectionsAwayError | None = None
+    try:
+        has_rested = driver.resume(name)
+    except ConnectionsAwayError as error:
+        away, has_rested = error, error.has_changed
+    if has_rested:
+        queue_resumed.announce(QueueResumed(connection=driver.name, queue=name))
+    if away is not None:
+        raise away
+    return has_rested
 
 
 def is_paused(name: str, *, connection: str | None = None) -> bool:
@@ -218,8 +272,16 @@ def list_pauses(*, connection: str | None = None) -> dict[str, datetime | None]:
     return dict(get_driver(connection).list_pauses())
 
 
-def monitor_queues(*, max_size: int, connection: str | None = None, now: datetime | None = None) -> dict[str, int]:
+def monitor_queues(
+    *,
+    max_size: int,
+    queues: Collection[str] | None = None,
+    connection: str | None = None,
+    now: datetime | None = None,
+) -> dict[str, int]:
     """Tell, by the signal ``queue_busy``, of each queue that holds more jobs than that, running ones among them.
+
+    ``queues``: only these; None looks at all.
 
     Returns:
         Those queues by name, and how many jobs each holds.
@@ -227,7 +289,7 @@ def monitor_queues(*, max_size: int, connection: str | None = None, now: datetim
     driver = get_driver(connection)
     figures = driver.measure(now=now or driver.get_now())
     sizes = {name: one.waiting + one.delayed + one.running for name, one in sorted(figures.items())}
-    busy = {name: size for name, size in sizes.items() if size > max_size}
+    busy = {name: size for name, size in sizes.items() if size > max_size and (queues is None or name in queues)}
     for name, size in busy.items():
         queue_busy.announce(QueueBusy(connection=driver.name, queue=name, size=size))
     return busy

@@ -191,10 +191,12 @@ def list_workers(*, now: datetime) -> list[WorkerStatus]:
     ]
 
 
-def list_failed_jobs(*, queue: str | None = None) -> QuerySet[FailedJob]:
-    """Return the failed jobs that nobody has put back, newest first."""
+def list_failed_jobs(*, queue: str | None = None, connection: str | None = None) -> QuerySet[FailedJob]:
+    """Return the failed jobs that nobody has put back, newest first; of one queue, and of one connection, if named."""
     failed = FailedJob.objects.filter(IS_OPEN).order_by("-failed_at", "-id")
-    return failed if queue is None else failed.filter(queue=queue)
+    if queue is not None:
+        failed = failed.filter(queue=queue)
+    return failed if connection is None else failed.filter(connection=connection)
 
 
 def find_result(job_id: UUID) -> JobResult | None:

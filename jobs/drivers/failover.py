@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob, get_driver
 from jobs.drivers.listening import Listener
+from jobs.exceptions import ConnectionsAwayError
 from jobs.signals import QueueFailedOver, queue_failed_over
 
 _log = structlog.get_logger("gatehouse.jobs")
@@ -18,7 +19,9 @@ _log = structlog.get_logger("gatehouse.jobs")
 class FailoverDriver(QueueDriver):
     """Dispatch goes to the first connection of ``CONNECTIONS`` that answers; workers serve them one after another.
 
-    What a worker claims carries the name of the connection that it came from, where it is finished.
+    What a worker claims carries the name of the connection that it came from, where it is finished. Reading tells what
+    the connections say that answer. To remove, clear, pause and resume reaches each of these, and then raises
+    ``ConnectionsAwayError`` where one didn't answer; where none does, all raise what the last one raised.
     """
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:  # Any: each driver has options of its own
@@ -33,7 +36,8 @@ class FailoverDriver(QueueDriver):
             message = f"JOBS['CONNECTIONS'][{name!r}]['CONNECTIONS'] must name other connections."
             raise ImproperlyConfigured(message)
         self.drivers = [get_driver(one) for one in names]
-        self.outage_errors = tuple({error for driver in self.drivers for error in driver.outage_errors})  # type: ignore[misc]  # of this one instance
+        outages = {error for driver in self.drivers for error in driver.outage_errors}
+        self.outage_errors = (ConnectionsAwayError, *outages)  # type: ignore[misc]  # of this one instance
 
     @override
     def get_now(self) -> datetime:
@@ -80,17 +84,17 @@ class FailoverDriver(QueueDriver):
 
     @override
     def remove(self, job_ids: Collection[UUID]) -> int:
-        return sum(driver.remove(job_ids) for driver in self.drivers)
+        return sum(self._reach_each(lambda driver: driver.remove(job_ids)))
 
     @override
     def clear(self, *, queue: str | None, now: datetime | None = None) -> int:
-        return sum(driver.clear(queue=queue, now=now) for driver in self.drivers)
+        return sum(self._reach_each(lambda driver: driver.clear(queue=queue, now=now)))
 
     @override
     def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
         figures: dict[str, QueueFigures] = {}
-        for driver in self.drivers:
-            for queue, found in driver.measure(now=now).items():
+        for measured in self._read_each(lambda driver: driver.measure(now=now)):
+            for queue, found in measured.items():
                 figures[queue] = figures[queue].add(found) if queue in figures else found
         return figures
 
@@ -98,28 +102,68 @@ class FailoverDriver(QueueDriver):
     def list_jobs(
         self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
     ) -> Sequence[StoredJob]:
-        lists = [driver.list_jobs(queue=queue, state=state, limit=limit, now=now) for driver in self.drivers]
+        lists = self._read_each(lambda driver: driver.list_jobs(queue=queue, state=state, limit=limit, now=now))
         return [job for jobs in lists for job in jobs][:limit]
 
     @override
     def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:
-        return [entry for driver in self.drivers for entry in driver.list_set_apart(limit=limit)][:limit]
+        lists = self._read_each(lambda driver: driver.list_set_apart(limit=limit))
+        return [entry for entries in lists for entry in entries][:limit]
 
     @override
     def pause(self, queue: str, *, until: datetime | None = None) -> None:
-        for driver in self.drivers:
+        def pause(driver: QueueDriver) -> bool:
             driver.pause(queue, until=until)
+            return True
+
+        self._reach_each(pause)
 
     @override
     def resume(self, queue: str) -> bool:
-        return sum(driver.resume(queue) for driver in self.drivers) > 0  # each, not up to the first that says yes
+        return any(self._reach_each(lambda driver: driver.resume(queue)))
 
     @override
     def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:
         pauses: dict[str, datetime | None] = {}
-        for driver in self.drivers:
-            pauses |= driver.list_pauses(now=now)
+        for found in self._read_each(lambda driver: driver.list_pauses(now=now)):
+            pauses |= found
         return pauses
+
+    def _read_each[T](self, read: Callable[[QueueDriver], T]) -> list[T]:
+        """Return what those connections say that answer. Raises as ``_ask_each``."""
+        return self._ask_each(read)[0]
+
+    def _reach_each[T](self, operation: Callable[[QueueDriver], T]) -> list[T]:
+        """Let each connection that answers do something, and return what they say.
+
+        Raises:
+            ConnectionsAwayError: Some didn't answer.
+            Exception: As ``_ask_each``.
+        """
+        answers, away = self._ask_each(operation)
+        if away:
+            raise ConnectionsAwayError(self.name, away=away, has_changed=any(answers))
+        return answers
+
+    def _ask_each[T](self, operation: Callable[[QueueDriver], T]) -> tuple[list[T], list[str]]:
+        """Return what those connections say that answer, and the names of the others.
+
+        Raises:
+            Exception: What the last one raised, where none answers.
+        """
+        answers: list[T] = []
+        away: list[str] = []
+        outage: Exception | None = None
+        for driver in self.drivers:
+            try:
+                answers.append(operation(driver))
+            except driver.outage_errors as error:
+                _log.warning("connection_left_out", connection=driver.name, error=type(error).__qualname__)
+                away.append(driver.name)
+                outage = error
+        if outage is not None and not answers:
+            raise outage
+        return answers, away
 
     def _try[T](self, operation: Callable[[QueueDriver], T]) -> T:
         """Return what the first connection says that answers.

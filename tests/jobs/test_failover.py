@@ -6,14 +6,19 @@ from typing import Any, ClassVar, override
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, transaction
+from django.utils import timezone
 from pytest_django import Settings
 
 from jobs.drivers.base import Claim, Message, get_driver
 from jobs.drivers.database import DatabaseDriver
+from jobs.exceptions import ConnectionsAwayError, QueueFull
 from jobs.models import FailedJob, QueuedJob
-from jobs.queues import pause_queue, resume_queue
-from jobs.signals import queue_failed_over
+from jobs.queues import define_queue, forget_queue, list_pauses, pause_queue, resume_queue
+from jobs.redis_scripts import OUTAGES
+from jobs.selectors import get_queue_health
+from jobs.signals import queue_failed_over, queue_paused, queue_resumed
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.runner import Failed
 from tests.jobs.sample_jobs import HopelessJob, NoteJob
@@ -63,6 +68,17 @@ def two_connections(settings: Settings) -> Iterator[None]:
     yield
     SwitchedDriver.off.clear()
     SwitchedDriver.kept.clear()
+
+
+@pytest.fixture
+def away(settings: Settings) -> str:
+    """Name of the first connection, a Redis that nobody serves; the second one is the database."""
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "nobody": {"URL": "redis://127.0.0.1:1/0"}}
+    redis = {"DRIVER": "jobs.drivers.redis.RedisDriver", "RQ_QUEUE": "nobody"}
+    failover = {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": ["nobody", "database"]}
+    connections = {**settings.JOBS["CONNECTIONS"], "nobody": redis, "failover": failover}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "CONNECTION": "failover", "COORDINATION": "database"}
+    return "nobody"
 
 
 def _kept() -> dict[str, int]:
@@ -127,6 +143,72 @@ def test_figures_and_rest_are_of_both() -> None:
     assert claim_next(now=soon()) is None
     assert resume_queue("notes")
     assert get_driver().measure()["notes"].waiting >= 1
+
+
+def test_while_the_first_one_is_away_what_the_second_one_says_is_read(away: str) -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    pause_queue("notes", connection="database")
+    driver = get_driver()
+    assert driver.measure()["notes"].waiting == 1
+    assert [job.queue for job in driver.list_jobs()] == ["notes"]
+    assert list_pauses() == {"notes": None}
+    assert driver.list_set_apart() == []
+    assert get_queue_health(now=timezone.now()).waiting_count == 1
+
+
+def test_where_none_answers_reading_says_so(away: str, settings: Settings) -> None:
+    connections = settings.JOBS["CONNECTIONS"]
+    alone = {**connections, "failover": {**connections["failover"], "CONNECTIONS": [away]}}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": alone}
+    with pytest.raises(OUTAGES):
+        get_driver().measure()
+    with heard(queue_paused) as facts, pytest.raises(OUTAGES):
+        pause_queue("notes")
+    assert facts == []
+
+
+def test_rest_and_its_end_reach_who_answers_and_name_who_does_not(away: str) -> None:
+    with heard(queue_paused, queue_resumed) as facts:
+        with pytest.raises(ConnectionsAwayError, match=f"failover, {away} did not answer") as raised:
+            pause_queue("notes")
+        assert raised.value.away == (away,)
+        assert list_pauses(connection="database") == {"notes": None}
+        for _time in range(2):
+            with pytest.raises(ConnectionsAwayError):
+                resume_queue("notes")
+    assert list_pauses(connection="database") == {}
+    assert [signal for signal, _fact in facts] == [queue_paused, queue_resumed]
+
+
+def test_the_commands_go_through_all_queues_and_name_who_does_not_answer(away: str) -> None:
+    with pytest.raises(CommandError, match=f"{away} did not answer"):
+        call_command("queue_pause", "notes,emails")
+    assert set(list_pauses()) == {"notes", "emails"}
+    with pytest.raises(CommandError, match=f"{away} did not answer"):
+        call_command("queue_resume", "--all")
+    assert list_pauses() == {}
+
+
+def test_a_queue_with_a_limit_takes_jobs_in_a_transaction_while_the_first_one_is_away(away: str) -> None:
+    define_queue("narrow", max_jobs=1)
+    try:
+        with transaction.atomic():
+            NoteJob("notes.txt", "x").on_queue("narrow").dispatch()
+        with pytest.raises(QueueFull), transaction.atomic():
+            NoteJob("notes.txt", "x").on_queue("narrow").dispatch()
+    finally:
+        forget_queue("narrow")
+    assert QueuedJob.objects.get().queue == "narrow"
+
+
+def test_jobs_are_removed_and_cleared_where_somebody_answers(away: str) -> None:
+    job_id = NoteJob.dispatch("notes.txt", "x")
+    with pytest.raises(ConnectionsAwayError):
+        get_driver().remove([job_id])
+    NoteJob.dispatch("notes.txt", "x")
+    with pytest.raises(ConnectionsAwayError):
+        get_driver().clear(queue=None)
+    assert not QueuedJob.objects.exists()
 
 
 def test_the_loop_works_on_it_as_on_any_other() -> None:

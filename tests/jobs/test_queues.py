@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -247,6 +247,41 @@ def test_rest_and_its_end_are_told(job_connection: str) -> None:
         (queue_paused, QueuePaused(connection=job_connection, queue="notes", until=None)),
         (queue_resumed, QueueResumed(connection=job_connection, queue="notes")),
     ]
+
+
+NAMES = {"NUL": "x\x00", "surrogate": "\ud800", "two": "a b", "none": "", "long": "x" * 101, "star": "a*"}
+ENDS = {
+    "naive": datetime(2100, 1, 1),  # noqa: DTZ001 - what is refused
+    "huge": timedelta.max,
+    "before now": -timedelta(hours=1),
+    "nothing": timedelta(0),
+    "after all years": datetime.max.replace(tzinfo=timezone(-timedelta(hours=5))),
+    "no moment": "tomorrow",
+}
+
+
+@pytest.mark.parametrize("case", NAMES)
+def test_what_no_queue_can_be_called_does_not_rest(case: str, job_connection: str) -> None:
+    with pytest.raises(JobOptionError, match="No queue can be called"):
+        pause_queue(NAMES[case])
+    assert list_pauses() == {}
+
+
+def test_what_no_store_can_hold_has_not_rested(job_connection: str) -> None:
+    assert not resume_queue("x\x00")
+
+
+@pytest.mark.parametrize("case", ENDS)
+def test_a_rest_that_ends_at_no_moment_is_refused(case: str, job_connection: str) -> None:
+    end: Any = ENDS[case]  # Any: of a wrong type too
+    with pytest.raises(JobOptionError, match="until must be a moment with a time zone"):
+        pause_queue("notes", until=end)
+    assert list_pauses() == {}
+
+
+def test_a_rest_that_is_over_already_is_none(job_connection: str) -> None:
+    pause_queue("notes", until=datetime(1960, 1, 1, tzinfo=UTC))
+    assert not is_paused("notes")
 
 
 # --- Clearing

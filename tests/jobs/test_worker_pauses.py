@@ -59,7 +59,7 @@ def _run(worker: Worker, *steps: Any) -> list[object]:  # Any: as above
 def test_a_worker_tells_once_that_a_queue_which_it_serves_rests_and_once_that_it_goes_on(job_connection: str) -> None:
     worker = _worker(queues=("default", "notes"), stop_when_empty=False)
     pause_queue("notes")
-    pause_queue("of others")
+    pause_queue("of-others")
     seen = _run(worker, _nothing, lambda: resume_queue("notes"), _nothing, lambda: pause_queue("notes"), _nothing)
     about = {"worker": worker.name, "queue": "notes", "connection": job_connection}
     assert seen == [WorkerQueuePaused(**about), WorkerQueueResumed(**about), WorkerQueuePaused(**about)]

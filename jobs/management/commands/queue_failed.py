@@ -5,9 +5,10 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import override
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from jobs.drivers.base import get_driver
+from jobs.exceptions import UnknownConnectionError
 from jobs.management.arguments import positive_count, queue_name
 from jobs.security import describe_arguments
 from jobs.selectors import list_failed_jobs
@@ -16,7 +17,7 @@ from jobs.selectors import list_failed_jobs
 class Command(BaseCommand):
     """List the failed jobs, newest first."""
 
-    help = "List the failed jobs, newest first. Exit code: 0, also when there are none."
+    help = "List the failed jobs, newest first. Exit code: 0, also when there are none; 1 for an unknown connection."
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -25,14 +26,25 @@ class Command(BaseCommand):
         parser.add_argument(
             "--set-apart", action="store_true", help="Instead, the entries in Redis that not even a failed job can be."
         )
+        parser.add_argument(
+            "--connection",
+            metavar="NAME",
+            help="Only those of this connection; with --set-apart that of the settings by default.",
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON array.")
 
     @override
-    def handle(self, *, queue: str | None, limit: int, set_apart: bool, json: bool, **_others: object) -> None:
+    def handle(
+        self, *, queue: str | None, limit: int, set_apart: bool, connection: str | None, json: bool, **_others: object
+    ) -> None:
+        try:
+            driver = get_driver(connection)
+        except UnknownConnectionError as error:
+            raise CommandError(str(error)) from None
         if set_apart:
-            self._show_set_apart(get_driver().list_set_apart(limit=limit), as_json=json)
+            self._show_set_apart(driver.list_set_apart(limit=limit), as_json=json)
             return
-        failed = list_failed_jobs(queue=queue)
+        failed = list_failed_jobs(queue=queue, connection=connection)
         rows = [
             {
                 "job_id": str(job.job_id),

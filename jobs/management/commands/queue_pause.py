@@ -7,7 +7,7 @@ from typing import override
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.exceptions import UnknownConnectionError
+from jobs.exceptions import ConnectionsAwayError, UnknownConnectionError
 from jobs.management.arguments import pause_duration, queue_names
 from jobs.models.queued import EVERY_QUEUE
 from jobs.queues import list_pauses, pause_queue
@@ -18,8 +18,8 @@ class Command(BaseCommand):
 
     help = (
         "Let no worker take jobs from some queues (A,B), or with --all from any, for a while or until queue_resume. "
-        "Jobs in hand are finished, and dispatch goes on. Exit code: 0, 1 for an unknown connection, 2 for wrong "
-        "arguments."
+        "Jobs in hand are finished, and dispatch goes on. Exit code: 0, 1 for a connection that is unknown or did not "
+        "answer, 2 for wrong arguments."
     )
 
     @override
@@ -45,12 +45,18 @@ class Command(BaseCommand):
         **_others: object,
     ) -> None:
         names = [EVERY_QUEUE] if is_all or not queues else queues
+        away: ConnectionsAwayError | None = None
         try:
             for name in names:
-                pause_queue(name, connection=connection, until=duration)
+                try:
+                    pause_queue(name, connection=connection, until=duration)
+                except ConnectionsAwayError as error:  # the other queues first
+                    away = error
             pauses = list_pauses(connection=connection)
         except UnknownConnectionError as error:
             raise CommandError(str(error)) from None
+        if away is not None:
+            raise CommandError(str(away))
         if json:
             paused = {name: until.isoformat() if until else None for name, until in pauses.items()}
             self.stdout.write(jsonlib.dumps({"paused": paused}, indent=2))

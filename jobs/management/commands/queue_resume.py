@@ -2,11 +2,12 @@
 
 import json as jsonlib
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import override
 
 from django.core.management.base import BaseCommand, CommandError
 
-from jobs.exceptions import UnknownConnectionError
+from jobs.exceptions import ConnectionsAwayError, UnknownConnectionError
 from jobs.management.arguments import queue_names
 from jobs.models.queued import EVERY_QUEUE
 from jobs.queues import list_pauses, resume_queue
@@ -17,7 +18,8 @@ class Command(BaseCommand):
 
     help = (
         "Let workers take jobs from some queues (A,B) again; --all ends the rest of all queues, and of each that rests "
-        "by itself. Exit code: 0, also where nothing rested; 1 for an unknown connection, 2 for wrong arguments."
+        "by itself. Exit code: 0, also where nothing rested; 1 for a connection that is unknown or did not answer, "
+        "2 for wrong arguments."
     )
 
     @override
@@ -34,9 +36,8 @@ class Command(BaseCommand):
     ) -> None:
         try:
             pauses = list_pauses(connection=connection)
-            names = list(pauses) if is_all or not queues else queues
-            resumed = [name for name in names if resume_queue(name, connection=connection)]
-        except UnknownConnectionError as error:
+            resumed = _resume_each(list(pauses) if is_all or not queues else queues, connection)
+        except (UnknownConnectionError, ConnectionsAwayError) as error:
             raise CommandError(str(error)) from None
         if json:
             self.stdout.write(jsonlib.dumps({"resumed": resumed}))
@@ -47,3 +48,18 @@ class Command(BaseCommand):
             self.stdout.write(f"Workers take jobs again from: {shown}.")
         if not json and EVERY_QUEUE in pauses and EVERY_QUEUE not in resumed:
             self.stdout.write("All queues still rest; end that with: queue_resume --all")
+
+
+def _resume_each(names: Sequence[str], connection: str | None) -> list[str]:
+    """Return those queues that had rested; raises as ``resume_queue``, but goes through all of them before."""
+    resumed: list[str] = []
+    away: ConnectionsAwayError | None = None
+    for name in names:
+        try:
+            if resume_queue(name, connection=connection):
+                resumed.append(name)
+        except ConnectionsAwayError as error:
+            away = error
+    if away is not None:
+        raise away
+    return resumed
