@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help run dev dev-debug test test-fast test-servers worlds exactness test-browser demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
-	queue-stats queue-failed queue-retry-failed queue-clear queue-pause queue-resume queue-restart queue-prune queue-schedule \
-	queue-example queue-advanced-example make-job bench
+	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
+	queue-restart queue-prune queue-schedule queue-example queue-advanced-example make-job bench
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -105,6 +105,12 @@ queue-failed: ## List the failed jobs
 	@sh scripts/setup base && $(manage) queue_failed $(ARGS)
 queue-retry-failed: ## Retry failed jobs: all, or ARGS="ID ..."
 	@sh scripts/setup base && $(manage) queue_retry_failed $(if $(ARGS),$(ARGS),--all)
+queue-forget: ## Delete failed jobs: ARGS="ID ..."
+	@sh scripts/setup base && $(manage) queue_forget $(ARGS)
+queue-flush: ## Delete all failed jobs; asks first
+	@sh scripts/setup base && $(manage) queue_flush $(ARGS)
+queue-monitor: ## Say which queues are too long: ARGS="--max N NAME ..."
+	@sh scripts/setup base && $(manage) queue_monitor $(ARGS)
 queue-pause: ## Let queues rest: ARGS="NAME" or ARGS=--all
 	@sh scripts/setup base && $(manage) queue_pause $(ARGS)
 queue-resume: ## Let queues go on: ARGS="NAME" or ARGS=--all

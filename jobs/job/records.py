@@ -56,17 +56,23 @@ class Resolved:
     is_after_commit: bool
 
 
-def resolve_options(job_class: "type[Job]", options: JobOptions) -> Resolved:
-    """Return what holds: what was said for the job, else for its class, else for its queue, else in the settings."""
+def resolve_options(
+    job_class: "type[Job]", options: JobOptions, *, worker_options: JobOptions | None = None
+) -> Resolved:
+    """Return what holds: what was said for the job, else for its class, else for its queue, else in the settings.
+
+    ``worker_options``: tries, back-off and timeout that hold in place of those of the settings.
+    """
     settings = get_job_settings()
+    said = worker_options or JobOptions()
     queue = options.queue or job_class.queue
     definition = get_queue(queue)
     return Resolved(
         queue=queue,
         connection=_first(options.connection, job_class.connection, definition.connection, settings.connection),
-        tries=_first(options.tries, job_class.tries, definition.tries, settings.tries),
-        backoff=_first(options.backoff, job_class.backoff, definition.backoff, settings.backoff),
-        timeout=_first(options.timeout, job_class.timeout, definition.timeout, settings.timeout),
+        tries=_first(options.tries, job_class.tries, definition.tries, said.tries, settings.tries),
+        backoff=_first(options.backoff, job_class.backoff, definition.backoff, said.backoff, settings.backoff),
+        timeout=_first(options.timeout, job_class.timeout, definition.timeout, said.timeout, settings.timeout),
         priority=_first(options.priority, job_class.priority),
         delay=_first(options.delay, job_class.delay, None),
         max_exceptions=_first(options.max_exceptions, job_class.max_exceptions, None),

@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError
 from datetime import timedelta
 from uuid import UUID
 
+from jobs.backoff import MAX_SECONDS
 from jobs.drivers.base import get_driver
 from jobs.exceptions import UnknownConnectionError
 from jobs.options import is_queue_name
@@ -39,6 +40,39 @@ def job_id(text: str) -> UUID:
     except ValueError:
         message = f"{text!r} is not the id of a job; queue_failed lists the ids."
         raise ArgumentTypeError(message) from None
+
+
+def age_in_hours(text: str) -> timedelta:
+    """Read an age of an hour to a hundred years, in hours."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 876_000):
+        message = f"{text!r} is not an age of 1 to 876,000 hours."
+        raise ArgumentTypeError(message)
+    return timedelta(hours=int(text))
+
+
+def whole_count(text: str) -> int:
+    """Read a whole number from 0 to a million."""
+    if not (text.isascii() and text.isdigit() and int(text) <= 1_000_000):
+        message = f"{text!r} is not a whole number from 0 to 1,000,000."
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+def wait_seconds(text: str) -> float:
+    """Read 0 s to a year."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= MAX_SECONDS:
+        message = f"{text!r} is not a number of seconds from 0 to 31,536,000."
+        raise ArgumentTypeError(message)
+    return seconds
+
+
+def waits(text: str) -> tuple[float, ...]:
+    """Read waits of 0 s to a year each, comma-separated."""
+    return tuple(wait_seconds(part.strip()) for part in text.split(","))
 
 
 def positive_count(text: str) -> int:

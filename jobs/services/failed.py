@@ -24,7 +24,7 @@ from jobs.exceptions import (
 )
 from jobs.models import Batch, BatchMember, FailedJob
 from jobs.payload import Record, decode_payload, encode_payload
-from jobs.selectors import IS_OPEN
+from jobs.selectors import IS_OPEN, list_failed_jobs
 from jobs.services.batches import close_member, reopen_member
 from jobs.services.dispatching import announce_queued, push_late, release_unique, take_locks
 from jobs.signals import JobRetryRequested, identify, job_retry_requested
@@ -76,14 +76,16 @@ def _undo_retry(failed: FailedJob, record: Record | None) -> None:
             release_unique(record)
 
 
-def retry_failed_jobs(*, job_ids: Iterable[UUID] | None = None, now: datetime | None = None) -> list[UUID]:
-    """Retry several failed jobs, or all, each in a transaction of its own.
+def retry_failed_jobs(
+    *, job_ids: Iterable[UUID] | None = None, queue: str | None = None, now: datetime | None = None
+) -> list[UUID]:
+    """Retry several failed jobs, or without ``job_ids`` all of a queue or of every queue, each in its own transaction.
 
     Returns:
         The ids that were put back; one that isn't a failed job any more, or waits for another of its key, is left out.
     """
     retried = []
-    for job_id in _all_open_ids() if job_ids is None else list(job_ids):
+    for job_id in _list_open_ids(queue) if job_ids is None else list(job_ids):
         try:
             retry_failed_job(job_id=job_id, now=now)
         except (FailedJobNotFoundError, UniqueJobError):
@@ -173,5 +175,6 @@ def _make_message(failed: FailedJob, record: Record | None, now: datetime) -> Me
     )
 
 
-def _all_open_ids() -> list[UUID]:
-    return list(FailedJob.objects.filter(IS_OPEN).order_by("id").values_list("job_id", flat=True))
+def _list_open_ids(queue: str | None) -> list[UUID]:
+    """Return the ids of the failed jobs of a queue, or of all, those first that failed first."""
+    return list(list_failed_jobs(queue=queue).order_by("id").values_list("job_id", flat=True))

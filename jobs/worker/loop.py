@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from jobs.drivers.base import Claim, get_driver
 from jobs.job import get_job_name
+from jobs.options import JobOptions
 from jobs.scheduler import Ticker
 from jobs.services import get_restart_count, record_heartbeat, remove_dead_heartbeats, remove_heartbeat
 from jobs.signals import (
@@ -84,6 +85,8 @@ class WorkerOptions:
     memory_mb: int | None = None
     #: Pause after each job.
     rest: timedelta = timedelta(0)
+    #: Tries, back-off and timeout that hold in place of those of the settings.
+    job_options: JobOptions | None = None
 
 
 class Worker:
@@ -223,7 +226,7 @@ class Worker:
             job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
         ):
             try:
-                outcome = attempt(claim)
+                outcome = attempt(claim, worker_options=self._options.job_options)
             except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
                 self._log.error("job_not_begun", error=type(error).__qualname__)
                 self._renew_connections()

@@ -46,6 +46,8 @@ class Failed:
     attempts: int
     #: Whose ``failed`` is called; None where it couldn't be built.
     job: Job | None
+    #: How long its ``failed`` may take, in seconds; 0 means no limit.
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

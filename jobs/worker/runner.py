@@ -28,7 +28,7 @@ from jobs.exceptions import (
 )
 from jobs.job import Job, JobEnd, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
 from jobs.middleware import MiddlewareStack
-from jobs.options import get_due_time
+from jobs.options import JobOptions, get_due_time
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.security import redact_record
 from jobs.services import (
@@ -70,11 +70,11 @@ __all__ = [
 _log = structlog.get_logger("gatehouse.jobs")
 
 
-def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
+def attempt(claim: Claim, *, now: datetime | None = None, worker_options: JobOptions | None = None) -> Outcome:
     """Run a claimed job, unless its record must not run or its tries are used up.
 
     Nothing is written, but the lease where it is shorter than the job needs. ``now`` is the present; None takes the
-    clock of the store.
+    clock of the store. ``worker_options``: see ``resolve_options``.
 
     Raises:
         Exception: A store went away before the job was begun; it may be put back.
@@ -82,7 +82,8 @@ def attempt(claim: Claim, *, now: datetime | None = None) -> Outcome:
     started = time.perf_counter()
     if job_claimed.is_heard:
         job_claimed.announce(JobClaimed(**identify(claim), attempt=claim.attempts))
-    prepared = _prepare(claim, started=started, now=now or get_driver(claim.connection).get_now())
+    now = now or get_driver(claim.connection).get_now()
+    prepared = _prepare(claim, started=started, now=now, worker_options=worker_options)
     if not isinstance(prepared, _Try):
         return prepared
     outcome = _run(prepared)
@@ -114,7 +115,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
             )
         case Quarantined(error=error):
             return quarantine_job(claim=claim, error=error, now=now)
-        case Failed(duration=duration, record=record, error=error, attempts=attempts, job=job):
+        case Failed(duration=duration, record=record, error=error, attempts=attempts, job=job, timeout=timeout):
             is_buried = fail_job(
                 claim=claim,
                 record=record,
@@ -126,7 +127,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
                 note=_get_note(job, "failed", claim, error, now),
             )
             if is_buried and job is not None:
-                _call_failed_hook(job, error)
+                _call_failed_hook(job, error, timeout)
             return is_buried
         case Lost():
             return False
@@ -188,7 +189,7 @@ class _Try:
     now: datetime
 
 
-def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
+def _prepare(claim: Claim, *, started: float, now: datetime, worker_options: JobOptions | None) -> _Try | Outcome:
     """Return the try of a claimed job, or how it ends without one."""
     if claim.fault:
         return Quarantined(error=PayloadError(claim.fault))
@@ -196,7 +197,7 @@ def _prepare(claim: Claim, *, started: float, now: datetime) -> _Try | Outcome:
         record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
         job_class, options = open_record(record)
         check_count(record, claim)
-        resolved = resolve_options(job_class, options)
+        resolved = resolve_options(job_class, options, worker_options=worker_options)
     except (PayloadError, JobDefinitionError) as error:
         return Quarantined(error=error)
     if is_superseded(record):
@@ -219,7 +220,8 @@ def _give_up(claim: Claim, record: Record, job_class: type[Job], resolved: Resol
     if isinstance(job, Quarantined):
         return job
     told = job if isinstance(job, Job) else None
-    return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=told)
+    limit = resolved.timeout
+    return Failed(duration=_NOTHING, record=record, error=spent, attempts=claim.attempts - 1, job=told, timeout=limit)
 
 
 def _build(claim: Claim, record: Record, job_class: type[Job], resolved: Resolved) -> Job | Outcome:
@@ -236,7 +238,7 @@ def _build(claim: Claim, record: Record, job_class: type[Job], resolved: Resolve
             return Processed(duration=_NOTHING, record=record, chain=record.chain)
         # The record no longer fits the class, or its constructor raised.
         reason = _to_exception(claim, resolved, error)
-        return Failed(duration=_NOTHING, record=record, error=reason, attempts=claim.attempts, job=None)
+        return Failed(duration=_NOTHING, record=record, error=reason, attempts=claim.attempts, job=None, timeout=0)
 
 
 def _run(one: _Try) -> Processed | Released | Failed | Lost:
@@ -314,7 +316,8 @@ def _conclude(one: _Try, error: BaseException) -> Released | Failed:
     if not isinstance(error, TimeIsUp):
         job_exception_occurred.announce(JobExceptionOccurred(**identify(claim), attempt=claim.attempts, error=reason))
     if _is_final(one, error):
-        return Failed(duration=duration, record=one.record, error=reason, attempts=claim.attempts, job=one.job)
+        attempts, limit = claim.attempts, resolved.timeout
+        return Failed(duration=duration, record=one.record, error=reason, attempts=attempts, job=one.job, timeout=limit)
     return Released(duration=duration, record=one.record, error=reason, delay=_get_wait(one, reason), job=one.job)
 
 
@@ -384,9 +387,8 @@ def _get_note(
     return partial(job.record_end, JobEnd(state=state, attempts=claim.attempts, error=error, now=now))
 
 
-def _call_failed_hook(job: Job, error: Exception) -> None:
+def _call_failed_hook(job: Job, error: Exception, timeout: float) -> None:
     try:
-        timeout = resolve_options(type(job), job.options).timeout
         with redacted_by(job.redact), no_transaction_left():
             call_within(timeout, partial(copy_context().run, job.failed, error))
     except BaseException as raised:  # noqa: BLE001 - the job is buried already; its hook must not stop the worker

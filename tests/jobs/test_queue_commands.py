@@ -1,4 +1,4 @@
-"""The commands that let queues rest and go on, restart workers, prune, and write jobs."""
+"""The commands that let queues rest and go on, watch them, drop failed jobs, prune, and write jobs."""
 
 import json
 import os
@@ -8,16 +8,37 @@ import sys
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
+from typing import override
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
+from jobs.job import Job
 from jobs.models import Batch, FailedJob
 from jobs.queues import is_paused, list_pauses
-from tests.jobs.sample_jobs import NoteJob
-from tests.jobs.steps import claim_next
+from jobs.signals import QueueBusy, queue_busy
+from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
+from tests.jobs.steps import claim_next, drain, heard, stored_one
 from tests.processes import ROOT, child_environment
+
+
+class StumblingJob(Job):
+    """Always go wrong, and leave all else to others."""
+
+    @override
+    def handle(self) -> None:
+        raise ValueError("no luck")
+
+
+class UnboundedJob(Job):
+    """Never come to an end."""
+
+    @override
+    def handle(self) -> None:
+        while True:
+            pass
 
 
 def call(*words: str) -> str:
@@ -86,6 +107,148 @@ def test_pruning_deletes_what_is_old_alone() -> None:
         == "Deleted 0 failed jobs, 1 batches, 0 runs of schedules, 0 results of tasks, 0 rows of figures, and 0 other "
         "rows that had expired.\n"
     )
+
+
+def make_failed(number: int, *, queue: str = "q", hours: float = 0) -> UUID:
+    job_id = UUID(int=number)
+    failed_at = timezone.now() - timedelta(hours=hours)
+    FailedJob.objects.create(
+        job_id=job_id, queue=queue, job_class="c", payload="", attempts=1, failed_at=failed_at, connection="database"
+    )
+    return job_id
+
+
+@pytest.mark.django_db
+def test_forgetting_deletes_the_named_jobs_alone() -> None:
+    first, second, third = (make_failed(number) for number in (1, 2, 3))
+    assert call("queue_forget", str(first), str(first)) == "1 failed job was deleted.\n"
+    assert json.loads(call("queue_forget", str(second), "--json")) == {"deleted": [str(second)], "missing": []}
+    assert FailedJob.objects.get().job_id == third
+
+
+@pytest.mark.django_db
+def test_forgetting_names_what_is_not_there_and_deletes_the_rest() -> None:
+    job_id, missing = make_failed(1), UUID(int=2)
+    with pytest.raises(CommandError, match=f"Not among the failed jobs: {missing}"):
+        call("queue_forget", str(missing), str(job_id))
+    assert not FailedJob.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("words", [["queue_forget"], ["queue_forget", "x"]], ids=["none", "nonsense"])
+def test_forgetting_wants_ids(words: list[str]) -> None:
+    make_failed(1)
+    with pytest.raises(CommandError):
+        call(*words)
+    assert FailedJob.objects.exists()
+
+
+@pytest.mark.django_db
+def test_flushing_deletes_all_failed_jobs_or_the_old_ones() -> None:
+    make_failed(1, hours=1)
+    make_failed(2, hours=30)
+    make_failed(3, hours=30)
+    assert call("queue_flush", "--hours", "24", "--no-input") == "2 failed jobs were deleted.\n"
+    assert json.loads(call("queue_flush", "--no-input", "--json")) == {"deleted_count": 1}
+    assert not FailedJob.objects.exists()
+
+
+@pytest.mark.django_db
+def test_flushing_refuses_to_guess_where_nobody_can_be_asked() -> None:
+    make_failed(1)
+    with pytest.raises(CommandError, match="Say --no-input"):
+        call("queue_flush")
+    assert FailedJob.objects.exists()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["queue_flush", "queue_prune"])
+@pytest.mark.parametrize("hours", ["0", "-1", "soon", "1000000000"])
+def test_an_age_that_makes_no_sense_is_refused(command: str, hours: str) -> None:
+    with pytest.raises(CommandError, match="1 to 876,000 hours"):
+        call(command, "--hours", hours)
+
+
+def test_monitoring_tells_of_the_named_queues_that_are_too_long(job_connection: str) -> None:
+    for text in ("a", "b"):
+        NoteJob.dispatch("path", text)
+        FailingJob.dispatch()
+    with heard(queue_busy) as seen, pytest.raises(SystemExit) as ended:
+        call("queue_monitor", "--max", "1", "notes")
+    assert ended.value.code == 1
+    assert seen == [(queue_busy, QueueBusy(connection=job_connection, queue="notes", size=2))]
+    assert call("queue_monitor", "--max", "2", "notes", "default") == (
+        "None of these holds more than 2 jobs: notes, default.\n"
+    )
+
+
+@pytest.mark.django_db
+def test_monitoring_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    NoteJob.dispatch("path", "a")
+    NoteJob.dispatch("path", "b")
+    with pytest.raises(SystemExit):
+        call_command("queue_monitor", "notes", "--max", "1", "--json")
+    assert json.loads(capsys.readouterr().out) == {"max": 1, "busy": {"notes": 2}}
+    assert json.loads(call("queue_monitor", "notes", "--json")) == {"max": 1000, "busy": {}}
+
+
+@pytest.mark.django_db
+def test_monitoring_refuses_a_queue_that_nobody_defined() -> None:
+    with pytest.raises(CommandError, match="There is no queue 'noets'") as refused:
+        call("queue_monitor", "notes", "noets")
+    assert refused.value.returncode == 2
+
+
+def test_failed_jobs_of_one_queue_are_put_back(job_connection: str) -> None:
+    HopelessJob().on_queue("notes").dispatch()
+    HopelessJob.dispatch()
+    drain()
+    failed = FailedJob.objects.get(queue="notes").job_id
+    assert json.loads(call("queue_retry_failed", "--queue", "notes", "--json")) == {"retried": [str(failed)]}
+    assert stored_one().job_id == failed
+    assert call("queue_retry_failed", "--queue", "notes") == "No job was put back.\n"
+    with pytest.raises(CommandError, match="Say which"):
+        call("queue_retry_failed", "--queue", "notes", "--all")
+
+
+def test_a_worker_may_say_what_holds_where_jobs_and_queues_say_nothing(job_connection: str) -> None:
+    StumblingJob.dispatch()
+    call("queue_work", "--once", "--tries", "2", "--backoff", "0", "--timeout", "0")
+    assert stored_one().attempts == 1
+    call("queue_work", "--once", "--tries", "2", "--backoff", "0")
+    assert FailedJob.objects.get().attempts == 2
+
+
+def test_a_worker_may_say_how_long_a_job_may_run(job_connection: str) -> None:
+    UnboundedJob.dispatch()
+    call("queue_work", "--once", "--tries", "1", "--timeout", "0.05")
+    assert "longer than its timeout of 0.05 s" in FailedJob.objects.get().exception
+
+
+def test_what_a_job_says_holds_before_what_its_worker_says(job_connection: str) -> None:
+    StumblingJob().with_tries(2).with_backoff(0).dispatch()
+    call("queue_work", "--once", "--tries", "1", "--backoff", "3600")
+    assert stored_one().attempts == 1
+    call("queue_work", "--once", "--tries", "9")
+    assert FailedJob.objects.get().attempts == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "words",
+    [["--tries", "-1"], ["--tries", "x"], ["--backoff", "1,,2"], ["--backoff", "-1"], ["--timeout", "nan"]],
+    ids=" ".join,
+)
+def test_a_worker_refuses_defaults_that_make_no_sense(words: list[str]) -> None:
+    with pytest.raises(CommandError, match=words[0]):
+        call("queue_work", "--once", *words)
+
+
+@pytest.mark.parametrize("command", ["queue_forget", "queue_flush", "queue_monitor"])
+def test_commands_explain_themselves_and_their_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command(command, "--help")
+    assert "Exit code: 0" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import override
 
 from django.core.management.base import BaseCommand
 
-from jobs.management.arguments import positive_count
+from jobs.management.arguments import age_in_hours
 from jobs.scheduler import prune_schedule_runs
 from jobs.services import prune_batches, prune_failed_jobs, prune_metrics, prune_results, sweep_expired
 
@@ -30,29 +30,29 @@ class Command(BaseCommand):
             "--metrics-hours": "Age of figures of queues and classes of jobs; JOBS['METRICS_HOURS'] by default.",
         }
         for option, words in ages.items():
-            default = 24 if option == "--hours" else None
-            parser.add_argument(option, type=positive_count, default=default, metavar="HOURS", help=words)
+            default = timedelta(hours=24) if option == "--hours" else None
+            parser.add_argument(option, type=age_in_hours, default=default, metavar="HOURS", help=words)
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     @override
     def handle(
         self,
         *,
-        hours: int,
-        unfinished: int | None,
-        cancelled: int | None,
-        metrics_hours: int | None,
+        hours: timedelta,
+        unfinished: timedelta | None,
+        cancelled: timedelta | None,
+        metrics_hours: timedelta | None,
         json: bool,
         **_others: object,
     ) -> None:
-        failed = prune_failed_jobs(older_than=timedelta(hours=hours))
+        failed = prune_failed_jobs(older_than=hours)
         batches = prune_batches(
-            older_than=timedelta(hours=hours),
-            unfinished_older_than=None if unfinished is None else timedelta(hours=unfinished),
-            cancelled_older_than=None if cancelled is None else timedelta(hours=cancelled),
+            older_than=hours,
+            unfinished_older_than=unfinished,
+            cancelled_older_than=cancelled,
         )
         runs, results = prune_schedule_runs(), prune_results()
-        metrics = prune_metrics(older_than=None if metrics_hours is None else timedelta(hours=metrics_hours))
+        metrics = prune_metrics(older_than=metrics_hours)
         expired = _sweep()
         if json:
             counts = {"failed_jobs": failed, "batches": batches, "schedule_runs": runs, "results": results}

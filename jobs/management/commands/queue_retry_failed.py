@@ -1,5 +1,6 @@
 """Put failed jobs back into their queues."""
 
+import json as jsonlib
 from argparse import ArgumentParser
 from typing import override
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError
 
 from jobs.exceptions import BatchNotFoundError
-from jobs.management.arguments import job_id
+from jobs.management.arguments import job_id, queue_name
 from jobs.services import retry_batch, retry_failed_jobs
 
 
@@ -25,20 +26,31 @@ class Command(BaseCommand):
         parser.add_argument("job_ids", nargs="*", type=job_id, metavar="JOB_ID", help="Ids as queue_failed shows them.")
         parser.add_argument("--all", action="store_true", help="Every failed job.")
         parser.add_argument("--batch", type=job_id, metavar="BATCH_ID", help="The failed jobs of a batch.")
+        parser.add_argument("--queue", type=queue_name, metavar="NAME", help="The failed jobs of a queue.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     @override
-    def handle(self, *, job_ids: list[UUID], all: bool, batch: UUID | None, **_others: object) -> None:
-        if [bool(job_ids), all, batch is not None].count(True) != 1:
-            raise CommandError("Say which: ids as queue_failed shows them, --all for every failed job, or --batch.")
+    def handle(
+        self, *, job_ids: list[UUID], all: bool, batch: UUID | None, queue: str | None, json: bool, **_others: object
+    ) -> None:
+        if [bool(job_ids), all, batch is not None, queue is not None].count(True) != 1:
+            message = "Say which: ids as queue_failed shows them, --all for every failed job, --batch or --queue."
+            raise CommandError(message)
         if batch is not None:
-            self.stdout.write(_to_text(len(_retry_batch(batch))))
+            self._show(_retry_batch(batch), as_json=json)
             return
         wanted = list(dict.fromkeys(job_ids))
-        retried = retry_failed_jobs(job_ids=None if all else wanted)
-        self.stdout.write(_to_text(len(retried)))
+        retried = retry_failed_jobs(job_ids=wanted or None, queue=queue)
+        self._show(retried, as_json=json)
         if missing := [str(wanted_id) for wanted_id in wanted if wanted_id not in retried]:
             message = f"Not among the failed jobs: {', '.join(missing)}. See them with: queue_failed"
             raise CommandError(message)
+
+    def _show(self, retried: list[UUID], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(jsonlib.dumps({"retried": [str(retried_id) for retried_id in retried]}, indent=2))
+        else:
+            self.stdout.write(_to_text(len(retried)))
 
 
 def _retry_batch(batch_id: UUID) -> list[UUID]:

@@ -8,7 +8,17 @@ from typing import Any, Final, override
 from django.core.management.base import BaseCommand
 
 from jobs.conf import get_job_settings
-from jobs.management.arguments import connection_name, pause_seconds, positive_count, queue_name, queue_names
+from jobs.management.arguments import (
+    connection_name,
+    pause_seconds,
+    positive_count,
+    queue_name,
+    queue_names,
+    wait_seconds,
+    waits,
+    whole_count,
+)
+from jobs.options import JobOptions
 from jobs.worker.loop import Worker, WorkerOptions
 
 #: Exit code of a worker that has taken more memory than it may.
@@ -56,6 +66,24 @@ class Command(BaseCommand):
         parser.add_argument(
             "--rest", type=pause_seconds, metavar="SECONDS", help="Pause after each job; none by default."
         )
+        parser.add_argument(
+            "--tries",
+            type=whole_count,
+            metavar="N",
+            help="Tries of jobs that don't say it, nor does their queue; 0 for no end; JOBS['TRIES'] by default.",
+        )
+        parser.add_argument(
+            "--backoff",
+            type=waits,
+            metavar="SECONDS,…",
+            help="Waits between such tries; JOBS['BACKOFF'] by default.",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=wait_seconds,
+            metavar="SECONDS",
+            help="Longest run of such a job, 0 for no limit; JOBS['TIMEOUT_SECONDS'] by default.",
+        )
         parser.add_argument("--name", type=queue_name, help="Name in queue_stats, in place of the host's.")
 
     @override
@@ -84,6 +112,9 @@ def _make_options(
     memory: int | None,
     stop_when_empty: bool,
     once: bool,
+    tries: int | None,
+    backoff: tuple[float, ...] | None,
+    timeout: float | None,
     **_others: object,
 ) -> WorkerOptions:
     return WorkerOptions(
@@ -96,4 +127,5 @@ def _make_options(
         max_time=None if max_time is None else timedelta(seconds=max_time),
         memory_mb=memory,
         stop_when_empty=stop_when_empty or once,
+        job_options=JobOptions(tries=tries, backoff=backoff, timeout=timeout),
     )
