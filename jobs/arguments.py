@@ -8,12 +8,13 @@ one ``$`` key, so a record can be read without its class. A row of a model trave
 import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeAliasType, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, TypeAliasType, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from django.apps import apps
@@ -26,6 +27,15 @@ from jobs.exceptions import JobArgumentError, JobDefinitionError, ModelMissingEr
 
 # Any: an annotation can be nearly any object.
 type Annotation = Any
+
+
+@dataclass
+class _Sample:
+    made: list[object] = field(default_factory=list)
+
+
+#: What a dataclass has as a default in its signature where a function makes the value.
+_MADE: Final = inspect.signature(_Sample).parameters["made"].default
 
 
 @cache
@@ -63,8 +73,12 @@ def _get_signature(job_class: type) -> inspect.Signature:
     return signature.replace(parameters=list(signature.parameters.values())[1:])
 
 
-def bind_arguments(job_class: type, args: Iterable[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+def bind_arguments(
+    job_class: type, args: Iterable[object], kwargs: Mapping[str, object], *, job: object = None
+) -> dict[str, object]:
     """Return every constructor argument by name, defaults included, each of the annotated type.
+
+    What the ``default_factory`` of a dataclass made is taken from the job; without one it is left to the constructor.
 
     Raises:
         JobArgumentError: One is missing, unknown or of the wrong type.
@@ -77,6 +91,12 @@ def bind_arguments(job_class: type, args: Iterable[object], kwargs: Mapping[str,
         message = f"{job_class.__name__}: {error}."
         raise JobArgumentError(message) from None
     bound.apply_defaults()
+    made = [name for name, value in bound.arguments.items() if value is _MADE]
+    for name in made:
+        if job is None:
+            del bound.arguments[name]
+        else:
+            bound.arguments[name] = getattr(job, name)
     for name, value in bound.arguments.items():
         if not _fits(annotations[name], value):
             wanted = inspect.formatannotation(annotations[name])

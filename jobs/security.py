@@ -135,12 +135,12 @@ class SecureJob(Job, is_base=True):
             JobRefusedError: It does, or there is nobody.
         """
         if not self.actor_id:
-            self.actor_id = _get_request_user_id()
+            self.__dict__["actor_id"] = _get_request_user_id()
         held = self.actor_scope
         if held is None:
             held = {"guard": scope.get_guard(), "team": scope.get_team()}
         held = {**held, "required": self._encode_required()}
-        self.actor_scope = {name: value for name, value in held.items() if value is not None} or None
+        self.__dict__["actor_scope"] = {name: value for name, value in held.items() if value is not None} or None
         self._authorize("dispatch")
 
     @override

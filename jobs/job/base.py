@@ -148,7 +148,7 @@ class Job(Fluent, ABC):
         def __new__(cls, *args: object, **kwargs: object) -> Self:
             """Keep the arguments, which are the payload."""
             job = super().__new__(cls)
-            job._arguments = (args, kwargs)
+            job.__dict__["_arguments"] = (args, kwargs)  # a frozen dataclass takes no assignment, here and elsewhere
             return job
 
     def __init__(self) -> None:
@@ -263,7 +263,7 @@ class Job(Fluent, ABC):
             JobArgumentError: One is missing or of the wrong type.
         """
         args, kwargs = self.__dict__["_arguments"]
-        return bind_arguments(type(self), args, kwargs)
+        return bind_arguments(type(self), args, kwargs, job=self)
 
     def chain(self, jobs: Sequence[Link | None]) -> PendingDispatch:
         """Let other jobs follow this one, each when the one before has ended well; what is empty is left out."""
@@ -285,7 +285,7 @@ class Job(Fluent, ABC):
         if Current.outlet is not None:
             Current.outlet.note_job(self)
         is_after_commit = resolve_options(type(self), self.options).is_after_commit
-        self.was_sent = bool(send([record], is_after_commit=is_after_commit, on_failure=self.undo_dispatch))
+        self.__dict__["was_sent"] = bool(send([record], is_after_commit=is_after_commit, on_failure=self.undo_dispatch))
         note_sent(followers)
         return self.job_id
 
@@ -367,9 +367,9 @@ class Job(Fluent, ABC):
         return run.chain
 
     def _get_run(self) -> JobRun:
-        if self.running is None:
-            self.running = JobRun(job_id=self.job_id, queue=self.queue, connection="", attempts=1)
-        return self.running
+        run = self.running or JobRun(job_id=self.job_id, queue=self.queue, connection="", attempts=1)
+        self.__dict__["running"] = run
+        return run
 
 
 # A constructor that sets one of these is told to choose another name.

@@ -55,7 +55,8 @@ def check_attributes(job: "Job") -> None:
     Raises:
         JobDefinitionError: One does; the text says which name to change.
     """
-    for name in job.__dict__:
+    slots = (name for base in type(job).__mro__ for name in vars(base).get("__slots__", ()))
+    for name in (*job.__dict__, *slots):
         if name in _OPTIONS:
             option = "is_failed_on_timeout" if name == "fail_on_timeout" else name
             message = (
@@ -63,7 +64,7 @@ def check_attributes(job: "Job") -> None:
                 "if that is meant; change the name otherwise."
             )
             raise JobDefinitionError(message)
-        if inspect.isroutine(getattr(type(job), name, None)):
+        if any(inspect.isroutine(getattr(base, name, None)) for base in type(job).__mro__):
             raise JobDefinitionError(_say_hidden(job, name))
 
 

@@ -86,7 +86,7 @@ class Fluent:
 
     def on_behalf_of(self, user: Any) -> "PendingDispatch":  # Any: the user model is a setting
         """Name the user for whom it runs, and whose rights a secure job needs."""
-        self.get_job().actor_id = "" if user.pk is None else str(user.pk)
+        self.get_job().__dict__["actor_id"] = "" if user.pk is None else str(user.pk)
         return PendingDispatch(self.get_job())
 
     def when(self, condition: object, then: "Callable[[Job], object]") -> "PendingDispatch":

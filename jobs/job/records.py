@@ -164,14 +164,14 @@ def renew_ids(links: Iterable[Link]) -> "list[Job]":
         if job.was_sent or job.running is not None:
             job.__dict__["_job_id"] = uuid4()
         if job.running is None and job.was_sent:
-            job.actor_scope = None  # that of the new dispatch counts
+            job.__dict__["actor_scope"] = None  # that of the new dispatch counts
     return jobs
 
 
 def note_sent(jobs: Iterable["Job"]) -> None:
     """Take note that jobs were sent, so that each gets another id if it is sent once more."""
     for job in jobs:
-        job.was_sent = True
+        job.__dict__["was_sent"] = True
 
 
 def add_ids(links: Iterable[Link], run: JobRun) -> list[Link]:
@@ -233,8 +233,7 @@ def build_job(job_class: "type[Job]", record: Record) -> "Job":
             raise PayloadError("The record holds no arguments.")
         arguments = opened
     job = job_class.deserialize(arguments)
-    job.__dict__["_job_id"] = record.job_id
-    job.actor_id, job.actor_scope = record.actor_id, record.actor_scope
+    job.__dict__.update(_job_id=record.job_id, actor_id=record.actor_id, actor_scope=record.actor_scope)
     return job
 
 

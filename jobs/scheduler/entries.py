@@ -107,7 +107,7 @@ def build_scheduled_job(entry: Entry) -> Job:
     job.options.queue = entry.queue or job.options.queue
     job.options.priority = job.options.priority if entry.priority is None else entry.priority
     job.options.tags = (*job.options.tags, f"schedule:{entry.name}")
-    job.actor_id = entry.actor_id
+    job.__dict__["actor_id"] = entry.actor_id
     return job
 
 

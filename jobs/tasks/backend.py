@@ -140,7 +140,7 @@ class JobsBackend(BaseTaskBackend):
             if stored is None:
                 raise
             # The task has run at once and failed, which the result tells, as with Django's own back end.
-            row, job.was_sent = stored, True
+            row, job.__dict__["was_sent"] = stored, True
         if not job.was_sent:
             forget_result(job_id=job.job_id)
         return row

@@ -20,7 +20,7 @@ class FakeQueue[J: Job]:
         """Take the job, and the number of its try."""
         self.job = job
         queue = job.options.queue or job.queue
-        self._run = job.running = JobRun(job_id=job.job_id, queue=queue, connection="", attempts=attempts)
+        self._run = job.__dict__["running"] = JobRun(job_id=job.job_id, queue=queue, connection="", attempts=attempts)
         self.error: Exception | None = None
 
     def handle(self) -> Self:

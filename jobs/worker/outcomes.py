@@ -1,11 +1,13 @@
 """How a try of a job can end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
-from jobs.job import Job
+from jobs.drivers.base import Claim
+from jobs.job import Job, JobEnd
 from jobs.payload import Record
 
 
@@ -63,3 +65,12 @@ class Lost:
 
 
 type Outcome = Processed | Released | Failed | Quarantined | Lost
+
+
+def get_note(
+    job: Job | None, state: Literal["done", "released", "failed"], claim: Claim, error: Exception | None, now: datetime
+) -> Callable[[], None] | None:
+    """Return what writes down the end of a try for jobs that keep a record of it; None for all others."""
+    if job is None or type(job).record_end is Job.record_end:
+        return None
+    return partial(job.record_end, JobEnd(state=state, attempts=claim.attempts, error=error, now=now))

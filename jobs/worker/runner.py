@@ -2,16 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, Literal
+from typing import Final
 
 import structlog
-from django.db import connections
 from django.utils import timezone
 
 from jobs.backoff import get_delay
@@ -26,7 +25,7 @@ from jobs.exceptions import (
     PayloadError,
     PermanentJobError,
 )
-from jobs.job import Job, JobEnd, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
+from jobs.job import Job, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
 from jobs.middleware import MiddlewareStack
 from jobs.options import JobOptions, get_due_time
 from jobs.payload import Record, decode_payload, encode_payload
@@ -59,8 +58,8 @@ from jobs.worker.admission import check_count, find_end, find_unsigned_tries, ge
 from jobs.worker.alarm import TimeIsUp, call_within
 from jobs.worker.current import running_job
 from jobs.worker.outages import list_outage_errors
-from jobs.worker.outcomes import Failed, Lost, Outcome, Processed, Quarantined, Released
-from jobs.worker.transactions import no_transaction_left
+from jobs.worker.outcomes import Failed, Lost, Outcome, Processed, Quarantined, Released, get_note
+from jobs.worker.transactions import drop_connections, no_transaction_left
 from project.logging import redacted_by
 
 _NOTHING: Final = timedelta(0)
@@ -102,7 +101,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
     """
     match outcome:
         case Processed(duration=duration, record=record, chain=chain, job=job):
-            note = _get_note(job, "done", claim, None, now)
+            note = get_note(job, "done", claim, None, now)
             return finish_job(claim=claim, record=record, chain=chain, duration=duration, now=now, note=note)
         case Released(duration=duration, record=record, error=error, delay=delay, job=job):
             return release_job(
@@ -111,7 +110,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
                 available_at=get_due_time(delay, now=now),
                 error=error,
                 duration=duration,
-                note=_get_note(job, "released", claim, error, now),
+                note=get_note(job, "released", claim, error, now),
             )
         case Quarantined(error=error):
             return quarantine_job(claim=claim, error=error, now=now)
@@ -124,7 +123,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
                 duration=duration,
                 now=now,
                 redact=job.redact if job else partial(redact_record, record),
-                note=_get_note(job, "failed", claim, error, now),
+                note=get_note(job, "failed", claim, error, now),
             )
             if is_buried and job is not None:
                 _call_failed_hook(job, error, timeout)
@@ -244,7 +243,7 @@ def _build(claim: Claim, record: Record, job_class: type[Job], resolved: Resolve
 def _run(one: _Try) -> Processed | Released | Failed | Lost:
     claim, record, job = one.claim, one.record, one.job
     chain = deepcopy(dict(record.chain)) if record.chain else None
-    job.running = run = JobRun(
+    job.__dict__["running"] = run = JobRun(  # a frozen dataclass takes no assignment
         job_id=record.job_id,
         queue=claim.queue,
         connection=claim.connection,
@@ -321,8 +320,13 @@ def _conclude(one: _Try, error: BaseException) -> Released | Failed:
     return Released(duration=duration, record=one.record, error=reason, delay=_get_wait(one, reason), job=one.job)
 
 
-def _get_wait(one: _Try, error: Exception) -> timedelta:
-    """Return the wait before the next try; that of the settings where the job's own function goes wrong."""
+def _get_wait(one: _Try, error: Exception) -> timedelta | datetime:
+    """Return the wait before the next try, which the job may have said already, or its moment.
+
+    That of the settings holds where the job's own function goes wrong.
+    """
+    if one.job.running is not None and one.job.running.released is not None:
+        return one.job.running.released
     attempt, resolved = one.claim.attempts, one.resolved
     try:
         with redacted_by(one.job.redact):
@@ -362,29 +366,13 @@ def _to_exception(claim: Claim, resolved: Resolved, error: BaseException) -> Exc
         case TimeIsUp():
             reason: Exception = JobTimeoutError(f"The job ran longer than its timeout of {resolved.timeout} s.")
             job_timed_out.announce(JobTimedOut(**identify(claim), attempt=claim.attempts))
-            _drop_connections()
+            drop_connections()
         case Exception():
             return error
         case _:
             reason = JobInterruptedError(f"The job raised {type(error).__name__}, which would end the worker.")
     reason.__cause__ = error
     return reason.with_traceback(error.__traceback__)
-
-
-def _drop_connections() -> None:
-    """Close connections that the alarm may have interrupted in the middle of a query."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:
-            connection.close()
-
-
-def _get_note(
-    job: Job | None, state: Literal["done", "released", "failed"], claim: Claim, error: Exception | None, now: datetime
-) -> Callable[[], None] | None:
-    """Return what writes down the end of a try for jobs that keep a record of it; None for all others."""
-    if job is None or type(job).record_end is Job.record_end:
-        return None
-    return partial(job.record_end, JobEnd(state=state, attempts=claim.attempts, error=error, now=now))
 
 
 def _call_failed_hook(job: Job, error: Exception, timeout: float) -> None:

@@ -1,4 +1,4 @@
-"""Transactions that a job leaves open, in which everything that its worker writes later would be lost."""
+"""Transactions that a job leaves open, in which what its worker writes later would be lost, and broken connections."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,3 +43,10 @@ def _roll_back_to(depths: dict[str, int]) -> list[str]:
         if not connection.in_atomic_block:
             connection.close()
     return left
+
+
+def drop_connections() -> None:
+    """Close connections that an alarm may have interrupted in the middle of a query."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()

@@ -186,7 +186,7 @@ class TellingJob(Job):
             case "release":
                 self.release(timedelta(hours=1))
             case "release and raise":
-                self.release(0)
+                self.release(5)
                 raise ValueError(word)
             case "delete":
                 self.delete()

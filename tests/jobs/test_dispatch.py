@@ -1,7 +1,7 @@
 """Sending jobs: every form, what is refused before anything is stored, and what transactions do to it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, override
 from uuid import UUID, uuid4
@@ -10,6 +10,7 @@ import pytest
 from django.db import transaction
 from pytest_django import Settings
 
+from jobs.arguments import decode_arguments
 from jobs.exceptions import JobArgumentError, JobDefinitionError, JobOptionError, UnknownConnectionError
 from jobs.job import Job, build_job, dispatch
 from jobs.models import Slot
@@ -204,6 +205,112 @@ class HidingFieldJob(Job):
 def test_a_field_of_a_dataclass_that_hides_a_method_is_refused() -> None:
     with pytest.raises(JobDefinitionError, match="'chain'"):
         HidingFieldJob("x").send()
+
+
+@dataclass(slots=True)
+class HidingSlotJob(Job):
+    """A field called like a method, in a slot."""
+
+    chain: str  # type: ignore[assignment]  # wrong on purpose
+
+    @override
+    def handle(self) -> None: ...
+
+
+def test_a_slot_that_hides_a_method_is_refused() -> None:
+    with pytest.raises(JobDefinitionError, match="'chain'"):
+        HidingSlotJob("x").send()
+
+
+done: list[object] = []
+
+
+@dataclass
+class MakingFieldsJob(Job):
+    """Has fields whose defaults are made."""
+
+    word: str
+    made: list[int] = field(default_factory=lambda: [1])
+    key: UUID = field(default_factory=uuid4)
+
+    @override
+    def handle(self) -> None:
+        done.append((self.word, self.made, self.key))
+
+
+class RecordingJob(Job, is_base=True):
+    """Notes what it has and how often it was tried."""
+
+    word: str
+    made: list[int]
+
+    @override
+    def handle(self) -> None:
+        done.append((self.word, self.made, self.attempts))
+
+
+@dataclass(frozen=True)
+class FrozenJob(RecordingJob):
+    """Takes no assignment."""
+
+    word: str
+    made: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class SlottedJob(RecordingJob):
+    """Keeps its fields in slots."""
+
+    word: str
+    made: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenSlottedJob(RecordingJob):
+    """Keeps its fields in slots and takes no assignment."""
+
+    word: str
+    made: list[int] = field(default_factory=list)
+
+
+def test_a_default_that_a_function_makes_is_made_once_and_stays(job_connection: str) -> None:
+    done.clear()
+    MakingFieldsJob.dispatch("class")
+    job = MakingFieldsJob("job", key=UUID(int=7))
+    job.dispatch()
+    stored_arguments = {one.job_id: read_payload(one.payload).arguments for one in stored()}
+    assert stored_arguments[job.job_id] == {"word": "job", "made": [1], "key": {"$uuid": str(UUID(int=7))}}
+    drain()
+    keys = {str(arguments["word"]): decode_arguments(arguments)["key"] for arguments in stored_arguments.values()}
+    assert sorted(done, key=str) == [("class", [1], keys["class"]), ("job", [1], UUID(int=7))]
+
+
+def test_a_default_that_a_function_makes_is_checked(job_connection: str) -> None:
+    job = MakingFieldsJob("x")
+    job.made = ["no"]  # type: ignore[list-item]  # wrong on purpose
+    with pytest.raises(JobArgumentError, match="'made' must be list"):
+        job.dispatch()
+
+
+def test_a_record_from_before_a_field_came_runs_with_its_default(job_connection: str) -> None:
+    job = MakingFieldsJob.deserialize({"word": "old"})
+    assert (job.word, job.made) == ("old", [1])
+
+
+@pytest.mark.parametrize("job_class", [FrozenJob, SlottedJob, FrozenSlottedJob])
+def test_dataclasses_that_are_frozen_or_have_slots_are_jobs(job_class: Any, job_connection: str) -> None:  # Any: forms
+    done.clear()
+    job_class.dispatch("class", [5])
+    job = job_class("job")
+    job.on_queue("high").with_tries(2).dispatch()
+    assert job.was_sent
+    assert {one.queue for one in stored()} == {"default", "high"}
+    job.dispatch()
+    job_class("now").dispatch_now()
+    run_next()
+    run_next()
+    run_next()
+    assert sorted(done, key=str) == [("class", [5], 1), ("job", [], 1), ("job", [], 1), ("now", [], 1)]
 
 
 class PreparedJob(Job):

@@ -213,11 +213,20 @@ def test_releases_use_up_the_tries() -> None:
     assert isinstance(outcome.error, MaxAttemptsExceededError)
 
 
-def test_a_job_that_raises_after_its_release_has_gone_wrong() -> None:
-    TellingJob.dispatch(["release and raise"])
-    outcome = run_next(now=soon(0.1))
+def test_a_job_that_raises_after_its_release_has_gone_wrong_and_keeps_its_wait() -> None:
+    TellingJob(["release and raise"]).with_backoff(3000).dispatch()
+    now = soon(0.1)
+    with heard(job_exception_occurred) as seen:
+        outcome = run_next(now=now)
     assert isinstance(outcome, Released)
     assert isinstance(outcome.error, ValueError)
+    assert [type(fact.error) for _signal, fact in seen] == [ValueError]
+    assert stored_one().available_at == now + timedelta(seconds=5)
+
+
+def test_a_job_that_raises_after_its_release_in_its_last_try_fails() -> None:
+    TellingJob(["release and raise"]).with_tries(1).dispatch()
+    assert isinstance(run_next(now=soon(0.1)), Failed)
 
 
 @pytest.mark.parametrize("word", ["delete", "delete and raise"])

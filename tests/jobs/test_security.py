@@ -2,6 +2,9 @@
 
 import json
 import logging
+import reprlib
+import time
+import traceback
 from collections.abc import Callable
 from io import StringIO
 from typing import ClassVar, override
@@ -19,11 +22,11 @@ from accounts.models import User
 from jobs.batch import BatchableJob, batch
 from jobs.chain import chain
 from jobs.exceptions import JobArgumentError, JobDefinitionError, JobRefusedError
-from jobs.job import PendingDispatch
+from jobs.job import Job, PendingDispatch
 from jobs.middleware import WithoutOverlapping
 from jobs.models import FailedJob, Slot
 from jobs.redaction import redact
-from jobs.security import SecureJob
+from jobs.security import HIDDEN, SecureJob, describe_arguments
 from jobs.services import retry_failed_job
 from jobs.worker.runner import Failed, Processed, Quarantined
 from permissions import gate, scope
@@ -36,6 +39,8 @@ from tests.jobs.steps import claim_one, drain, run_next, soon, stored, stored_on
 from tests.jobs.tampering import edit_record, write_store
 
 CARD = "4111 1111 '1111' 1111"
+#: Holds ``<4>``, which nothing in hex or base64 does.
+MARK = "wörd <4> 'of' mouth"
 RIGHT = "jobs.change_failedjob"
 ran: list[str] = []
 
@@ -176,41 +181,41 @@ def _events(*names: str) -> list[tuple[str, str]]:
 
 @pytest.mark.usefixtures("job_connection")
 def test_sensitive_arguments_are_stored_encrypted_and_the_job_gets_them_back() -> None:
-    PayJob.dispatch(5, CARD)
+    PayJob.dispatch(5, MARK)
     payload = json.loads(stored_one().payload)
-    assert "4111" not in str(payload)
+    assert "<4>" not in str(payload)
     assert payload["arguments"]["order"] == 5
     assert [list(payload["arguments"][name]) for name in ("card", "pin")] == [["$sealed"]] * 2
     run_next()
-    assert ran == [CARD]
+    assert ran == [MARK]
 
 
 @pytest.mark.usefixtures("job_connection")
 def test_a_link_of_a_chain_is_stored_encrypted_while_it_waits_for_its_turn(tmp_path: object) -> None:
-    chain([NoteJob(f"{tmp_path}/n", "x"), PayJob(5, CARD)]).dispatch()
-    assert "4111" not in stored_one().payload
+    chain([NoteJob(f"{tmp_path}/n", "x"), PayJob(5, MARK)]).dispatch()
+    assert "<4>" not in stored_one().payload
     drain()
-    assert ran == [CARD]
+    assert ran == [MARK]
 
 
 @pytest.mark.usefixtures("job_connection")
 def test_a_row_that_is_secret_is_no_tag_and_neither_is_a_secret_word(stranger: User) -> None:
-    PayJob(5, CARD, user=stranger).with_tags("order", f"card {CARD}").dispatch()
+    PayJob(5, MARK, user=stranger).with_tags("order", f"card {MARK}").dispatch()
     payload = stored_one().payload
     assert '"order"' in payload
-    assert "4111" not in payload
+    assert "<4>" not in payload
     assert "accounts.user" not in payload
 
 
 @pytest.mark.usefixtures("job_connection")
 def test_a_key_made_of_what_is_secret_is_stored_as_a_digest_and_works_all_the_same() -> None:
-    KeyedJob.dispatch(CARD)
-    KeyedJob.dispatch(CARD)
-    assert "4111" not in stored_one().payload
+    KeyedJob.dispatch(MARK)
+    KeyedJob.dispatch(MARK)
+    assert "<4>" not in stored_one().payload
     assert "hidden:" in stored_one().payload
     run_next()
-    assert "4111" not in str(ran)
-    KeyedJob.dispatch(CARD)
+    assert "<4>" not in str(ran)
+    KeyedJob.dispatch(MARK)
     assert len(stored()) == 1
 
 
@@ -244,13 +249,13 @@ def test_a_record_whose_secret_is_gone_is_quarantined(settings: Settings) -> Non
 
 @pytest.mark.usefixtures("job_connection")
 def test_what_is_called_secret_only_before_dispatch_is_secret_at_the_worker_too() -> None:
-    job = PlainJob(CARD)
+    job = PlainJob(MARK)
     job.set_sensitive_fields(["card"])
     job.dispatch()
     run_next()
     failed = FailedJob.objects.get()
     assert ran == ["plain"]
-    assert "4111" not in failed.payload + failed.exception + failed.traceback
+    assert "<4>" not in failed.payload + failed.exception + failed.traceback
 
 
 # --- In texts
@@ -299,9 +304,9 @@ def test_a_job_that_can_not_be_built_shows_no_sensitive_value_either() -> None:
 @pytest.mark.usefixtures("job_connection")
 def test_what_a_batch_is_told_of_a_failure_holds_no_sensitive_value() -> None:
     PayJob.error = lambda job: ValueError(job.card)
-    chain([PayJob(5, CARD)]).catch(note_failure).dispatch()
+    chain([PayJob(5, MARK)]).catch(note_failure).dispatch()
     run_next()
-    assert "4111" not in stored_one().payload
+    assert "<4>" not in stored_one().payload
     drain()
     assert ran == ["[redacted]"]
 
@@ -361,6 +366,84 @@ def test_what_a_library_logs_while_the_job_runs_holds_no_sensitive_value(
 )
 def test_values_are_found_however_a_text_writes_them(text: str, values: list[object], expected: str) -> None:
     assert redact(text, values) == expected
+
+
+PEM = "-----BEGIN KEY-----\nMIIEvgIBADANBgkq\n  hkiG9w0BAQEFAASC'\r\n\nü==\n-----END KEY-----\n"
+LONG = "".join(f"{number:03}é" for number in range(100))
+
+
+def _quote(error: Exception) -> str:
+    return "".join(traceback.format_exception(ExceptionGroup("several", [error, ExceptionGroup("more", [error])])))
+
+
+@pytest.mark.parametrize("wrap", [str, repr, ascii, json.dumps, lambda text: f"{text.encode()!r}"], ids=range(5))
+@pytest.mark.parametrize("again", [str, repr, json.dumps], ids=range(3))
+def test_no_line_of_a_value_of_several_lines_is_left(wrap: Callable[[str], str], again: Callable[[str], str]) -> None:
+    text = _quote(ValueError(again(wrap(f"bad key: {PEM}"))))
+    assert text != (redacted := redact(text, [PEM]))
+    for part in ("KEY", "MIIEvg", "hkiG9w", "AASC", "ü", "==", "xfc", "xc3", "u00fc"):
+        assert part not in redacted
+    assert "ValueError: " in redacted
+
+
+def test_a_line_alone_is_found_and_lines_too_short_to_be_told_from_words_only_in_their_place() -> None:
+    assert redact("read MIIEvgIBADANBgkq, == 4", [PEM]) == "read [redacted], == 4"
+    assert "12" not in redact(_quote(ValueError("12\n34\nab")), ["12\n34\nab"]).partition("ValueError")[2]
+
+
+@pytest.mark.parametrize("cut", [16, 40, 200, 399])
+@pytest.mark.parametrize("wrap", [str, repr, ascii, lambda text: f"{text.encode()!r}"], ids=range(4))
+def test_a_value_of_which_a_text_shows_a_part_is_found(cut: int, wrap: Callable[[str], str]) -> None:
+    said = wrap(LONG)
+    for text in (f"x {said[: cut + 2]}... y", f"x ...{said[-cut - 2 :]} y", f"{said[: cut + 2]}...{said[-cut - 2 :]}"):
+        redacted = redact(text, [LONG])
+        assert "00" not in redacted
+        assert "98" not in redacted
+        assert "[redacted]" in redacted
+
+
+def test_what_python_quotes_of_a_long_value_is_not_left() -> None:
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        int(LONG)
+    assert redact(str(caught.value), [LONG]) == "invalid literal for int() with base 10: [redacted]"
+    assert redact(f"got {reprlib.repr(LONG)}", [LONG]) == "got [redacted]...[redacted]"
+
+
+def test_words_that_a_long_value_begins_with_stay_where_they_stand_for_themselves() -> None:
+    assert redact("the postgres://db is away", ["postgres://u:secret@host/db"]) == "the postgres://db is away"
+
+
+def test_redaction_of_much_takes_no_time() -> None:
+    values = ["\n".join(f"line {number} of a long value" for number in range(1000)), "a" * 50_000, " \n" * 20_000 + "b"]
+    text = "a" * 49_999 + " \n" * 20_000 + values[0][5:]
+    started = time.process_time()
+    redact(text, values)
+    assert time.process_time() - started < 2
+
+
+# --- For people
+
+
+class NestJob(Job):
+    """Take secrets that only their names give away."""
+
+    def __init__(self, profile: dict[str, object]) -> None:
+        self.profile = profile
+
+    @override
+    def handle(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_what_a_name_calls_secret_is_hidden_at_any_depth_and_the_rest_is_shown() -> None:
+    NestJob.dispatch({"user": "ann", "password": "hunter2", "inner": [{"api_token": "hunter3", "size": 7}]})
+    job = stored_one()
+    assert json.loads(describe_arguments(job.payload, job_class=job.job_class)["profile"]) == {
+        "user": "ann",
+        "password": HIDDEN,
+        "inner": [{"api_token": HIDDEN, "size": 7}],
+    }
 
 
 # --- Who may
@@ -668,7 +751,7 @@ def test_a_worker_that_dies_before_the_start_costs_a_try_and_not_the_job() -> No
 
 @pytest.mark.usefixtures("job_connection")
 def test_a_permission_that_is_required_only_before_dispatch_is_asked_for_at_the_worker_too(clerk: User) -> None:
-    job = PlainJob(CARD)
+    job = PlainJob(MARK)
     job.set_required_permissions([RIGHT])
     job.on_behalf_of(clerk).dispatch()
     clerk.user_permissions.clear()
@@ -679,7 +762,7 @@ def test_a_permission_that_is_required_only_before_dispatch_is_asked_for_at_the_
 
 @pytest.mark.usefixtures("job_connection")
 def test_a_permission_for_an_object_is_asked_for_that_object_at_the_worker(clerk: User, stranger: User) -> None:
-    job = PlainJob(CARD)
+    job = PlainJob(MARK)
     job.set_required_permissions([RIGHT], obj=stranger)
     asked: list[object] = []
 
@@ -699,7 +782,7 @@ def test_a_permission_for_an_object_is_asked_for_that_object_at_the_worker(clerk
 
 @pytest.mark.usefixtures("job_connection")
 def test_an_object_of_permissions_that_can_not_travel_is_refused_by_name(clerk: User) -> None:
-    job = PlainJob(CARD)
+    job = PlainJob(MARK)
     job.set_required_permissions([RIGHT], obj=object())
     with pytest.raises(JobArgumentError, match="object of set_required_permissions"):
         job.on_behalf_of(clerk).dispatch()
