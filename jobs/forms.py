@@ -1,4 +1,4 @@
-"""Forms in which people in the admin say what runs when."""
+"""Forms in which people in the admin say what runs when, and which queues rest."""
 
 import json
 import sys
@@ -7,10 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, override
 
 from django import forms
+from django.contrib.admin.widgets import AdminSplitDateTime
 from django.core.exceptions import ValidationError
 
 from jobs.arguments import encode_arguments, get_parameters
+from jobs.conf import get_job_settings
 from jobs.cron import Timing
+from jobs.drivers.base import get_driver
+from jobs.drivers.sync import SyncDriver
 from jobs.exceptions import (
     JobArgumentError,
     JobDefinitionError,
@@ -21,6 +25,8 @@ from jobs.exceptions import (
 )
 from jobs.job import get_job_class, get_job_name, list_job_classes
 from jobs.models import Schedule
+from jobs.models.queued import EVERY_QUEUE
+from jobs.options import MAX_QUEUE_NAME_LENGTH, is_queue_name
 from jobs.queues import check_queue_is_known
 from jobs.scheduler import build_scheduled_job, get_shown_arguments, is_secret, read_entry
 from jobs.schedules import MAX_MISSED, Entry
@@ -223,3 +229,32 @@ class ScheduleForm(ScheduleModelForm):
             message = "The arguments that are stored belong to another job. Enter those of this one."
             raise ScheduleBrokenError(message)
         return dict(read_entry(stored).arguments)
+
+
+def list_pausable_connections() -> list[str]:
+    """Return the names of the connections whose queues can rest."""
+    return [name for name in get_job_settings().connections if not isinstance(get_driver(name), SyncDriver)]
+
+
+class PauseForm(forms.Form):
+    """Which queue of which connection is to rest, and until when."""
+
+    connection = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in list_pausable_connections()],
+        initial=lambda: get_job_settings().connection,
+    )
+    queue = forms.CharField(max_length=MAX_QUEUE_NAME_LENGTH, help_text="Name of the queue; * stands for all")
+    until = forms.SplitDateTimeField(
+        required=False, widget=AdminSplitDateTime(), help_text="Empty: until it is resumed"
+    )
+
+    def clean_queue(self) -> str:
+        """Return the name.
+
+        Raises:
+            ValidationError: No queue can be called so.
+        """
+        name: str = self.cleaned_data["queue"]
+        if name != EVERY_QUEUE and not is_queue_name(name):
+            raise ValidationError("No queue can be called so.")
+        return name

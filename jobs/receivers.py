@@ -16,10 +16,14 @@ from jobs.signals import (
     JobQuarantined,
     JobQueueing,
     JobRetryRequested,
+    QueuePaused,
+    QueueResumed,
     job_failed,
     job_quarantined,
     job_queueing,
     job_retry_requested,
+    queue_paused,
+    queue_resumed,
 )
 from jobs.tasks.job import TaskJob
 from jobs.tasks.results import announce, get_kept
@@ -42,6 +46,20 @@ def record_quarantine(fact: JobQuarantined) -> None:
     """Note that a record was refused which somebody may have changed."""
     subject = audit.Reference("jobs.job", fact.job_id, fact.job_class)
     audit.record("job.quarantined", subject=subject, queue=fact.queue, reason=str(fact.error))
+
+
+@queue_paused.listen
+def record_pause(fact: QueuePaused) -> None:
+    """Note that a queue, or each (``*``), was told to rest, by whom, and until when."""
+    subject = audit.Reference("jobs.queue", fact.queue, fact.queue)
+    audit.record("queue.paused", subject=subject, connection=fact.connection, until=fact.until)
+
+
+@queue_resumed.listen
+def record_resumption(fact: QueueResumed) -> None:
+    """Note that a queue, or each, was told to go on, and by whom."""
+    subject = audit.Reference("jobs.queue", fact.queue, fact.queue)
+    audit.record("queue.resumed", subject=subject, connection=fact.connection)
 
 
 @job_failed.listen

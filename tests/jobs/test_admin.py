@@ -7,11 +7,13 @@ from uuid import UUID
 
 import pytest
 from django.conf import settings as django_settings
+from django.contrib.admin.models import ADDITION, DELETION, LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.db.models import Model
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
 from jobs.batch import batch
@@ -26,6 +28,7 @@ from tests.jobs.batch_jobs import StepJob
 from tests.jobs.foreign_tasks import double
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
 from tests.jobs.steps import NOON, drain, heard, run_next
+from tests.jobs.test_quarantine import NONSENSE, ON_POSTGRESQL, ON_SQLITE, UNHEARD_OF
 
 pytestmark = pytest.mark.django_db
 FAILED = "/admin/jobs/failedjob/"
@@ -288,6 +291,32 @@ def test_queued_jobs_are_shown_without_values(superuser: Client) -> None:
         assert "secret-argument" not in response.content.decode()
 
 
+@ON_SQLITE
+@pytest.mark.parametrize(("assignment", "_field", "_has_unreadable_time"), NONSENSE)
+def test_a_queued_job_of_nonsense_is_left_out_or_shown(
+    assignment: str, _field: str, _has_unreadable_time: bool, superuser: Client
+) -> None:
+    bad, good = NoteJob.dispatch("notes.txt", "x"), NoteJob.dispatch("notes.txt", "y")
+    keys = dict(QueuedJob.objects.values_list("job_id", "pk"))
+    with connection.cursor() as cursor:
+        cursor.execute(f"UPDATE jobs SET {assignment} WHERE id = {keys[bad]}")  # noqa: S608 - written in a module
+    page = superuser.get("/admin/jobs/queuedjob/").content.decode()
+    assert f"/queuedjob/{keys[good]}/change/" in page
+    assert ("for want of sense in their rows: 1." in page) == (f"/queuedjob/{keys[bad]}/change/" not in page)
+    for query in ("?o=1.-2.3.4.5.6.7", "?queue=default", "?q=x"):
+        assert superuser.get(f"/admin/jobs/queuedjob/{query}").status_code == 200
+    assert superuser.get(f"/admin/jobs/queuedjob/{keys[bad]}/change/", follow=True).status_code == 200
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("value", UNHEARD_OF)
+def test_a_queued_job_of_a_moment_that_nobody_has_heard_of_is_left_out(value: str, superuser: Client) -> None:
+    NoteJob.dispatch("notes.txt", "x")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE jobs SET available_at = %s::timestamptz", [value])
+    assert "for want of sense in their rows: 1." in superuser.get("/admin/jobs/queuedjob/").content.decode()
+
+
 def test_workers_are_shown(superuser: Client) -> None:
     record_heartbeat(name="w1", queues=["a"], started_at=NOON, now=NOON, alive_until=NOON, current_job_id=UUID(int=1))
     assert "w1" in superuser.get("/admin/jobs/workerheartbeat/").content.decode()
@@ -355,7 +384,7 @@ def test_who_may_only_look_at_batches_and_pauses_changes_none(viewer: Client, dj
 
 def test_a_queue_is_paused_and_resumed_and_both_are_told(superuser: Client) -> None:
     with heard(queue_paused, queue_resumed) as facts:
-        superuser.post(f"{PAUSES}add/", {"queue": "notes", "until_0": "2100-01-01", "until_1": "12:00"})
+        _pause(superuser, "notes", until_0="2100-01-01", until_1="12:00")
         assert is_paused("notes")
         assert "notes" in superuser.get(PAUSES).content.decode()
         assert "1 queue goes on" in _act(superuser, "resume", QueuePause.objects.get(), address=PAUSES)
@@ -364,10 +393,12 @@ def test_a_queue_is_paused_and_resumed_and_both_are_told(superuser: Client) -> N
 
 
 def test_every_queue_is_paused_and_what_is_no_name_is_refused(superuser: Client) -> None:
-    superuser.post(f"{PAUSES}add/", {"queue": "*", "until_0": "", "until_1": ""})
+    assert "All queues of database rest." in _pause(superuser, "*")
     assert is_paused("anything")
-    response = superuser.post(f"{PAUSES}add/", {"queue": "a,b", "until_0": "", "until_1": ""})
-    assert "No queue can be called so" in response.content.decode()
+    for name in ("a,b", "x\x00", "x" * 101, ""):
+        assert "errorlist" in _pause(superuser, name)
+    assert "errorlist" in _pause(superuser, "notes", until_0="9999-99-99", until_1="12:00")
+    assert "errorlist" in _pause(superuser, "notes", connection="sync")
     assert list(QueuePause.objects.values_list("queue", flat=True)) == ["*"]
 
 
@@ -377,21 +408,85 @@ def test_queues_of_another_connection_are_shown_paused_and_resumed(
     superuser: Client, viewer: Client, django_user_model: type[User]
 ) -> None:
     superuser.force_login(django_user_model.objects.get(email="root@example.com"))
-    added = {"connection": "redis", "queue": "notes", "until_0": "", "until_1": ""}
-    page = superuser.post(f"{PAUSES}add/", added, follow=True).content.decode()
-    assert "The queue notes rests." in page
+    assert "The queue notes of redis rests." in _pause(superuser, "notes", connection="redis")
     assert is_paused("notes", connection="redis")
     assert not QueuePause.objects.exists()
     assert "notes" in superuser.get(PAUSES).content.decode()
     resumed = {"resume_connection": "redis", "resume_queue": "notes"}
     page = superuser.post(PAUSES, resumed, follow=True).content.decode()
-    assert "1 queue goes on" in page
+    assert "1 queue goes on in redis." in page
     assert not is_paused("notes", connection="redis")
+    assert _events() == ["queue.paused", "queue.resumed"]
+    assert not LogEntry.objects.exists()
     assert superuser.post(PAUSES, {**resumed, "resume_connection": "nowhere"}).status_code == 403
     user = django_user_model.objects.get(email="v@example.com")
     user.user_permissions.add(Permission.objects.get(codename="view_queuepause"))
     superuser.force_login(user)
     assert superuser.post(PAUSES, resumed).status_code == 403
+
+
+def test_pauses_and_their_end_are_in_both_logs(superuser: Client) -> None:
+    _pause(superuser, "notes")
+    _act(superuser, "resume", QueuePause.objects.get(), address=PAUSES)
+    entries = LogEntry.objects.order_by("pk")
+    assert [(entry.object_repr, entry.action_flag) for entry in entries] == [("notes", ADDITION), ("notes", DELETION)]
+    assert _events() == ["queue.paused", "queue.resumed"]
+    paused = AuditEvent.objects.get(event="queue.paused")
+    assert (paused.actor_label, paused.subject_id) == ("root@example.com", "notes")
+    assert paused.data["connection"] == "database"
+
+
+def test_a_pause_that_has_run_out_is_no_hindrance(superuser: Client) -> None:
+    QueuePause.objects.create(queue="notes", until=NOON)
+    assert "The queue notes of database rests." in _pause(superuser, "notes")
+    assert is_paused("notes")
+    assert "The queue notes of database rests." in _pause(superuser, "notes", until_0="2100-01-01", until_1="12:00")
+
+
+def _with_failover(settings: Settings) -> None:
+    """Let jobs go to a Redis that nobody serves, else to the database."""
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "nobody": {"URL": "redis://127.0.0.1:1/0"}}
+    redis = {"DRIVER": "jobs.drivers.redis.RedisDriver", "RQ_QUEUE": "nobody"}
+    failover = {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": ["nobody", "database"]}
+    connections = {**settings.JOBS["CONNECTIONS"], "nobody": redis, "failover": failover}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "CONNECTION": "failover"}
+
+
+def test_a_queue_of_any_name_is_paused_where_the_house_has_its_jobs(superuser: Client, settings: Settings) -> None:
+    _with_failover(settings)
+    assert '<option value="failover" selected>' in superuser.get(f"{PAUSES}add/").content.decode()
+    page = _pause(superuser, "items", connection="failover")
+    for words in ("The queue items of failover rests.", "nobody did not answer", "It does not answer."):
+        assert words in page
+    assert list(QueuePause.objects.values_list("queue", flat=True)) == ["items"]
+    assert 'name="resume_queue" value="items"' in page
+    resumed = {"resume_connection": "failover", "resume_queue": "items"}
+    page = superuser.post(PAUSES, resumed, follow=True).content.decode()
+    assert "1 queue goes on in failover." in page
+    assert not QueuePause.objects.exists()
+    assert _events() == ["queue.paused", "queue.resumed"]
+    assert LogEntry.objects.count() == 2
+
+
+def test_where_the_connection_does_not_answer_nothing_is_paused(superuser: Client, settings: Settings) -> None:
+    _with_failover(settings)
+    assert "nobody does not answer; nothing rests." in _pause(superuser, "notes", connection="nobody")
+    resumed = {"resume_connection": "nobody", "resume_queue": "notes"}
+    assert "nobody does not answer." in superuser.post(PAUSES, resumed, follow=True).content.decode()
+    assert _events() == []
+    assert not LogEntry.objects.exists()
+
+
+def _pause(client: Client, queue: str, *, connection: str = "database", until_0: str = "", until_1: str = "") -> str:
+    values = {"connection": connection, "queue": queue, "until_0": until_0, "until_1": until_1}
+    response = client.post(f"{PAUSES}add/", values, follow=True)
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def _events() -> list[str]:
+    events = AuditEvent.objects.filter(event__startswith="queue.").order_by("pk")
+    return list(events.values_list("event", flat=True))
 
 
 # --- Results of tasks

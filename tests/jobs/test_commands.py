@@ -150,6 +150,9 @@ def test_queue_failed_says_when_it_shows_only_a_part() -> None:
         _fail_one()
     assert "These are 2 of 3" in _call("queue_failed", "--limit", "2")
     assert "No job has failed." in _call("queue_failed", "--queue", "elsewhere")
+    assert "No job has failed." in _call("queue_failed", "--connection", "sync")
+    with pytest.raises(CommandError, match="There is no connection 'nowhere'"):
+        _call("queue_failed", "--connection", "nowhere")
 
 
 def test_queue_failed_prints_json() -> None:

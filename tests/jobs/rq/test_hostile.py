@@ -145,7 +145,10 @@ def test_an_entry_that_is_no_job_is_kept_in_the_quarantine_and_logged(
     assert server.lrange(f"{OURS}quarantine", 0, -1) == [name.encode()]
     assert server.exists(f"rq:job:{name}")
     call_command("queue_failed", set_apart=True)
-    assert capsys.readouterr().out == f"{name}\n"
+    call_command("queue_failed", set_apart=True, connection="redis")
+    assert capsys.readouterr().out == f"{name}\n" * 2
+    call_command("queue_failed", set_apart=True, connection="database")
+    assert capsys.readouterr().out == "Nothing was set apart.\n"
     assert "entry_set_apart" in caplog.text
 
 
