@@ -22,9 +22,10 @@ from accounts.selectors import (
     find_registration,
     find_unverified_user,
     is_email_in_use,
+    is_made_by_registration,
     list_waiting_registrations,
 )
-from accounts.services import forget_registration, maintain_keys, make_email_token, sweep
+from accounts.services import forget_registration, maintain_keys, make_email_change_token, make_email_token, sweep
 from jobs.backoff import Backoff
 from jobs.exceptions import PermanentJobError
 from jobs.job import Job
@@ -137,7 +138,12 @@ class AnswerRegistrationJob(_Mail, Job):
             return
         user = registration.user
         if user.is_active and user.email_verified_at is None:
-            _send_verification(user, registration)
+            if is_made_by_registration(user=user):
+                _send_verification(user, registration)
+                return
+            # Somebody else made the account, and may have given it rights: nobody's registration opens it.
+            _send_password_link(user, template="choose_password")
+            forget_registration(registration_id=registration.pk)
             return
         body = _render("account_exists", email=user.email, login_url=_get_url("login"))
         _send(to_email=user.email, subject="You already have an account", body=body)
@@ -208,15 +214,16 @@ class SendInvitationJob(_Mail, Job):
 class SendEmailChangeJob(_Mail, SecureJob):
     """Send the link that changes a user's address to the new one, or the word that it has an account already."""
 
-    def __init__(self, user_id: UUID, email: str) -> None:
-        """Take the user's id and the new address."""
+    def __init__(self, user_id: UUID, email: str, session_id: UUID) -> None:
+        """Take the user's id, the new address, and the session that asked for it."""
         self.user_id = user_id
         self.email = email
+        self.session_id = session_id
         self.set_sensitive_fields(["email"])
 
     @override
     def handle(self) -> None:
-        """Send it, unless the user is gone or inactive by now.
+        """Send it, unless the user is gone or inactive by now, or the session that asked was ended by others.
 
         Raises:
             PermanentJobError: The mail server refuses the address for good.
@@ -229,7 +236,9 @@ class SendEmailChangeJob(_Mail, SecureJob):
             body = _render("email_in_use", email=email, login_url=_get_url("login"))
             _send(to_email=email, subject="This address has an account already", body=body)
             return
-        token = make_email_token(user=user, purpose=EmailToken.Purpose.CHANGE_EMAIL, email=email, now=timezone.now())
+        token = make_email_change_token(user=user, email=email, session_id=self.session_id, now=timezone.now())
+        if token is None:
+            return
         lifetime = get_settings().email_change_lifetime
         body = _render("confirm_email", link=_get_url("confirm-email", token), email=email, lasts=_say(lifetime))
         _send(to_email=email, subject="Confirm your new e-mail address", body=body)

@@ -112,10 +112,10 @@ def send_invitation(user: User, **_kwargs: object) -> None:
 
 
 @receiver(email_change_requested)
-def send_email_change_link(user: User, email: str, **_kwargs: object) -> None:
+def send_email_change_link(user: User, email: str, session_id: UUID, **_kwargs: object) -> None:
     """Have the new address confirmed, and warn the present one."""
     if may_mail(email, door=Door.CHANGE_EMAIL, now=timezone.now()):
-        SendEmailChangeJob.dispatch(user_id=user.pk, email=email)
+        SendEmailChangeJob.dispatch(user_id=user.pk, email=email, session_id=session_id)
     _notify(user.email, "email_change_requested", reset_url=_get_url("request-password-reset"))
 
 

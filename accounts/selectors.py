@@ -73,6 +73,13 @@ def find_registration(*, registration_id: int) -> Registration | None:
     return Registration.objects.filter(pk=registration_id, user__email=F("email")).select_related("user").first()
 
 
+def is_made_by_registration(*, user: User) -> bool:
+    """Say whether nobody but people who registered has had a hand in an account: no admin, and no sign-in yet."""
+    if user.last_login is not None or user.is_staff or user.is_superuser:
+        return False
+    return Registration.objects.filter(user=user, created_at=user.created_at, email=user.email).exists()
+
+
 def find_unverified_user(*, user_id: UUID) -> User | None:
     """Return the active user whose address is still to be verified; None where there is none any more."""
     return User.objects.filter(pk=user_id, is_active=True, email_verified_at__isnull=True).first()

@@ -33,7 +33,7 @@ verification_resend_requested = Signal()
 #: An admin asked that a user choose a new password.
 password_reset_started = Signal()
 
-#: The user asked to have another address. Sends ``email``, the new one.
+#: The user asked to have another address. Sends ``email``, the new one, and ``session_id``, of the session that asks.
 email_change_requested = Signal()
 
 #: The account has another address now. Sends ``previous_email``.

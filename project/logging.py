@@ -169,6 +169,8 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
             "loggers": {
                 "django.request": {"level": "ERROR", "filters": ["crashes_only"]},
                 "django.server": {"level": "ERROR"},
+                # Its lines hold the whole address, and with it the tokens of mailed links; the view of it logs instead.
+                "django.security.csrf": {"level": "ERROR"},
                 # A foreign host name is a 400 in the request log, not a traceback.
                 "django.security.DisallowedHost": {"level": "CRITICAL"},
                 # Its debug lines carry request bodies.

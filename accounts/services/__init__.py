@@ -3,7 +3,7 @@
 from accounts.services.credentials import Proof, check_credentials, check_own_password, check_password_strength
 from accounts.services.export import export_account
 from accounts.services.keys import KeyRotation, maintain_keys, rotate_keys
-from accounts.services.links import make_email_token
+from accounts.services.links import make_email_change_token, make_email_token
 from accounts.services.passwords import (
     change_password,
     request_password_reset,
@@ -70,6 +70,7 @@ __all__ = [
     "invite_user",
     "issue_session_token",
     "maintain_keys",
+    "make_email_change_token",
     "make_email_token",
     "open_api_session",
     "open_browser_session",

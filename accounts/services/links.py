@@ -3,10 +3,13 @@
 import secrets
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
+
+from django.db import transaction
 
 from accounts.conf import get_settings
 from accounts.exceptions import InvalidEmailToken
-from accounts.models import EmailToken, Registration, User
+from accounts.models import EmailToken, Registration, Session, User
 from accounts.selectors import find_email_token
 from project.crypto import keyed_digest
 
@@ -46,6 +49,20 @@ def make_email_token(
         created_at=now,
     )
     return raw
+
+
+def make_email_change_token(*, user: User, email: str, session_id: UUID, now: datetime) -> str | None:
+    """Return a new one-time token that changes a user's address, as a session asked for.
+
+    None where the session was ended since, other than by its own sign-out: whoever asked may have been somebody else.
+    """
+    with transaction.atomic():
+        # Whoever ends all sessions holds this row, and makes links void that are there.
+        User.objects.select_for_update(no_key=True).filter(pk=user.pk).first()
+        session = Session.objects.filter(pk=session_id, user=user).first()
+        if session is None or session.end_reason not in {"", Session.EndReason.SIGNED_OUT}:
+            return None
+        return make_email_token(user=user, purpose=EmailToken.Purpose.CHANGE_EMAIL, email=email, now=now)
 
 
 def use_email_token(*, token: str, purpose: EmailToken.Purpose, now: datetime) -> EmailToken:

@@ -6,6 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts import signals
+from accounts.exceptions import WrongPassword
 from accounts.models import EmailToken, Session, User
 from accounts.selectors import find_email_token
 from accounts.services.announcing import announce
@@ -23,8 +24,14 @@ def change_password(*, user: User, current_password: str, new_password: str, now
         PasswordRefused: The new password is too weak.
     """
     check_own_password(user=user, password=current_password)
+    shown = user.password
     check_password_strength(password=new_password, user=user, field="new_password")
-    set_password(user=user, password=new_password, now=now)
+    user.set_password(new_password)
+    with transaction.atomic():
+        # A reset may have come in between; then what was shown is the password no more.
+        if User.objects.select_for_update(no_key=True).filter(pk=user.pk, password=shown).first() is None:
+            raise WrongPassword
+        _store_password(user, now=now)
 
 
 def request_password_reset(*, email: str) -> None:

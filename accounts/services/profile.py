@@ -1,6 +1,7 @@
 """What people change of their own account: name, address, and that there is one."""
 
 from datetime import datetime
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
@@ -35,14 +36,15 @@ def update_profile(*, user: User, name: str) -> None:
         audit.record("user.changed", subject=user, fields=["name"])
 
 
-def request_email_change(*, user: User, email: str) -> None:
+def request_email_change(*, user: User, email: str, session_id: UUID) -> None:
     """Have a link sent to another address that a user wants to have; until it is followed nothing changes.
 
-    Whether the address has an account already shows in a mail to that address only.
+    Whether the address has an account already shows in a mail to that address only. No link is sent any more once the
+    session that asks was ended, but for its own sign-out.
     """
     with transaction.atomic():
         audit.record("user.email_change_requested", subject=user, email=email)
-        announce(signals.email_change_requested, user=user, email=email)
+        announce(signals.email_change_requested, user=user, email=email, session_id=session_id)
 
 
 def confirm_email_change(*, token: str, now: datetime) -> User:

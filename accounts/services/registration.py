@@ -125,7 +125,10 @@ def _confirm(token: EmailToken, *, now: datetime) -> None:
     """Mark the address as verified, by the token's registration if it has one; the user's row is locked."""
     user, registration = token.user, token.registration
     user.email_verified_at = now
-    if registration is not None:
+    if registration is not None and (user.is_staff or user.is_superuser):
+        # What a stranger may have chosen before these rights were given must not open them.
+        user.set_unusable_password()
+    elif registration is not None:
         user.password, user.name = registration.password, registration.name
     user.save(update_fields=["email_verified_at", "password", "name"])
     if registration is not None and user.last_login is not None:

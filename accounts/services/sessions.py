@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts import rotation, signals
 from accounts.conf import get_settings
-from accounts.exceptions import SessionDoesNotExist
+from accounts.exceptions import InvalidCredentials, SessionDoesNotExist
 from accounts.models import Session, User
 from accounts.services.announcing import announce
 from accounts.services.credentials import Proof, check_credentials, check_own_password
@@ -60,7 +60,11 @@ def sign_in(*, email: str, password: str, device: Device = _NOWHERE, now: dateti
 
 
 def open_api_session(*, proof: Proof, device: Device = _NOWHERE, now: datetime) -> TokenPair:
-    """Start a session of a program for somebody who has shown who they are."""
+    """Start a session of a program for somebody who has shown who they are.
+
+    Raises:
+        InvalidCredentials: The password was changed, or the account deactivated, since they did.
+    """
     with transaction.atomic():
         session = _open(proof, device, kind=Session.Kind.API, now=now)
         started = rotation.start_family(session=session, now=now)
@@ -68,7 +72,11 @@ def open_api_session(*, proof: Proof, device: Device = _NOWHERE, now: datetime) 
 
 
 def open_browser_session(*, proof: Proof, device: Device = _NOWHERE, now: datetime) -> Session:
-    """Start a session on the pages for somebody who has shown who they are."""
+    """Start a session on the pages for somebody who has shown who they are.
+
+    Raises:
+        InvalidCredentials: As for ``open_api_session``.
+    """
     with transaction.atomic():
         return _open(proof, device, kind=Session.Kind.BROWSER, now=now)
 
@@ -192,7 +200,9 @@ def _revoke_tokens_of(session_ids: Iterable[UUID], *, user: User, now: datetime)
 
 def _open(proof: Proof, device: Device, *, kind: Session.Kind, now: datetime) -> Session:
     user = proof.user
-    User.objects.filter(pk=user.pk).update(last_login=now)
+    # Whoever changes the password or deactivates the account waits for this sign-in, or lets it fail.
+    if not User.objects.filter(pk=user.pk, password=user.password, is_active=True).update(last_login=now):
+        raise InvalidCredentials(detail="changed or deactivated while it was checked")
     session = Session.objects.create(
         user=user,
         kind=kind,

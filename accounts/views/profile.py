@@ -42,7 +42,7 @@ class ChangeEmailView(OwnPage, FormPage):
 
     @override
     def submit(self, data: dict[str, str]) -> HttpResponse:
-        request_email_change(user=self.user, email=data["email"])
+        request_email_change(user=self.user, email=data["email"], session_id=self.session.pk)
         message = "We sent a link to the new address. Your address stays as it is until you follow the link."
         messages.success(self.request, message)
         return redirect("accounts:profile")

@@ -3,8 +3,7 @@
 from typing import TYPE_CHECKING, override
 
 from django.contrib.auth import views as auth_views
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
@@ -86,4 +85,4 @@ class ReauthenticateView(OwnPage, FormPage):
         note_success(self.request, door=Door.REAUTHENTICATE, account=self.user.email, now=now)
         # A key that somebody may have seen before opens nothing that was locked (ASVS 7.2.4).
         self.request.session.cycle_key()
-        return redirect(get_next(self.request) or "accounts:profile")
+        return HttpResponseRedirect(get_next(self.request) or reverse("accounts:profile"))

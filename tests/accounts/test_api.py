@@ -84,6 +84,7 @@ def test_registering_one_address_over_and_over_answers_alike_and_mails_five_time
     assert Registration.objects.count() == (0 if email == user.email else 5)
 
 
+@pytest.mark.compliance("ASVS 5.0", "8.2.3", "Fields that give rights cannot be written by who has none")
 def test_registering_takes_no_rights_from_the_body(api_client: APIClient) -> None:
     extra = {"is_staff": True, "is_superuser": True, "email_verified_at": "2020-01-01", "id": "1", "roles": ["admin"]}
     api_client.post(f"{AUTH}/register", {"email": "ada@example.com", "password": PASSWORD, **extra})
@@ -193,6 +194,7 @@ def test_me_tells_roles_and_permissions(signed_in: APIClient, user: User) -> Non
     assert "password" not in body
 
 
+@pytest.mark.compliance("ASVS 5.0", "8.2.3", "Fields are shown to those alone who may see them")
 def test_me_tells_an_oauth_client_what_the_consent_page_says_and_no_more(
     api_client: APIClient, user: User, issue: Issue
 ) -> None:

@@ -1,7 +1,7 @@
 import smtplib
 from collections.abc import Sequence
 from typing import override
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core import mail
@@ -20,7 +20,7 @@ from accounts.jobs import (
     SendVerificationEmailJob,
 )
 from accounts.models import EmailToken, Registration, User
-from accounts.services import register_user, reset_password, verify_email
+from accounts.services import TokenPair, register_user, reset_password, verify_email
 from jobs.exceptions import PermanentJobError
 from tests.accounts.conftest import NOW, PASSWORD, get_mailed_link
 
@@ -102,6 +102,10 @@ def test_a_reset_is_mailed_to_the_stored_address(user: User, typed: str) -> None
     reset_password(token=follow(user.email), password="another long password", now=timezone.now())
 
 
+def ask_for_email(user_id: UUID, email: str, *, session_id: UUID) -> None:
+    SendEmailChangeJob(user_id=user_id, email=email, session_id=session_id).handle()
+
+
 @pytest.mark.parametrize("state", ["unknown", "inactive"])
 def test_nobody_is_mailed_where_there_is_no_active_account(user: User, state: str) -> None:
     User.objects.update(is_active=state != "inactive")
@@ -110,7 +114,7 @@ def test_nobody_is_mailed_where_there_is_no_active_account(user: User, state: st
     ResendVerificationJob(email=email).handle()
     for job in (SendStartedResetJob, SendInvitationJob, SendVerificationEmailJob):
         job(user_id=user.pk if state == "inactive" else uuid4()).handle()
-    SendEmailChangeJob(user_id=user.pk if state == "inactive" else uuid4(), email="new@example.com").handle()
+    ask_for_email(user.pk if state == "inactive" else uuid4(), "new@example.com", session_id=uuid4())
     assert (mail.outbox, EmailToken.objects.count()) == ([], 0)
 
 
@@ -147,14 +151,16 @@ def test_who_has_signed_in_before_keeps_the_password_whoever_registers(unverifie
     assert not Registration.objects.exists()
 
 
-def test_an_address_with_an_account_is_told_so_without_a_link_to_take_it(user: User, unverified: User) -> None:
-    SendEmailChangeJob(user_id=user.pk, email="NEW@example.com").handle()
+def test_an_address_with_an_account_is_told_so_without_a_link_to_take_it(
+    user: User, unverified: User, pair: TokenPair
+) -> None:
+    ask_for_email(user.pk, "NEW@example.com", session_id=pair.session.pk)
     assert (mail.outbox[0].to, EmailToken.objects.count()) == ([unverified.email], 0)
     assert "has an account already" in str(mail.outbox[0].body)
 
 
-def test_a_new_address_is_mailed_as_it_will_be_stored(user: User) -> None:
-    SendEmailChangeJob(user_id=user.pk, email="mi\u212ae@example.com").handle()  # a Kelvin sign, not a K
+def test_a_new_address_is_mailed_as_it_will_be_stored(user: User, pair: TokenPair) -> None:
+    ask_for_email(user.pk, "mi\u212ae@example.com", session_id=pair.session.pk)  # a Kelvin sign, not a K
     token = EmailToken.objects.get()
     assert (token.email, mail.outbox[0].to) == ("mike@example.com", ["mike@example.com"])
 
@@ -173,7 +179,7 @@ def test_addresses_and_texts_are_stored_sealed() -> None:
         SendEmailJob(to_email="ada@example.com", subject="Hello", body="Text of the mail"),
         SendPasswordResetJob(email="ada@example.com"),
         ResendVerificationJob(email="ada@example.com"),
-        SendEmailChangeJob(user_id=uuid4(), email="ada@example.com"),
+        SendEmailChangeJob(user_id=uuid4(), email="ada@example.com", session_id=uuid4()),
     ]
     for job in jobs:
         stored = str(job.make_record())

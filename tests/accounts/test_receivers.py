@@ -121,7 +121,9 @@ def test_a_new_password_is_told(user: User, sent: Sent) -> None:
 
 @pytest.mark.compliance(SPEC, "6.3.7", "the owner is told of a new address, before at the old one and after")
 def test_a_new_address_is_told_at_the_old_one(user: User, sent: Sent) -> None:
-    services.request_email_change(user=user, email="Other@example.com")
+    session_id = come(user).session.pk
+    sent()
+    services.request_email_change(user=user, email="Other@example.com", session_id=session_id)
     assert sorted(sent()) == [
         ("other@example.com", "Confirm your new e-mail address"),
         (user.email, "Your e-mail address is about to change"),

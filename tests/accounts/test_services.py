@@ -95,10 +95,12 @@ def test_a_known_address_is_told_by_mail_and_its_account_stays_as_it_is(run_jobs
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_address_that_was_never_verified_gets_a_new_link(run_jobs: RunJobs, unverified: User) -> None:
+def test_an_address_that_somebody_else_gave_an_account_gets_a_link_to_choose_a_password(
+    run_jobs: RunJobs, unverified: User
+) -> None:
     register(unverified.email, "another long password")
     run_jobs()
-    assert "/accounts/verify-email/" in get_mailed_link(unverified.email)
+    assert "/accounts/reset-password/" in get_mailed_link(unverified.email)
     assert User.objects.get().check_password(PASSWORD)
 
 

@@ -11,6 +11,7 @@ from accounts import services
 from accounts.api import serializers
 from accounts.api.views.endpoints import OpenView, OwnView, read
 from accounts.drf import IsRecent, IsUser
+from accounts.exceptions import SessionDoesNotExist
 from accounts.throttles import AuthThrottle, Door, limit_account, note_success
 
 
@@ -34,7 +35,9 @@ class ChangeEmailView(OwnView):
         """Ask for the mail."""
         data = read(serializers.Address(data=request.data))
         limit_account(request, data["email"])
-        services.request_email_change(user=self.user, email=data["email"])
+        if self.claims.session_id is None:
+            raise SessionDoesNotExist
+        services.request_email_change(user=self.user, email=data["email"], session_id=self.claims.session_id)
         detail = "We sent a link to the new address. Your address stays as it is until you follow the link."
         return Response({"detail": detail}, HTTPStatus.ACCEPTED)
 
