@@ -94,5 +94,5 @@ def test_the_list_takes_a_fixed_number_of_queries(
 ) -> None:
     for _ in range(30):
         event_with_details()
-    with django_assert_num_queries(5):  # session and user; the names of events for the filter; count and page
+    with django_assert_num_queries(6):  # session, user and sign-in; the names of events for the filter; count and page
         root.get(LIST)
