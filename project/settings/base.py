@@ -7,11 +7,11 @@ from typing import Any
 from django.utils.csp import CSP
 
 from project.logging import configure_logging
-from project.settings.environment import Environment
+from project.settings import api, applications, environment
 
-BASE_DIR = Path(__file__).resolve().parents[2]
+BASE_DIR = environment.BASE_DIR
 
-env = Environment(dotenv=Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
+env = environment.Environment(dotenv=Path(os.environ.get("ENV_FILE") or BASE_DIR / ".env"))
 
 # --- The house -------------------------------------------------------------------------------------------------------
 env.group("The house")
@@ -137,61 +137,12 @@ LOGGING_CONFIG = None
 configure_logging(level=LOG_LEVEL, style="json" if LOG_FORMAT == "json" else "text")
 
 # --- Applications and the way of a request ---------------------------------------------------------------------------
-INSTALLED_APPS = [
-    "project.apps.ProjectConfig",
-    "project.apps.AdminConfig",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "django.contrib.sessions",
-    "django.contrib.messages",
-    "django.contrib.staticfiles",
-    "rest_framework",
-    "drf_spectacular",
-    "drf_spectacular_sidecar",
-    "oauth2_provider",
-    "guardian",
-    "permissions.apps.PermissionsConfig",
-    "jobs.apps.JobsConfig",
-    "accounts.apps.AccountsConfig",
-    "oauth.apps.OauthConfig",
-]
-MIDDLEWARE = [
-    "project.middleware.RequestIdMiddleware",
-    "project.middleware.SecurityHeadersMiddleware",
-    # Before the redirect to HTTPS, which answers without asking what comes after it.
-    "django.middleware.csp.ContentSecurityPolicyMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
-    "project.middleware.NullCharacterMiddleware",
-    "project.middleware.BodySizeMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.middleware.BrowserSessionMiddleware",
-    "permissions.middleware.ScopeMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "project.middleware.DomainErrorMiddleware",
-]
+INSTALLED_APPS = applications.INSTALLED_APPS
+MIDDLEWARE = applications.MIDDLEWARE
+TEMPLATES = applications.TEMPLATES
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
 ASGI_APPLICATION = "project.asgi.application"
-TEMPLATES = [
-    {
-        "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
-        "OPTIONS": {
-            "context_processors": [
-                "django.template.context_processors.request",
-                "django.template.context_processors.csp",
-                "django.contrib.auth.context_processors.auth",
-                "django.contrib.messages.context_processors.messages",
-            ],
-        },
-    }
-]
 USE_TZ = True
 LANGUAGE_CODE = "en"
 
@@ -431,6 +382,7 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "UNLIMITED_LEASE_SECONDS": 24 * 3600,
     #: Longest stored record of a job, in bytes; pass an id instead of a document.
     "MAX_PAYLOAD_BYTES": 1_000_000,
+    #: Figures of queues and classes of jobs are kept for this long, in hours.
     "METRICS_HOURS": 168,
 }
 #: What django-rq knows: one server, named by every queue of JOBS, so that its pages show each.
@@ -439,38 +391,11 @@ RQ_QUEUES: dict[str, Any] = (  # Any: django-rq's own shape
 )
 RQ = {"WORKER_CLASS": "jobs.rq_entry.RQWorker"}
 if REDIS_URL:
-    INSTALLED_APPS.append("django_rq")
+    INSTALLED_APPS = [*INSTALLED_APPS, "django_rq"]
 
 #: Tasks of ``django.tasks`` run as jobs; QUEUES: [] takes any queue. OPTIONS may hold CONNECTION and RESULT_SECONDS.
 TASKS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "jobs.tasks.JobsBackend", "QUEUES": []}}  # Any: Django's
 
 # --- The API ---------------------------------------------------------------------------------------------------------
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.drf.BearerAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["project.api.StrictJSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "project.api.ProblemContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "permissions.drf.RequirementSchema",
-    "DEFAULT_PAGINATION_CLASS": "project.api.Pagination",
-    "EXCEPTION_HANDLER": "project.api.handle_exception",
-    "NUM_PROXIES": TRUSTED_PROXY_COUNT,
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Gatehouse",
-    "DESCRIPTION": "Accounts, OAuth, permissions and jobs. Errors are `application/problem+json` (RFC 9457).",
-    "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "project.api.describe_problems",
-    ],
-}
+REST_FRAMEWORK = {**api.REST_FRAMEWORK, "NUM_PROXIES": TRUSTED_PROXY_COUNT}
+SPECTACULAR_SETTINGS = api.SPECTACULAR_SETTINGS

@@ -15,6 +15,9 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
 
+#: Folder of the clone.
+BASE_DIR = Path(__file__).resolve().parents[2]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable:
