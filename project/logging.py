@@ -130,6 +130,8 @@ def escape_control_characters(_logger: object, _method: str, event: Event) -> Ev
 
 def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
     """Set up structlog and the standard library's loggers so that both print the same lines to stderr."""
+    # What Python tells of an entry that can't be written is the entry as it came, before anything was redacted.
+    logging.raiseExceptions = style == "text"
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,

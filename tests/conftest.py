@@ -1,5 +1,6 @@
 """Fixtures of the whole suite."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from rest_framework.test import APIClient
 
 from accounts.keys import forget_keys
 from permissions import gate, registrar
+from project.logging import configure_logging
 
 pytest_plugins = ["jobs.testing"]
 
@@ -31,6 +33,18 @@ def forget_permissions() -> Iterator[None]:
     yield
     gate.forget()
     registrar.clear()
+
+
+@pytest.fixture
+def own_logging() -> Iterator[None]:
+    """Give the root logger its handlers back after a test that configures logging.
+
+    What stays would write to the test's own, closed stderr: each line an error with the source lines of its callers.
+    """
+    handlers, level, is_telling = logging.root.handlers[:], logging.root.level, logging.raiseExceptions
+    yield
+    configure_logging(level="INFO", style="text")
+    logging.root.handlers[:], logging.root.level, logging.raiseExceptions = handlers, level, is_telling
 
 
 @pytest.fixture

@@ -200,19 +200,15 @@ class TalkativeJob(SecureJob):
         logging.getLogger("a.library").warning("failed with %s", self.card)
 
 
+@pytest.mark.usefixtures("own_logging")
 def test_what_is_logged_at_the_worker_before_and_after_a_job_runs_holds_no_sensitive_value(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     TalkativeJob.dispatch("4111222233334444")
-    handlers, level = logging.root.handlers[:], logging.root.level
-    try:
-        configure_logging(level="INFO", style="text")
-        capsys.readouterr()
-        run_next()
-        said = capsys.readouterr().err
-    finally:
-        configure_logging(level="INFO", style="text")
-        logging.root.handlers[:], logging.root.level = handlers, level
+    configure_logging(level="INFO", style="text")
+    capsys.readouterr()
+    run_next()
+    said = capsys.readouterr().err
     assert "built with [redacted]" in said
     assert "failed with [redacted]" in said
     assert "4111" not in said

@@ -315,28 +315,22 @@ def note_failure(failure: object) -> None:
     ran.append(failure.message)  # type: ignore[attr-defined] # a Failure
 
 
-@pytest.mark.usefixtures("job_connection")
+@pytest.mark.usefixtures("job_connection", "own_logging")
 @pytest.mark.parametrize("style", ["json", "text"])
 def test_what_a_library_logs_while_the_job_runs_holds_no_sensitive_value(
     capsys: pytest.CaptureFixture[str], style: str
 ) -> None:
-    handlers, level = logging.root.handlers[:], logging.root.level
-
     def complain(job: PayJob) -> Exception:
         logging.getLogger("a.library").warning("paying with %s", job.card, extra={"with": [job.card], "why": "x"})
         logging.getLogger("a.library").error("it went wrong", exc_info=LookupError(job.card))
         return ValueError("no")
 
     PayJob.error = complain
-    try:
-        configure_logging(level="INFO", style=style)  # type: ignore[arg-type] # one of two
-        PayJob.dispatch(5, CARD)
-        run_next()
-        logging.getLogger("a.library").warning("4111 again")
-        said = capsys.readouterr().err
-    finally:
-        configure_logging(level="INFO", style="text")
-        logging.root.handlers[:], logging.root.level = handlers, level
+    configure_logging(level="INFO", style=style)  # type: ignore[arg-type] # one of two
+    PayJob.dispatch(5, CARD)
+    run_next()
+    logging.getLogger("a.library").warning("4111 again")
+    said = capsys.readouterr().err
     assert "paying with [redacted]" in said
     assert "LookupError" in said
     assert "why" in said

@@ -31,19 +31,27 @@ def test_a_hostile_name_stays_on_one_line_and_gives_the_terminal_no_command() ->
     assert event["name"] == "a\\nb\\x1b[2J\\x00"
 
 
+@pytest.mark.usefixtures("own_logging")
 def test_production_logs_are_json_with_the_bound_request_id(capsys: pytest.CaptureFixture[str]) -> None:
-    handlers, level = logging.root.handlers[:], logging.root.level
-    try:
-        configure_logging(level="INFO", style="json")
-        with structlog.contextvars.bound_contextvars(request_id="abc"):
-            logging.getLogger("some.library").warning("watch out", extra={"token": "t0ps3cret"})
-        line = json.loads(capsys.readouterr().err.splitlines()[-1])
-    finally:
-        configure_logging(level="INFO", style="text")
-        logging.root.handlers[:], logging.root.level = handlers, level
+    configure_logging(level="INFO", style="json")
+    with structlog.contextvars.bound_contextvars(request_id="abc"):
+        logging.getLogger("some.library").warning("watch out", extra={"token": "t0ps3cret"})
+    line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (line["event"], line["request_id"], line["token"]) == ("watch out", "abc", "[redacted]")
 
 
+@pytest.mark.usefixtures("own_logging")
+def test_an_entry_that_cannot_be_written_is_not_told_as_it_came(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logging(level="INFO", style="json")
+    handler = next(handler for handler in logging.root.handlers if isinstance(handler, logging.StreamHandler))
+    monkeypatch.setattr(handler, "stream", None)
+    logging.getLogger("some.library").warning("watch out", extra={"token": "t0ps3cret"})
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("own_logging")
 def test_a_query_string_never_reaches_the_log_with_an_exception(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(level="INFO", style="text")
     record = {"request": "<WSGIRequest: GET '/oauth/authorize?code=s3cret'>", "status_code": 500}
@@ -51,6 +59,7 @@ def test_a_query_string_never_reaches_the_log_with_an_exception(capsys: pytest.C
     assert "s3cret" not in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("own_logging")
 def test_the_token_of_a_link_never_reaches_the_log_with_a_crash(
     rf: RequestFactory, capsys: pytest.CaptureFixture[str]
 ) -> None:
