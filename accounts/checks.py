@@ -1,4 +1,6 @@
-"""System checks: what the settings must say about breached passwords, and about limits on attempts."""
+"""System checks: what the settings must say about breached passwords, limits on attempts, and lifetimes."""
+
+from typing import Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
@@ -10,6 +12,22 @@ from accounts.passwords.lookup import is_acceptable_url
 from accounts.throttles.doors import Door, get_limits
 
 _BUILD = "Build it with manage.py build_breached_passwords, or leave BREACHED_PASSWORDS_FILE empty."
+_DAY: Final = 24 * 3600
+#: Setting, least and greatest value, and what docs/accounts.md promises by it.
+_BOUNDS: Final[tuple[tuple[str, int, int | None, str], ...]] = (
+    ("ACCESS_TOKEN_SECONDS", 1, 600, "an access token works for ten minutes at most"),
+    ("REFRESH_GRACE_SECONDS", 0, 60, "a refresh token that is used twice ends its session"),
+    ("REAUTHENTICATION_SECONDS", 1, 300, "what is sensitive needs a sign-in that is at most five minutes old"),
+    ("EMAIL_VERIFICATION_SECONDS", 1, _DAY, "a link in a mail works for a day at most"),
+    ("EMAIL_CHANGE_SECONDS", 1, _DAY, "a link in a mail works for a day at most"),
+    ("PASSWORD_RESET_SECONDS", 1, _DAY, "a link in a mail works for a day at most"),
+    ("PASSWORD_MINIMUM_LENGTH", 15, 256, "a password has at least 15 characters"),
+    ("REFRESH_IDLE_SECONDS", 1, None, "a session that isn't used ends"),
+    ("BROWSER_IDLE_SECONDS", 1, None, "a session that isn't used ends"),
+    ("SESSION_ABSOLUTE_SECONDS", 1, None, "every session ends"),
+    ("ENDED_SESSION_SECONDS", 1, None, "ended sessions can be looked at"),
+    ("UNVERIFIED_ACCOUNT_SECONDS", _DAY, None, "an account outlives the link of its registration"),
+)
 
 
 @register("accounts")
@@ -64,3 +82,25 @@ def check_limits(app_configs: object, **_: object) -> list[CheckMessage]:
         except ImproperlyConfigured as error:
             messages.append(str(error))
     return [Error(message, hint='See "Attempts" in docs/accounts.md.', id="accounts.E004") for message in messages]
+
+
+@register("accounts")
+def check_bounds(app_configs: object, **_: object) -> list[CheckMessage]:
+    """E005: a number breaks what is promised of sessions, tokens, links or passwords."""
+    return [
+        Error(
+            f'ACCOUNTS["{name}"] is {value!r}, but docs/accounts.md promises: {promise}.',
+            hint=f"Set it to a whole number, {_say_range(least, most)}.",
+            id="accounts.E005",
+        )
+        for name, least, most, promise in _BOUNDS
+        if not _is_within(value := settings.ACCOUNTS[name], least, most)
+    ]
+
+
+def _is_within(value: object, least: int, most: int | None) -> bool:
+    return isinstance(value, int) and least <= value and (most is None or value <= most)
+
+
+def _say_range(least: int, most: int | None) -> str:
+    return f"at least {least}" if most is None else f"at least {least} and at most {most}"
