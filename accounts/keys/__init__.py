@@ -20,14 +20,15 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.conf import AlgorithmName, get_settings
-from accounts.keys.algorithms import ALGORITHMS, REGISTRIES
+from accounts.keys.algorithms import ALGORITHMS, REGISTRY, Key
 from accounts.keys.ring import KeyRing, KnownKey
 from accounts.keys.sealing import seal_private_jwk
 from accounts.models import SigningKey
 
 __all__ = [
     "ACTIVE_SECONDS",
-    "REGISTRIES",
+    "REGISTRY",
+    "Key",
     "KeyRing",
     "KnownKey",
     "forget_keys",

@@ -52,5 +52,5 @@ class SignatureRegistry(JWSRegistry):
     }
 
 
-#: One registry for each algorithm: with it nothing else verifies.
-REGISTRIES: Final[Mapping[str, SignatureRegistry]] = {name: SignatureRegistry(algorithms=[name]) for name in ALGORITHMS}
+#: What signs and verifies; the key that its ``kid`` names says by which of the algorithms.
+REGISTRY: Final = SignatureRegistry(algorithms=list(ALGORITHMS))
