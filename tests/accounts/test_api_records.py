@@ -54,7 +54,7 @@ def test_the_export_is_a_file_that_no_cache_keeps(signed_in: APIClient) -> None:
 def test_the_export_holds_every_part(signed_in: APIClient) -> None:
     assert set(export(signed_in)) == {
         "issuer", "profile", "sessions", "refresh_tokens", "revocations", "registrations", "links", "admin_actions",
-        "roles", "permissions", "teams", "audit_events", *list_exports(),
+        "roles", "groups", "permissions", "object_permissions", "teams", "audit_events", *list_exports(),
     }  # fmt: skip
 
 
