@@ -8,11 +8,13 @@ from uuid import uuid4
 import pytest
 from django.core import mail
 from django.utils import timezone
+from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts import tokens
 from accounts.models import User
 from accounts.services import TokenPair, sign_in
+from accounts.throttles import Door
 from jobs.worker.loop import Worker, WorkerOptions
 
 if TYPE_CHECKING:
@@ -69,6 +71,13 @@ def issue(db: None) -> Issue:
         return call(**(values | options))
 
     return make
+
+
+@pytest.fixture
+def no_limits(settings: Settings) -> None:
+    """Let everything be tried as often as a test likes."""
+    unlimited = {"ADDRESS": None, "ACCOUNT": None, "PAIR": None}
+    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {door.name: unlimited for door in Door}}
 
 
 @pytest.fixture

@@ -1,10 +1,15 @@
 """Many threads that do one thing at the same moment."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 from django.db import connections
+
+#: How often a race is run; ``make races`` runs each 50 times.
+ROUNDS: Final = int(os.environ.get("RACE_ROUNDS", "3"))
 
 
 def race[T](action: Callable[[], T], *, threads: int = 16) -> list[T]:

@@ -11,11 +11,10 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts import services
-from accounts.models import RefreshToken, Registration, Session, User
+from accounts.models import Registration, Session, User
 from accounts.services import TokenPair
 from permissions.services import create_role
 from tests.accounts.conftest import PASSWORD, ApiResponse, Issue, get_mailed_link
-from tests.accounts.racing import race
 
 type QueryCount = Callable[[int], AbstractContextManager[object]]
 type RunJobs = Callable[[], int]
@@ -145,15 +144,6 @@ def test_a_second_use_of_a_refresh_token_kills_the_access_token_too(
     body = {"refresh_token": pair.refresh_token}
     assert [signed_in.post(f"{AUTH}/refresh", body).status_code for _ in range(2)] == [200, 401]
     assert signed_in.get(f"{AUTH}/me").status_code == 401
-
-
-@pytest.mark.django_db(transaction=True)
-def test_simultaneous_refreshes_are_all_answered_with_the_same_pair(pair: TokenPair) -> None:
-    body = {"refresh_token": pair.refresh_token}
-    responses = race(lambda: APIClient().post(f"{AUTH}/refresh", body))
-    assert {response.status_code for response in responses} == {200}
-    assert len({response.json()["refresh_token"] for response in responses}) == 1
-    assert RefreshToken.objects.count() == 2
 
 
 def test_signing_out_kills_session_refresh_token_and_every_access_token(signed_in: APIClient, pair: TokenPair) -> None:

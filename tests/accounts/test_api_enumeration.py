@@ -13,7 +13,6 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from accounts.throttles import Door
 from tests.accounts.clients import AUTH
 from tests.accounts.conftest import PASSWORD, ApiResponse
 from tests.accounts.counting_hasher import CountingHasher
@@ -31,12 +30,6 @@ def people(db: None) -> None:
     make("inactive@example.com", PASSWORD, email_verified_at=now, is_active=False)
     make("unusable@example.com", None, email_verified_at=now)
     make("unverified@example.com", PASSWORD)
-
-
-@pytest.fixture
-def no_limits(settings: Settings) -> None:
-    unlimited = {"ADDRESS": None, "ACCOUNT": None, "PAIR": None}
-    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {door.name: unlimited for door in Door}}
 
 
 def ask(path: str, kind: str) -> ApiResponse:

@@ -198,12 +198,6 @@ def test_a_weak_password_leaves_the_link_good(make_link: MakeLink) -> None:
     assert [reset(token, password).status_code for password in ("short", NEW_PASSWORD)] == [400, 200]
 
 
-@pytest.mark.django_db(transaction=True)
-def test_of_simultaneous_resets_with_one_link_one_wins(make_link: MakeLink) -> None:
-    token = make_link()
-    assert sorted(answer.status_code for answer in race(lambda: reset(token))) == [200] + [400] * 15
-
-
 def test_asking_for_a_link_changes_nothing(pair: TokenPair, user: User) -> None:
     assert APIClient().post(f"{AUTH}/password/reset", {"email": user.email}).status_code == 202
     assert is_alive(pair)

@@ -12,7 +12,6 @@ from accounts.models import EmailToken, User
 from accounts.services import TokenPair
 from tests.accounts.clients import AUTH, as_holder, is_alive, log_in, read_problem
 from tests.accounts.conftest import PASSWORD, ApiResponse, Issue
-from tests.accounts.racing import race
 
 pytestmark = pytest.mark.django_db
 
@@ -156,12 +155,6 @@ def test_a_step_cannot_be_left_out(signed_in: APIClient, user: User) -> None:
     assert read_row(user)["email"] == user.email
 
 
-@pytest.mark.django_db(transaction=True)
-def test_of_simultaneous_confirmations_one_wins(make_link: MakeLink) -> None:
-    token = make_link()
-    assert sorted(answer.status_code for answer in race(lambda: confirm(token))) == [200] + [400] * 15
-
-
 # --- What needs a recent sign-in --------------------------------------------------------------------------------------
 
 SENSITIVE = [("POST", "email/change"), ("DELETE", "me"), ("GET", "export")]
@@ -237,12 +230,3 @@ def test_an_expired_verification_is_refused_before_it_is_swept(api_client: APICl
     token = services.make_email_token(user=unverified, now=timezone.now() - timedelta(hours=25))
     assert api_client.post(f"{AUTH}/verify-email", {"token": token}).status_code == 400
     assert log_in(api_client, unverified.email).status_code == 403
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_simultaneous_verifications_one_wins(unverified: User) -> None:
-    token = services.make_email_token(user=unverified, now=timezone.now())
-    statuses = sorted(
-        one.status_code for one in race(lambda: APIClient().post(f"{AUTH}/verify-email", {"token": token}))
-    )
-    assert statuses == [200] + [400] * 15

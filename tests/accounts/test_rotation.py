@@ -1,8 +1,6 @@
-import os
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Final
 
 import pytest
 from django.conf import settings
@@ -15,13 +13,9 @@ from accounts.services import end_all_sessions
 from accounts.signals import refresh_token_reused
 from project.crypto import derive_secrets
 from tests.accounts.conftest import NOW
-from tests.accounts.racing import race
+from tests.accounts.racing import ROUNDS, race
 
 pytestmark = pytest.mark.django_db
-
-
-#: ``make races`` plays 50.
-ROUNDS: Final = int(os.environ.get("RACE_ROUNDS", "5"))
 
 IDLE = timedelta(seconds=settings.ACCOUNTS["REFRESH_IDLE_SECONDS"])
 ABSOLUTE = timedelta(seconds=settings.ACCOUNTS["SESSION_ABSOLUTE_SECONDS"])
