@@ -6,7 +6,7 @@ number of requests that race with one token, as tabs of one browser do, all get 
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -43,12 +43,14 @@ class Rotation:
     expires_at: datetime
 
 
-def start_family(*, session: Session, now: datetime) -> Rotation:
-    """Make the first refresh token of a session."""
-    return _store(secrets.token_urlsafe(_TOKEN_BYTES), session=session, generation=0, now=now)
+def start_family(*, session: Session, idle: timedelta | None = None, now: datetime) -> Rotation:
+    """Make the first refresh token of a session; ``idle`` as for ``rotate``."""
+    return _store(secrets.token_urlsafe(_TOKEN_BYTES), session=session, generation=0, idle=idle, now=now)
 
 
-def rotate(*, raw: str, started_at: datetime, now: datetime) -> Rotation:
+def rotate(
+    *, raw: str, client_id: str = "", idle: timedelta | None = None, started_at: datetime, now: datetime
+) -> Rotation:
     """Exchange a refresh token for its successor.
 
     One conditional UPDATE decides who exchanges it. Who comes later, but within the grace period after that, gets the
@@ -56,6 +58,9 @@ def rotate(*, raw: str, started_at: datetime, now: datetime) -> Rotation:
 
     Args:
         raw: The token.
+        client_id: The OAuth client that brings it; empty where the user's own program does. To anybody else the token
+            is unknown.
+        idle: For how long the successor may lie unused; without it as the settings say.
         started_at: When the request arrived; waiting for rivals doesn't make it late.
         now: When the token is used.
 
@@ -63,14 +68,14 @@ def rotate(*, raw: str, started_at: datetime, now: datetime) -> Rotation:
         InvalidRefreshToken: The token is unknown or expired, its session has ended, its user is inactive, or it was
             used longer ago than the grace period; the session has ended then.
     """
-    token = _find(raw)
+    token = _find(raw, client_id)
     if token is None:
         raise InvalidRefreshToken(detail="unknown")
     if token.used_at is None:
         with transaction.atomic():
-            if (rotation := _exchange(token, raw=raw, now=now)) is not None:
+            if (rotation := _exchange(token, raw=raw, idle=idle, now=now)) is not None:
                 return rotation
-        token = _find(raw)  # somebody else may have exchanged it meanwhile
+        token = _find(raw, client_id)  # somebody else may have exchanged it meanwhile
     if token is None or token.used_at is None or not _is_alive(token.session):
         raise InvalidRefreshToken(detail="expired, or its session has ended")
     if started_at > token.used_at + get_settings().refresh_grace:
@@ -97,20 +102,28 @@ def end_session(*, session: Session, reason: Session.EndReason, now: datetime) -
     return is_ended
 
 
-def find_session_id(raw: str) -> UUID | None:
+def find_session_id(raw: str, *, client_id: str = "") -> UUID | None:
     """Return the id of the session that a refresh token belongs to, dead or alive; None where it is no such token."""
-    token = _find(raw)
+    token = _find(raw, client_id)
     return token.session_id if token else None
 
 
-def _find(raw: str) -> RefreshToken | None:
+def find_living(raw: str, *, client_id: str, now: datetime) -> RefreshToken | None:
+    """Return a client's refresh token, with session and user, if it would be exchanged now; nothing is changed."""
+    token = _find(raw, client_id)
+    if token is None or token.used_at is not None or not _is_alive(token.session):
+        return None
+    return token if min(token.expires_at, token.session.expires_at) > now else None
+
+
+def _find(raw: str, client_id: str) -> RefreshToken | None:
     if not raw.isascii():
         return None
-    known = RefreshToken.objects.filter(digest__in=keyed_digests(_PURPOSE, raw))
+    known = RefreshToken.objects.filter(digest__in=keyed_digests(_PURPOSE, raw), session__client_id=client_id)
     return known.select_related("session__user").first()
 
 
-def _exchange(token: RefreshToken, *, raw: str, now: datetime) -> Rotation | None:
+def _exchange(token: RefreshToken, *, raw: str, idle: timedelta | None, now: datetime) -> Rotation | None:
     """Use the token up; None where it is dead, or somebody else was faster.
 
     The conditions must be on each row's own columns: PostgreSQL decides them anew after waiting for a rival's commit.
@@ -126,7 +139,7 @@ def _exchange(token: RefreshToken, *, raw: str, now: datetime) -> Rotation | Non
         return None
     session.last_used_at = now
     successor = derive_secrets(_SUCCESSOR, raw)[0]
-    return _store(successor, session=session, generation=token.generation + 1, now=now)
+    return _store(successor, session=session, generation=token.generation + 1, idle=idle, now=now)
 
 
 def _repeat(token: RefreshToken, *, raw: str) -> Rotation:
@@ -154,8 +167,8 @@ def _is_alive(session: Session) -> bool:
     return session.revoked_at is None and session.authenticated_at is not None and session.user.is_active
 
 
-def _store(raw: str, *, session: Session, generation: int, now: datetime) -> Rotation:
-    expires_at = min(now + get_settings().refresh_idle_lifetime, session.expires_at)
+def _store(raw: str, *, session: Session, generation: int, idle: timedelta | None, now: datetime) -> Rotation:
+    expires_at = min(now + (idle or get_settings().refresh_idle_lifetime), session.expires_at)
     RefreshToken.objects.create(
         session=session,
         digest=keyed_digest(_PURPOSE, raw),

@@ -109,7 +109,11 @@ def is_new_device(*, session: Session) -> bool:
     """
     since = session.created_at - _KNOWN_DEVICE
     earlier = Session.objects.filter(
-        user=session.user_id, authenticated_at__isnull=False, created_at__gte=since, created_at__lt=session.created_at
+        user=session.user_id,
+        client_id="",
+        authenticated_at__isnull=False,
+        created_at__gte=since,
+        created_at__lt=session.created_at,
     ).order_by()
     # The very same first: it is the most likely, and spares the look at all the others.
     if earlier.filter(ip_address=session.ip_address, user_agent=session.user_agent).exists():
@@ -128,13 +132,25 @@ def find_session_id(*, refresh_token: str) -> UUID | None:
 
 
 def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
-    """Return a user's living sessions, the one used last first."""
-    living = Session.objects.filter(user=user, revoked_at__isnull=True, authenticated_at__isnull=False)
+    """Return a user's own living sessions, the one used last first; those of OAuth clients are none."""
+    living = Session.objects.filter(user=user, client_id="", revoked_at__isnull=True, authenticated_at__isnull=False)
     idle_since = now - get_settings().browser_idle_lifetime
     is_used = ~Q(kind=Session.Kind.BROWSER) | Q(last_used_at__gt=idle_since)
     has_token = Exists(RefreshToken.objects.filter(session=OuterRef("pk"), used_at__isnull=True, expires_at__gt=now))
     is_kept = Q(kind=Session.Kind.BROWSER) | has_token
     return living.filter(is_used, is_kept, expires_at__gt=now).order_by("-last_used_at", "pk")
+
+
+def list_client_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
+    """Return the living sessions in which OAuth clients act for a user, the one used last first."""
+    living = Session.objects.filter(user=user, kind=Session.Kind.CLIENT, revoked_at__isnull=True, expires_at__gt=now)
+    return living.order_by("-last_used_at", "pk")
+
+
+def find_client_session(*, session_id: UUID, client_id: str, now: datetime) -> Session | None:
+    """Return a living session of an OAuth client, with its user; None where it has none such."""
+    living = Session.objects.filter(pk=session_id, client_id=client_id, revoked_at__isnull=True, expires_at__gt=now)
+    return living.select_related("user").filter(user__is_active=True).first()
 
 
 def list_security_events(*, user: User) -> QuerySet[audit.AuditEvent]:

@@ -55,6 +55,8 @@ class AccessClaims:
     scope: frozenset[str] | None
     authenticated_at: datetime | None = None
     amr: tuple[str, ...] = ()
+    #: Where the token is good (RFC 8707).
+    audience: tuple[str, ...] = ()
 
 
 def issue_access_token(
@@ -68,12 +70,14 @@ def issue_access_token(
     jti: UUID | None = None,
     authenticated_at: datetime | None = None,
     amr: Iterable[str] = (),
+    audience: Iterable[str] = (),
 ) -> str:
-    """Return a signed token; nothing is stored."""
+    """Return a signed token; nothing is stored. Without an audience it is for this house."""
+    audiences = list(audience) or [settings.BASE_URL]
     issued_at = int(now.timestamp())
     claims: dict[str, object] = {
         "iss": settings.BASE_URL,
-        "aud": settings.BASE_URL,
+        "aud": audiences if len(audiences) > 1 else audiences[0],
         "sub": subject,
         "client_id": client_id,
         "jti": str(jti or uuid4()),
@@ -93,10 +97,11 @@ def issue_access_token(
     return jwt.encode(header, claims, signer.key, registry=keys.REGISTRY)
 
 
-def read_access_token(raw: str, *, now: datetime) -> AccessClaims:
+def read_access_token(raw: str, *, now: datetime, is_for_us: bool = True) -> AccessClaims:
     """Verify signature, type, issuer, audience and times, and return the claims.
 
-    Whether the token was revoked is not asked here: ``accounts.selectors`` answers that.
+    ``is_for_us=False`` takes tokens for any audience, to tell what they are worth elsewhere. Whether the token was
+    revoked is not asked here: ``accounts.selectors`` answers that.
 
     Raises:
         InvalidToken: The token isn't one of ours, is not yet or no longer valid, or can't be read.
@@ -107,9 +112,11 @@ def read_access_token(raw: str, *, now: datetime) -> AccessClaims:
         token = jwt.decode(raw, _find_key, registry=keys.REGISTRY)
     except (JoseError, ValueError, RecursionError) as error:
         raise InvalidToken(detail=f"not verified: {type(error).__name__}") from error
-    if token.claims.get("iss") != settings.BASE_URL or not _is_for_us(token.claims.get("aud")):
-        raise InvalidToken(detail="of another issuer or for another audience")
+    if token.claims.get("iss") != settings.BASE_URL:
+        raise InvalidToken(detail="of another issuer")
     claims = _parse(token.claims)
+    if is_for_us and settings.BASE_URL not in claims.audience:
+        raise InvalidToken(detail="for another audience")
     if claims.expires_at <= now:
         raise InvalidToken(detail="expired")
     if claims.issued_at > now + _SKEW:
@@ -171,10 +178,6 @@ def _find_key(token: GuestProtocol) -> keys.Key:
             raise InvalidToken(detail="unexpected header")
 
 
-def _is_for_us(audience: object) -> bool:
-    return audience == settings.BASE_URL or (isinstance(audience, list) and settings.BASE_URL in audience)
-
-
 def _parse(claims: dict[str, object]) -> AccessClaims:
     try:
         issued_at = _EPOCH + timedelta(seconds=_number(claims, "iat"))
@@ -192,6 +195,7 @@ def _parse(claims: dict[str, object]) -> AccessClaims:
             if "auth_time" in claims
             else None,
             amr=_words(claims, "amr"),
+            audience=_words(claims, "aud"),
         )
     except (ValueError, OverflowError) as error:
         raise InvalidToken(detail=f"claims: {error}") from error
@@ -208,6 +212,8 @@ def _text(claims: dict[str, object], name: str, *, or_empty: bool = False) -> st
 
 def _words(claims: dict[str, object], name: str) -> tuple[str, ...]:
     words = claims.get(name, [])
+    if name == "aud" and isinstance(words, str):  # RFC 7519 §4.1.3
+        return (words,)
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         message = f"{name} is not a list of strings"
         raise ValueError(message)

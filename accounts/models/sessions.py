@@ -9,7 +9,7 @@ from accounts.models.users import User
 
 
 class Session(models.Model):
-    """One sign-in on one device, by a program with tokens or by a person on the pages.
+    """One sign-in on one device, by a program with tokens or by a person on the pages; or what a client may do for one.
 
     Whatever was opened with it dies with it: a page asks for the row itself, a token for the ``Revocation`` that is
     written with the row's end.
@@ -20,6 +20,7 @@ class Session(models.Model):
 
         API = "api", "programs and apps"
         BROWSER = "browser", "these pages"
+        CLIENT = "client", "an OAuth client"
 
     class EndReason(models.TextChoices):
         """Why a session was ended before its time."""
@@ -31,6 +32,10 @@ class Session(models.Model):
         EMAIL_CHANGED = "email_changed", "the e-mail address was changed"
         DEACTIVATED = "deactivated", "the account was deactivated"
         TOKEN_REUSED = "token_reused", "a refresh token was used twice"
+        CODE_REUSED = "code_reused", "an authorization code was used twice"
+        ENDED_BY_CLIENT = "ended_by_client", "the client gave it up"
+        CONSENT_REVOKED = "consent_revoked", "the consent was revoked"
+        CLIENT_DISABLED = "client_disabled", "the client was disabled"
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
@@ -52,6 +57,14 @@ class Session(models.Model):
     ip_address = models.GenericIPAddressField(null=True, blank=True)
     #: User-Agent header at sign-in, at most 300 characters.
     user_agent = models.CharField(max_length=300, blank=True)
+    #: The OAuth client that acts for the user; empty where the user does.
+    client_id = models.CharField(max_length=255, blank=True)
+    #: What the client may do, between spaces.
+    scope = models.TextField(blank=True)
+    #: Audiences of the client's tokens (RFC 8707); empty means this house.
+    resource = models.JSONField(default=list, blank=True)
+    #: The session on the pages in which the user let the client in.
+    opened_in = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="opened")
 
     class Meta:
         ordering = ["-last_used_at"]
@@ -60,6 +73,7 @@ class Session(models.Model):
             models.Index(
                 fields=["revoked_at"], name="accounts_session_end", condition=models.Q(revoked_at__isnull=False)
             ),
+            models.Index(fields=["client_id"], name="accounts_session_client", condition=~models.Q(client_id="")),
         ]
 
     def __str__(self) -> str:

@@ -1,5 +1,15 @@
 """What may be done with accounts: register, verify, sign in, refresh, sign out, change, delete."""
 
+from accounts.services.client_sessions import (
+    Access,
+    disable_client,
+    end_client_session,
+    end_client_sessions,
+    end_sessions_opened_in,
+    kill_client_tokens,
+    open_client_session,
+    refresh_client_session,
+)
 from accounts.services.credentials import Proof, check_credentials, check_own_password, check_password_strength
 from accounts.services.export import export_account
 from accounts.services.keys import KeyRotation, maintain_keys, rotate_keys
@@ -48,6 +58,7 @@ from accounts.services.sessions import (
 from accounts.services.sweeping import Swept, count_sweepable, sweep
 
 __all__ = [
+    "Access",
     "Device",
     "KeyRotation",
     "Proof",
@@ -60,22 +71,29 @@ __all__ = [
     "confirm_email_change",
     "count_sweepable",
     "delete_account",
+    "disable_client",
     "end_all_sessions",
+    "end_client_session",
+    "end_client_sessions",
     "end_other_sessions",
     "end_own_session",
     "end_session",
+    "end_sessions_opened_in",
     "ensure_user",
     "export_account",
     "forget_registration",
     "invite_user",
     "issue_session_token",
+    "kill_client_tokens",
     "maintain_keys",
     "make_email_change_token",
     "make_email_token",
     "open_api_session",
     "open_browser_session",
+    "open_client_session",
     "reauthenticate",
     "refresh",
+    "refresh_client_session",
     "register_user",
     "replace_email",
     "request_email_change",

@@ -45,10 +45,11 @@ class TokenPair:
     session: Session
 
 
-_NOWHERE: Final = Device()
+#: Of what comes without a request.
+NOWHERE: Final = Device()
 
 
-def sign_in(*, email: str, password: str, device: Device = _NOWHERE, now: datetime) -> TokenPair:
+def sign_in(*, email: str, password: str, device: Device = NOWHERE, now: datetime) -> TokenPair:
     """Start a session of a program.
 
     Raises:
@@ -59,7 +60,7 @@ def sign_in(*, email: str, password: str, device: Device = _NOWHERE, now: dateti
     return open_api_session(proof=Proof(user, now), device=device, now=now)
 
 
-def open_api_session(*, proof: Proof, device: Device = _NOWHERE, now: datetime) -> TokenPair:
+def open_api_session(*, proof: Proof, device: Device = NOWHERE, now: datetime) -> TokenPair:
     """Start a session of a program for somebody who has shown who they are.
 
     Raises:
@@ -71,7 +72,7 @@ def open_api_session(*, proof: Proof, device: Device = _NOWHERE, now: datetime) 
     return _pair(started)
 
 
-def open_browser_session(*, proof: Proof, device: Device = _NOWHERE, now: datetime) -> Session:
+def open_browser_session(*, proof: Proof, device: Device = NOWHERE, now: datetime) -> Session:
     """Start a session on the pages for somebody who has shown who they are.
 
     Raises:
@@ -190,6 +191,11 @@ def end_all_sessions(
     _log.info("all sessions ended", user_id=str(user.pk))
 
 
+def clean_user_agent(text: str) -> str:
+    """Return a User-Agent header as a session keeps it."""
+    return "".join(c for c in text if c.isprintable())[:_USER_AGENT_CHARACTERS]
+
+
 def _revoke_tokens_of(session_ids: Iterable[UUID], *, user: User, now: datetime) -> None:
     """Kill a user's tokens: by the user, and by each session, whose refresh may be ahead of this host's clock."""
     expires_at = now + get_settings().access_token_lifetime
@@ -212,7 +218,7 @@ def _open(proof: Proof, device: Device, *, kind: Session.Kind, now: datetime) ->
         last_used_at=now,
         expires_at=now + get_settings().session_lifetime,
         ip_address=device.ip_address,
-        user_agent="".join(c for c in device.user_agent if c.isprintable())[:_USER_AGENT_CHARACTERS],
+        user_agent=clean_user_agent(device.user_agent),
     )
     audit.record("user.signed_in", actor=user, subject=user, session=session.pk, kind=kind.value)
     announce(signals.signed_in, user=user, session=session)

@@ -1,0 +1,137 @@
+"""What OAuth clients may do for a user: a session of its own for each time that a user let one in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounts import rotation
+from accounts.models import Session, User
+from accounts.services.sessions import NOWHERE, Device, clean_user_agent
+from accounts.tokens import revoke_access_tokens
+
+#: How much later than a client's end tokens may be issued by requests that began before it, and are dead all the same.
+_IN_FLIGHT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Access:
+    """What a user lets a client do.
+
+    Attributes:
+        user: Who.
+        client_id: Whom.
+        scope: What for.
+        resource: At which audiences (RFC 8707); empty means this house.
+        authenticated_at: When the user last showed who they are.
+        amr: How they did (RFC 8176).
+        opened_in: The session on the pages in which they let the client in.
+    """
+
+    user: User
+    client_id: str
+    scope: tuple[str, ...]
+    resource: tuple[str, ...] = ()
+    authenticated_at: datetime
+    amr: tuple[str, ...] = ()
+    opened_in: UUID | None = None
+
+
+def open_client_session(
+    *,
+    access: Access,
+    device: Device = NOWHERE,
+    lifetime: timedelta,
+    idle: timedelta | None,
+    session_id: UUID | None = None,
+    now: datetime,
+) -> tuple[Session, rotation.Rotation | None]:
+    """Begin what a client may do for a user; call it within the transaction that uses up what allows it.
+
+    Args:
+        access: What the user allows.
+        device: From where the client came for its tokens.
+        lifetime: End of it, however often it is refreshed.
+        idle: For how long its refresh token may lie unused; None means that it gets none.
+        session_id: A chosen id.
+        now: Its beginning.
+    """
+    session = Session(
+        user=access.user,
+        kind=Session.Kind.CLIENT,
+        created_at=now,
+        authenticated_at=access.authenticated_at,
+        amr=" ".join(access.amr),
+        last_used_at=now,
+        expires_at=now + lifetime,
+        ip_address=device.ip_address,
+        user_agent=clean_user_agent(device.user_agent),
+        client_id=access.client_id,
+        scope=" ".join(access.scope),
+        resource=list(access.resource),
+        opened_in_id=access.opened_in,
+    )
+    if session_id is not None:
+        session.pk = session_id
+    session.save(force_insert=True)
+    return session, None if idle is None else rotation.start_family(session=session, idle=idle, now=now)
+
+
+def end_client_session(*, session: Session, reason: Session.EndReason, now: datetime) -> bool:
+    """Kill one session of a client and its tokens at once; idempotent.
+
+    Returns:
+        Whether it was alive until now.
+    """
+    return rotation.end_session(session=session, reason=reason, now=now)
+
+
+def end_client_sessions(*, user_id: UUID, client_id: str, reason: Session.EndReason, now: datetime) -> int:
+    """Kill whatever a client may do for a user, at once; return how many sessions it was."""
+    with transaction.atomic():
+        return _end_each(Q(user_id=user_id, client_id=client_id), reason, now)
+
+
+def end_sessions_opened_in(*, session_id: UUID, client_id: str | None = None, now: datetime) -> int:
+    """Kill what clients, or one of them, may do since a session on the pages; return how many sessions it was."""
+    opened = Q(opened_in=session_id) if client_id is None else Q(opened_in=session_id, client_id=client_id)
+    with transaction.atomic():
+        return _end_each(opened, Session.EndReason.SIGNED_OUT, now)
+
+
+def disable_client(*, client_id: str, lifetime: timedelta, now: datetime) -> None:
+    """Kill all sessions of a client and every access token that it has, for whomever.
+
+    Args:
+        client_id: Whose.
+        lifetime: Longest life of its access tokens.
+        now: The end of those issued up to now, and of those that are being issued.
+    """
+    with transaction.atomic():
+        kill_client_tokens(client_id=client_id, lifetime=lifetime, now=now)
+        living = Session.objects.filter(client_id=client_id, revoked_at__isnull=True)
+        living.update(revoked_at=now, end_reason=Session.EndReason.CLIENT_DISABLED)
+
+
+def kill_client_tokens(*, client_id: str, lifetime: timedelta, now: datetime) -> None:
+    """Kill the access tokens that a client has, wherever they are; its sessions may give it new ones."""
+    dead_until = now + _IN_FLIGHT
+    revoke_access_tokens(kind="client", subject=client_id, now=dead_until, expires_at=dead_until + lifetime)
+
+
+def _end_each(which: Q, reason: Session.EndReason, now: datetime) -> int:
+    living = Session.objects.filter(which, kind=Session.Kind.CLIENT, revoked_at__isnull=True).order_by("pk")
+    return sum(rotation.end_session(session=session, reason=reason, now=now) for session in living)
+
+
+def refresh_client_session(
+    *, refresh_token: str, client_id: str, idle: timedelta, started_at: datetime, now: datetime
+) -> rotation.Rotation:
+    """Exchange a client's refresh token for its successor; see ``rotation.rotate``.
+
+    Raises:
+        InvalidRefreshToken: See ``rotation.rotate``.
+    """
+    return rotation.rotate(raw=refresh_token, client_id=client_id, idle=idle, started_at=started_at, now=now)
