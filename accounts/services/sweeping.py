@@ -22,8 +22,10 @@ MAX_SWEPT: Final = 1_000
 _MAX_ACCOUNTS: Final = 100
 #: Revocations stay for so long after their end, in case that a clock is set back.
 _GRACE: Final = timedelta(hours=1)
+#: For so long at most an account waits for a link that is under way; no link lives longer.
+_LINK_MARGIN: Final = timedelta(days=1)
 #: A registration is what tells that an account was made by one, so it outlives the account.
-_REGISTRATION_MARGIN: Final = timedelta(days=1)
+_REGISTRATION_MARGIN: Final = 2 * _LINK_MARGIN
 _LONGEST: Final = timedelta(seconds=30)
 
 
@@ -45,7 +47,8 @@ def sweep(*, now: datetime, longest: timedelta = _LONGEST) -> Swept:
 
     Refresh tokens that were used stay as long as their session: one that comes a second time must be known as such.
     An account goes when it was made by a registration, its address was never confirmed, nobody has signed in to it,
-    nothing was given to it and nothing belongs to it, and no link is under way to its address.
+    nothing was given to it and nothing belongs to it. A link that is under way to its address spares it for a day at
+    most, since anybody can have one sent.
 
     Args:
         now: The present time.
@@ -94,7 +97,7 @@ def _list_unconfirmed(forgotten: datetime, *, now: datetime) -> QuerySet[User]:
     link = EmailToken.objects.filter(user=OuterRef("pk"), used_at__isnull=True, expires_at__gt=now)
     found = User.objects.filter(
         Exists(first),
-        ~Exists(link),
+        ~Exists(link) | Q(created_at__lte=forgotten - _LINK_MARGIN),
         email_verified_at__isnull=True,
         created_at__lte=forgotten,
         last_login__isnull=True,
