@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -110,6 +111,23 @@ def test_the_export_tells_what_was_done_and_by_whom(signed_in: APIClient, user: 
     events = [(row["event"], row["by"]) for row in export(signed_in)["audit_events"]]
     assert ("user.signed_in", "self") in events
     assert ("user.changed", "other") in events
+
+
+def test_the_export_tells_no_administrators_address(signed_in: APIClient, user: User, admin: User) -> None:
+    there = "198.51.100.7"
+    administrator = as_holder(log_in(APIClient(REMOTE_ADDR=there), admin.email).json()["access_token"])
+    create_role(name="reader")
+    response = administrator.post(f"/api/v1/users/{user.pk}/roles", {"role": "reader"}, REMOTE_ADDR=there)
+    assert response.status_code == 200
+    pages = Client(REMOTE_ADDR=there)
+    pages.force_login(admin)
+    pages.post(f"/admin/accounts/user/{user.pk}/start-reset/")
+    assert audit.list_events(subject=str(user.pk)).filter(actor_id=str(admin.pk), ip_address=there).count() == 2
+    document = export(signed_in)
+    told = {row["event"]: row["ip_address"] for row in document["audit_events"] if row["by"] == "other"}
+    assert told == {"role.attached": "", "user.password_reset_started": ""}
+    assert there not in json.dumps(document)
+    assert "127.0.0.1" in json.dumps(document)  # the user's own
 
 
 def test_the_export_is_recorded(signed_in: APIClient, user: User) -> None:

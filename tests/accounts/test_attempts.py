@@ -74,6 +74,26 @@ def test_the_owner_signs_in_from_a_known_address_while_strangers_try(api_client:
     assert try_password(api_client, user.email, PASSWORD).status_code == 200
 
 
+def test_attempts_that_the_account_refuses_use_up_none_of_the_address(
+    api_client: APIClient, user: User, settings: Settings
+) -> None:
+    limits = settings.ACCOUNTS["LIMITS"]
+    login = limits["LOGIN"] | {"ADDRESS": limits["LOGIN"]["PAIR"] | {"FREE": 5}}
+    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": limits | {"LOGIN": login}}
+    lock(api_client, user.email)
+    assert {try_password(api_client, user.email).status_code for _ in range(10)} == {429}
+    others = [try_password(api_client, f"{name}@example.com").status_code for name in "abc"]
+    assert others == [401, 401, 429]
+
+
+def test_signing_in_gives_the_attempt_back_to_the_address(
+    api_client: APIClient, user: User, few_from_one_address: None
+) -> None:
+    assert {try_password(api_client, user.email, PASSWORD).status_code for _ in range(5)} == {200}
+    strangers = [try_password(api_client, f"{name}@example.com").status_code for name in "abcd"]
+    assert strangers == [401, 401, 401, 429]
+
+
 @pytest.mark.compliance(SPEC, "6.3.8", "limits tell nobody which addresses have an account")
 def test_an_account_that_does_not_exist_is_limited_alike(api_client: APIClient, user: User) -> None:
     answers = {}

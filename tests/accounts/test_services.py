@@ -146,6 +146,26 @@ def test_a_link_is_dead_after_a_day(unverified: User) -> None:
     assert is_verification_refused(token)
 
 
+@pytest.mark.compliance("ASVS 5.0", "6.4.1", "No link lives longer than a day, whatever the settings say")
+@pytest.mark.parametrize(
+    ("purpose", "name"),
+    [
+        (EmailToken.Purpose.VERIFY_EMAIL, "EMAIL_VERIFICATION_SECONDS"),
+        (EmailToken.Purpose.RESET_PASSWORD, "PASSWORD_RESET_SECONDS"),
+        (EmailToken.Purpose.CHANGE_EMAIL, "EMAIL_CHANGE_SECONDS"),
+    ],
+)
+def test_no_link_lives_longer_than_a_day(
+    unverified: User, settings: Settings, purpose: EmailToken.Purpose, name: str
+) -> None:
+    week = timedelta(days=7)
+    settings.ACCOUNTS = settings.ACCOUNTS | {name: week.total_seconds()}
+    raws = [services.make_email_token(user=unverified, purpose=purpose, lifetime=one, now=NOW) for one in (None, week)]
+    for raw in raws:
+        for age, works in ((timedelta(days=1) - timedelta(seconds=1), True), (timedelta(days=1), False)):
+            assert (selectors.find_email_token(token=raw, purpose=purpose, now=NOW + age) is not None) is works
+
+
 def test_a_link_is_dead_when_the_address_has_changed(unverified: User) -> None:
     token = services.make_email_token(user=unverified, now=NOW)
     User.objects.update(email="changed@example.com")

@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -15,12 +16,14 @@ from accounts.services import Device, Proof, TokenPair, make_email_token, open_a
 from accounts.views.security_events import WORDS
 from permissions import audit
 from permissions.services import create_role
+from tests.accounts.clients import is_alive, is_open
 from tests.accounts.conftest import PASSWORD, PageResponse
 from tests.accounts.racing import race
 
 pytestmark = pytest.mark.django_db
 
 PROFILE, SESSIONS, EVENTS = "/accounts/profile/", "/accounts/sessions/", "/accounts/security-events/"
+IDLE = timedelta(seconds=settings.ACCOUNTS["BROWSER_IDLE_SECONDS"])
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
 
@@ -144,6 +147,14 @@ def test_one_device_is_signed_out(own: Client, pair: TokenPair) -> None:
     assert own.get(PROFILE).status_code == 200
 
 
+@pytest.mark.compliance("ASVS 5.0", "10.4.9", "people kill refresh and access tokens of a session on a page")
+@pytest.mark.parametrize("name", ["end-session", "end-other-sessions", "end-all-sessions"])
+def test_the_tokens_of_a_device_that_is_signed_out_are_dead(own: Client, pair: TokenPair, name: str) -> None:
+    assert is_open(pair.access_token)
+    own.post(reverse(f"accounts:{name}", args=[pair.session.pk] if name == "end-session" else []))
+    assert not is_alive(pair)
+
+
 def test_another_s_device_stays_signed_in(own: Client, unverified: User) -> None:
     other = open_api_session(proof=Proof(unverified, timezone.now()), now=timezone.now()).session
     own.post(reverse("accounts:end-session", args=[other.pk]))
@@ -181,6 +192,39 @@ def test_everything_is_signed_out(own: Client, user: User, pair: TokenPair) -> N
 def test_a_session_ended_elsewhere_is_signed_out_on_its_next_request(own: Client) -> None:
     Session.objects.update(revoked_at=timezone.now())
     assert own.get(PROFILE)["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.compliance("ASVS 5.0", "7.3.1", "a session on the pages ends when nothing is done in it for too long")
+@pytest.mark.compliance("Security", "AC08", "a cookie opens nothing once its session lay idle for too long")
+def test_a_session_in_which_nothing_is_done_for_too_long_is_signed_out(own: Client) -> None:
+    moment = timedelta(seconds=30)
+    Session.objects.update(last_used_at=timezone.now() - IDLE + moment)
+    assert own.get(PROFILE).status_code == 200
+    Session.objects.update(last_used_at=timezone.now() - IDLE)
+    assert own.get(PROFILE)["Location"].startswith("/accounts/login/")
+    Session.objects.update(last_used_at=timezone.now())  # and that is for good, for this browser
+    assert own.get(PROFILE).status_code == 302
+
+
+def test_what_is_done_keeps_a_session_from_lying_idle(own: Client) -> None:
+    Session.objects.update(last_used_at=timezone.now() - IDLE / 2)
+    assert own.get(PROFILE).status_code == 200
+    assert Session.objects.get().last_used_at > timezone.now() - timedelta(minutes=1)
+
+
+@pytest.mark.compliance("ASVS 5.0", "7.3.2", "a session on the pages ends after a time, however often it is used")
+@pytest.mark.compliance("Security", "AC08", "a cookie opens nothing after the end of its session")
+def test_a_session_past_its_end_is_signed_out_however_often_it_is_used(own: Client) -> None:
+    assert own.get(PROFILE).status_code == 200
+    Session.objects.update(expires_at=timezone.now())
+    assert own.get(PROFILE).status_code == 302
+
+
+def test_a_sign_in_that_waits_for_another_factor_opens_nothing(own: Client) -> None:
+    Session.objects.update(authenticated_at=None)
+    assert own.get(PROFILE).status_code == 302
+    assert own.post(PROFILE, {"name": "Mallory"}).status_code == 302
+    assert User.objects.get().name == "Ada"
 
 
 def test_security_events_are_told_in_plain_words_newest_first(own: Client, user: User) -> None:
