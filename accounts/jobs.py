@@ -15,17 +15,18 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.conf import get_settings
 from accounts.models import EmailToken, Registration, User
 from accounts.selectors import (
     find_active_user,
     find_registration,
     find_unverified_user,
+    get_link_lifetime,
     is_email_in_use,
     is_made_by_registration,
     list_waiting_registrations,
 )
 from accounts.services import forget_registration, maintain_keys, make_email_change_token, make_email_token, sweep
+from accounts.templatetags.durations import say_duration
 from jobs.backoff import Backoff
 from jobs.exceptions import PermanentJobError
 from jobs.job import Job
@@ -208,7 +209,8 @@ class SendInvitationJob(_Mail, Job):
         """
         user = find_unverified_user(user_id=self.user_id)
         if user is not None:
-            _send_password_link(user, template="invitation", lifetime=get_settings().email_verification_lifetime)
+            lifetime = get_link_lifetime(purpose=EmailToken.Purpose.VERIFY_EMAIL)
+            _send_password_link(user, template="invitation", lifetime=lifetime)
 
 
 class SendEmailChangeJob(_Mail, SecureJob):
@@ -239,8 +241,8 @@ class SendEmailChangeJob(_Mail, SecureJob):
         token = make_email_change_token(user=user, email=email, session_id=self.session_id, now=timezone.now())
         if token is None:
             return
-        lifetime = get_settings().email_change_lifetime
-        body = _render("confirm_email", link=_get_url("confirm-email", token), email=email, lasts=_say(lifetime))
+        lasts = say_duration(get_link_lifetime(purpose=EmailToken.Purpose.CHANGE_EMAIL))
+        body = _render("confirm_email", link=_get_url("confirm-email", token), email=email, lasts=lasts)
         _send(to_email=email, subject="Confirm your new e-mail address", body=body)
 
 
@@ -283,7 +285,7 @@ def _send_verification(user: User, registration: Registration | None = None) -> 
         link=_get_url("verify-email", token),
         email=user.email,
         is_registration=registration is not None,
-        lasts=_say(get_settings().email_verification_lifetime),
+        lasts=say_duration(get_link_lifetime(purpose=EmailToken.Purpose.VERIFY_EMAIL)),
     )
     _send(to_email=user.email, subject="Confirm your e-mail address", body=body)
 
@@ -297,14 +299,14 @@ _SUBJECTS: Final = {
 
 
 def _send_password_link(user: User, *, template: str, lifetime: timedelta | None = None) -> None:
-    token = make_email_token(
-        user=user, purpose=EmailToken.Purpose.RESET_PASSWORD, lifetime=lifetime, now=timezone.now()
-    )
+    purpose = EmailToken.Purpose.RESET_PASSWORD
+    lifetime = lifetime or get_link_lifetime(purpose=purpose)
+    token = make_email_token(user=user, purpose=purpose, lifetime=lifetime, now=timezone.now())
     body = _render(
         template,
         link=_get_url("reset-password", token),
         email=user.email,
-        lasts=_say(lifetime or get_settings().password_reset_lifetime),
+        lasts=say_duration(lifetime),
     )
     _send(to_email=user.email, subject=_SUBJECTS[template], body=body)
 
@@ -316,13 +318,6 @@ def _render(template: str, **context: object) -> str:
 def _get_url(name: str, *args: str) -> str:
     """Return the address of a page at the fixed public host, whatever the request that caused the mail said."""
     return f"{settings.BASE_URL}{reverse(f'accounts:{name}', args=args)}"
-
-
-def _say(lifetime: timedelta) -> str:
-    """Return a duration as a mail says it; at most a day, as links live no longer."""
-    minutes = int(min(lifetime, timedelta(days=1)).total_seconds()) // 60
-    count, unit = (minutes // 60, "hour") if minutes % 60 == 0 else (minutes, "minute")
-    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _send(*, to_email: str, subject: str, body: str) -> None:

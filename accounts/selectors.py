@@ -19,6 +19,8 @@ from project.crypto import keyed_digests
 
 #: For so long a sign-in makes its device known.
 _KNOWN_DEVICE: Final = timedelta(days=90)
+#: No mailed link lives longer, whatever the settings say (ASVS 6.4.1).
+LONGEST_LINK_LIFETIME: Final = timedelta(days=1)
 
 
 def get_user_by_email(*, email: str) -> User:
@@ -49,6 +51,17 @@ def get_token_user(*, claims: AccessClaims) -> User:
 def is_token_revoked(*, claims: AccessClaims) -> bool:
     """Say whether a verified token was revoked before its time."""
     return registrar.is_token_revoked(claims)
+
+
+def get_link_lifetime(*, purpose: EmailToken.Purpose) -> timedelta:
+    """Return for how long a mailed link works."""
+    settings = get_settings()
+    lifetimes = {
+        EmailToken.Purpose.VERIFY_EMAIL: settings.email_verification_lifetime,
+        EmailToken.Purpose.RESET_PASSWORD: settings.password_reset_lifetime,
+        EmailToken.Purpose.CHANGE_EMAIL: settings.email_change_lifetime,
+    }
+    return min(lifetimes[purpose], LONGEST_LINK_LIFETIME)
 
 
 def find_email_token(

@@ -7,14 +7,11 @@ from uuid import UUID
 
 from django.db import transaction
 
-from accounts.conf import get_settings
 from accounts.exceptions import InvalidEmailToken
 from accounts.models import EmailToken, Registration, Session, User
-from accounts.selectors import find_email_token
+from accounts.selectors import LONGEST_LINK_LIFETIME, find_email_token, get_link_lifetime
 from project.crypto import keyed_digest
 
-#: No link lives longer, whatever the settings say (ASVS 6.4.1).
-_LONGEST_LIFE: Final = timedelta(days=1)
 _TOKEN_BYTES: Final = 32
 
 
@@ -45,7 +42,7 @@ def make_email_token(
         email=email or user.email,
         account_email=user.email,
         registration=registration,
-        expires_at=now + min(lifetime or _get_lifetime(purpose), _LONGEST_LIFE),
+        expires_at=now + min(lifetime or get_link_lifetime(purpose=purpose), LONGEST_LINK_LIFETIME),
         created_at=now,
     )
     return raw
@@ -88,14 +85,3 @@ def use_email_token(*, token: str, purpose: EmailToken.Purpose, now: datetime) -
 def void_links(*, user: User, now: datetime) -> None:
     """Make every link void that was mailed for a user, as when the password or the address is another now."""
     EmailToken.objects.filter(user=user, used_at__isnull=True).update(used_at=now)
-
-
-def _get_lifetime(purpose: EmailToken.Purpose) -> timedelta:
-    settings = get_settings()
-    match purpose:
-        case EmailToken.Purpose.VERIFY_EMAIL:
-            return settings.email_verification_lifetime
-        case EmailToken.Purpose.RESET_PASSWORD:
-            return settings.password_reset_lifetime
-        case EmailToken.Purpose.CHANGE_EMAIL:
-            return settings.email_change_lifetime
