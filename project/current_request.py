@@ -7,7 +7,9 @@ from contextvars import ContextVar
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 _HOP = re.compile(r"\[(?P<v6>[^\[\]]+)\](:[0-9]+)?|(?P<v4>[0-9.]+):[0-9]+")
 _current: ContextVar[HttpRequest | None] = ContextVar("current_request", default=None)
@@ -26,6 +28,19 @@ def bind_request(request: HttpRequest) -> Iterator[None]:
 def get_current_request() -> HttpRequest | None:
     """Return the request that is being answered; None in a command, a job or a test that calls no view."""
     return _current.get()
+
+
+def get_known_user(request: HttpRequest) -> AbstractBaseUser | None:
+    """Return the user of a request, if that is known already: to find out now would cost a query."""
+    known = vars(request).get("user")
+    if isinstance(known, SimpleLazyObject):
+        known = vars(request).get("_cached_user")
+    return known if isinstance(known, AbstractBaseUser) else None
+
+
+def get_client_id(request: HttpRequest) -> str:
+    """Return the client whose access token the request brought; empty where it brought none."""
+    return str(getattr(vars(request).get("auth"), "client_id", ""))
 
 
 def get_client_address(request: HttpRequest) -> str:

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 
 from project.api import problem_response, wants_problem
-from project.current_request import bind_request
+from project.current_request import bind_request, get_client_id, get_known_user
 from project.exceptions import DomainError
 from project.logging import get_loggable_path, has_secret_path
 
@@ -63,8 +63,16 @@ class RequestIdMiddleware:
                 path=get_loggable_path(request),
                 status=response.status_code,
                 duration_ms=round((time.perf_counter() - started) * 1000, 1),
+                **_describe_sender(request),
             )
         return response
+
+
+def _describe_sender(request: HttpRequest) -> dict[str, str]:
+    """Return who sent the request, as far as that is known: a refusal without a name is of no use (ASVS 16.3.2)."""
+    user = get_known_user(request)
+    sender = {"user_id": str(user.pk or "") if user else "", "client_id": get_client_id(request)}
+    return {name: value for name, value in sender.items() if value}
 
 
 class SecurityHeadersMiddleware:

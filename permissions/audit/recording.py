@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from typing import Self
 
 import structlog
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
-from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import SimpleLazyObject
 
 from permissions.audit.details import to_details, to_text
 from permissions.audit.signing import sign_event
 from permissions.models.audit import MAX_EVENT_LENGTH, MAX_ID_LENGTH, MAX_LABEL_LENGTH, AppendOnlyQuerySet, AuditEvent
-from project.current_request import get_client_ip, get_current_request
+from project.current_request import get_client_id, get_client_ip, get_current_request, get_known_user
 
 #: How many events one statement may write.
 _CHUNK = 1000
@@ -77,8 +74,8 @@ def _make(
         message = f"{event!r} is no name of an event: write small letters and a dot, such as role.attached."
         raise ValueError(message)
     request = get_current_request()
-    doer = _refer(actor) or (_find_user(request) if request else None)
-    client = client or str(getattr(actor, "client_id", "")) or (_find_client(request) if request else "")
+    doer = _refer(actor) or (_refer(get_known_user(request)) if request else None)
+    client = client or str(getattr(actor, "client_id", "")) or (get_client_id(request) if request else "")
     target = _refer(subject)
     now = timezone.now()
     row = AuditEvent(
@@ -114,16 +111,3 @@ def _refer(thing: object | None) -> Reference | None:
         case _:
             message = f"{type(thing).__qualname__} is neither a model object nor a Reference."
             raise TypeError(message)
-
-
-def _find_user(request: HttpRequest) -> Reference | None:
-    """Return the user of a request, if that is known already: to find out now would cost a query."""
-    known = vars(request).get("user")
-    if isinstance(known, SimpleLazyObject):
-        known = vars(request).get("_cached_user")
-    return _refer(known) if isinstance(known, AbstractBaseUser) else None
-
-
-def _find_client(request: HttpRequest) -> str:
-    """Return the client whose access token the request brought."""
-    return str(getattr(vars(request).get("auth"), "client_id", ""))

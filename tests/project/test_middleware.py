@@ -1,13 +1,18 @@
 """What every request meets."""
 
 from contextlib import closing
+from datetime import timedelta
 from http import HTTPStatus
 
 import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
+from django.utils import timezone
 
+from accounts.models import User
+from accounts.services import Proof, open_api_session
+from accounts.tokens import issue_access_token
 from project.exceptions import DomainError
 from project.middleware import DomainErrorMiddleware
 
@@ -36,6 +41,11 @@ ADDRESSES = {
     "login": "/accounts/login/",
     "metadata": "/.well-known/oauth-authorization-server",
 }
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create_user("user@example.com", "correct horse battery", email_verified_at=timezone.now())
 
 
 def headers_of(client: Client, address: str) -> dict[str, str]:
@@ -144,6 +154,46 @@ def test_ids_and_words_in_a_path_are_logged(client: Client, caplog: pytest.LogCa
     path = "/nowhere/0b5c61a0-3f0e-4d35-9e0f-0f4b0ad7c0de/oauth-authorization-server"
     client.get(path)
     assert path in caplog.text
+
+
+def read_request_log(caplog: pytest.LogCaptureFixture) -> dict[str, object]:
+    """Return what the last line about a request says."""
+    entry = next(record.msg for record in reversed(caplog.records) if record.name == "gatehouse.request")
+    assert isinstance(entry, dict)
+    return entry
+
+
+@pytest.mark.compliance("ASVS 5.0", "16.3.2", "a request that is refused is logged: what, when, by whom")
+@pytest.mark.parametrize("address", ["/api/v1/users", "/admin/"])
+def test_a_refused_request_is_logged_with_its_sender(
+    client: Client, user: User, caplog: pytest.LogCaptureFixture, address: str
+) -> None:
+    caplog.set_level("INFO", logger="gatehouse.request")
+    now = timezone.now()
+    token = open_api_session(proof=Proof(user, now), now=now).access_token
+    client.force_login(user)
+    headers = {"Authorization": f"Bearer {token}"} if address.startswith("/api") else {}
+    assert client.get(address, headers=headers, follow=True).status_code == 403
+    entry = read_request_log(caplog)
+    assert (entry["status"], entry["user_id"]) == (403, str(user.pk))
+    assert str(entry["path"]).startswith(address)
+
+
+@pytest.mark.django_db
+def test_a_refused_client_is_logged_by_its_id(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="gatehouse.request")
+    lifetime, now = timedelta(minutes=10), timezone.now()
+    token = issue_access_token(subject="robot", client_id="robot", scope=["users:read"], now=now, lifetime=lifetime)
+    assert client.get("/api/v1/users", headers={"Authorization": f"Bearer {token}"}).status_code == 403
+    entry = read_request_log(caplog)
+    assert (entry["client_id"], "user_id" in entry) == ("robot", False)
+
+
+@pytest.mark.django_db
+def test_a_stranger_is_logged_without_a_name(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="gatehouse.request")
+    assert client.get("/api/v1/users").status_code == 401
+    assert {"user_id", "client_id"} & read_request_log(caplog).keys() == set()
 
 
 class OverFull(DomainError):
