@@ -31,6 +31,20 @@ from accounts.models import Session, User, get_user_fact_key
 from accounts.selectors import is_new_device
 from accounts.services import Device, Proof, end_session, forget_registration, open_browser_session
 from accounts.signals import (
+    AccountDeleted,
+    EmailChanged,
+    EmailChangeRequested,
+    EmailVerified,
+    PasswordChanged,
+    PasswordResetRequested,
+    PasswordResetStarted,
+    RefreshTokenReused,
+    RegistrationRepeated,
+    SignedIn,
+    UserInvited,
+    UserRegistered,
+    VerificationRequested,
+    VerificationResendRequested,
     account_deleted,
     email_change_requested,
     email_changed,
@@ -63,99 +77,99 @@ _SUBJECTS: Final = {
 }
 
 
-@receiver(user_registered)
-def answer_registration(user: User, registration_id: int, **_kwargs: object) -> None:
+@user_registered.listen
+def answer_registration(fact: UserRegistered) -> None:
     """Tell the owner of the address, but not more often than a person would."""
-    if may_mail(user.email, door=Door.REGISTER, now=timezone.now()):
-        AnswerRegistrationJob.dispatch(registration_id=registration_id)
+    if may_mail(fact.user.email, door=Door.REGISTER, now=timezone.now()):
+        AnswerRegistrationJob.dispatch(registration_id=fact.registration_id)
 
 
-@receiver(registration_repeated)
-def answer_repeated_registration(user: User, registration_id: int, **_kwargs: object) -> None:
+@registration_repeated.listen
+def answer_repeated_registration(fact: RegistrationRepeated) -> None:
     """Tell the owner of the address in the same way; what nobody is told of is forgotten, so that it can't pile up."""
-    if may_mail(user.email, door=Door.REGISTER, now=timezone.now()):
-        AnswerRegistrationJob.dispatch(registration_id=registration_id)
+    if may_mail(fact.user.email, door=Door.REGISTER, now=timezone.now()):
+        AnswerRegistrationJob.dispatch(registration_id=fact.registration_id)
     else:
-        forget_registration(registration_id=registration_id)
+        forget_registration(registration_id=fact.registration_id)
 
 
-@receiver(verification_requested)
-def send_verification_link(user: User, **_kwargs: object) -> None:
+@verification_requested.listen
+def send_verification_link(fact: VerificationRequested) -> None:
     """Have the address verified."""
-    SendVerificationEmailJob.dispatch(user_id=user.pk)
+    SendVerificationEmailJob.dispatch(user_id=fact.user.pk)
 
 
-@receiver(verification_resend_requested)
-def resend_verification_link(email: str, **_kwargs: object) -> None:
+@verification_resend_requested.listen
+def resend_verification_link(fact: VerificationResendRequested) -> None:
     """Let a worker look whether somebody waits for it."""
-    if may_mail(email, door=Door.RESEND, now=timezone.now()):
-        ResendVerificationJob.dispatch(email=email)
+    if may_mail(fact.email, door=Door.RESEND, now=timezone.now()):
+        ResendVerificationJob.dispatch(email=fact.email)
 
 
-@receiver(password_reset_requested)
-def send_reset_link(email: str, **_kwargs: object) -> None:
+@password_reset_requested.listen
+def send_reset_link(fact: PasswordResetRequested) -> None:
     """Let a worker look whether there is an account."""
-    if may_mail(email, door=Door.RESET, now=timezone.now()):
-        SendPasswordResetJob.dispatch(email=email)
+    if may_mail(fact.email, door=Door.RESET, now=timezone.now()):
+        SendPasswordResetJob.dispatch(email=fact.email)
 
 
-@receiver(password_reset_started)
-def send_started_reset_link(user: User, **_kwargs: object) -> None:
+@password_reset_started.listen
+def send_started_reset_link(fact: PasswordResetStarted) -> None:
     """Have the user choose a new password."""
-    SendStartedResetJob.dispatch(user_id=user.pk)
+    SendStartedResetJob.dispatch(user_id=fact.user.pk)
 
 
-@receiver(user_invited)
-def send_invitation(user: User, **_kwargs: object) -> None:
+@user_invited.listen
+def send_invitation(fact: UserInvited) -> None:
     """Have the owner of a new account choose a password."""
-    SendInvitationJob.dispatch(user_id=user.pk)
+    SendInvitationJob.dispatch(user_id=fact.user.pk)
 
 
-@receiver(email_change_requested)
-def send_email_change_link(user: User, email: str, session_id: UUID, **_kwargs: object) -> None:
+@email_change_requested.listen
+def send_email_change_link(fact: EmailChangeRequested) -> None:
     """Have the new address confirmed, and warn the present one."""
-    if may_mail(email, door=Door.CHANGE_EMAIL, now=timezone.now()):
-        SendEmailChangeJob.dispatch(user_id=user.pk, email=email, session_id=session_id)
-    _notify(user.email, "email_change_requested", reset_url=_get_url("request-password-reset"))
+    if may_mail(fact.email, door=Door.CHANGE_EMAIL, now=timezone.now()):
+        SendEmailChangeJob.dispatch(user_id=fact.user.pk, email=fact.email, session_id=fact.session_id)
+    _notify(fact.user.email, "email_change_requested", reset_url=_get_url("request-password-reset"))
 
 
-@receiver(email_verified)
-def welcome(user: User, **_kwargs: object) -> None:
+@email_verified.listen
+def welcome(fact: EmailVerified) -> None:
     """Say that all is ready."""
-    _notify(user.email, "welcome", login_url=_get_url("login"))
+    _notify(fact.user.email, "welcome", login_url=_get_url("login"))
 
 
-@receiver(email_changed)
-def notify_of_changed_email(user: User, previous_email: str, **_kwargs: object) -> None:
+@email_changed.listen
+def notify_of_changed_email(fact: EmailChanged) -> None:
     """Tell the address that opens the account no more."""
-    _notify(previous_email, "email_changed", house=settings.BASE_URL)
+    _notify(fact.previous_email, "email_changed", house=settings.BASE_URL)
 
 
-@receiver(password_changed)
-def notify_of_changed_password(user: User, **_kwargs: object) -> None:
+@password_changed.listen
+def notify_of_changed_password(fact: PasswordChanged) -> None:
     """Tell the user, who may not have done it."""
-    _notify(user.email, "password_changed", reset_url=_get_url("request-password-reset"))
+    _notify(fact.user.email, "password_changed", reset_url=_get_url("request-password-reset"))
 
 
-@receiver(refresh_token_reused)
-def notify_of_reused_token(user: User, session: Session, **_kwargs: object) -> None:
+@refresh_token_reused.listen
+def notify_of_reused_token(fact: RefreshTokenReused) -> None:
     """Tell the user that somebody else may have had the keys of a device."""
     urls = {"sessions_url": _get_url("sessions"), "reset_url": _get_url("request-password-reset")}
-    _notify(user.email, "refresh_token_reused", **_describe(session), **urls)
+    _notify(fact.user.email, "refresh_token_reused", **_describe(fact.session), **urls)
 
 
-@receiver(signed_in)
-def notify_of_new_device(user: User, session: Session, **_kwargs: object) -> None:
+@signed_in.listen
+def notify_of_new_device(fact: SignedIn) -> None:
     """Tell the user of a sign-in from where none came lately, though not of more than a few in a row."""
-    if is_new_device(session=session) and may_mail(user.email, door=Door.LOGIN, now=session.created_at):
+    if is_new_device(session=fact.session) and may_mail(fact.user.email, door=Door.LOGIN, now=fact.session.created_at):
         urls = {"sessions_url": _get_url("sessions"), "reset_url": _get_url("request-password-reset")}
-        _notify(user.email, "new_device", **_describe(session), **urls)
+        _notify(fact.user.email, "new_device", **_describe(fact.session), **urls)
 
 
-@receiver(account_deleted)
-def notify_of_deletion(email: str, **_kwargs: object) -> None:
+@account_deleted.listen
+def notify_of_deletion(fact: AccountDeleted) -> None:
     """Tell the person, who may not have done it."""
-    _notify(email, "account_deleted", house=settings.BASE_URL)
+    _notify(fact.email, "account_deleted", house=settings.BASE_URL)
 
 
 @receiver(user_logged_in)

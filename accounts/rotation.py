@@ -15,8 +15,8 @@ from django.db import transaction
 
 from accounts.conf import get_settings
 from accounts.exceptions import InvalidRefreshToken
-from accounts.models import RefreshToken, Session, User
-from accounts.signals import refresh_token_reused
+from accounts.models import RefreshToken, Session
+from accounts.signals import RefreshTokenReused, refresh_token_reused
 from accounts.tokens import revoke_access_tokens
 from permissions import audit
 from project.crypto import derive_secrets, keyed_digest, keyed_digests
@@ -159,8 +159,8 @@ def _punish_reuse(token: RefreshToken, *, now: datetime) -> None:
         if end_session(session=token.session, reason=Session.EndReason.TOKEN_REUSED, now=now):
             _log.warning("refresh token used twice, session ended", session_id=str(token.session_id))
             audit.record("refresh_token.reused", subject=token.session.user, session=token.session_id)
-            announce = partial(refresh_token_reused.send_robust, sender=User, user=token.session.user)
-            transaction.on_commit(partial(announce, session=token.session))
+            fact = RefreshTokenReused(user=token.session.user, session=token.session)
+            transaction.on_commit(partial(refresh_token_reused.announce, fact))
 
 
 def _is_alive(session: Session) -> bool:

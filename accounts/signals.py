@@ -1,49 +1,136 @@
-"""Facts that the app announces, each after the commit that made it true.
+"""Facts about accounts, each told after the commit that made it true, and the Django signals that carry them."""
 
-All send ``user``, but for those where it isn't known yet whose address was typed: they send ``email``. The first two
-send ``registration_id`` too.
-"""
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
 
-from django.dispatch import Signal
+from project.signals import FactSignal
 
-#: Somebody registered; the address is not verified yet.
-user_registered = Signal()
+if TYPE_CHECKING:
+    from accounts.models import Session, User
 
-#: Somebody tried to register an address that has an account.
-registration_repeated = Signal()
+# --- About an account
 
-#: The address of an account needs to be verified (again): an admin made the account or changed the address.
-verification_requested = Signal()
 
-#: An admin made an account, and its owner is to choose a password.
-user_invited = Signal()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserFact:
+    """What every fact about an account tells."""
 
-#: The person showed that the address is theirs.
-email_verified = Signal()
+    user: "User"
 
-#: The password of an account is another now, and all its sessions have ended.
-password_changed = Signal()
 
-#: Somebody asked to choose a new password for an address. Sends ``email``, as typed.
-password_reset_requested = Signal()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRegistered(UserFact):
+    """Somebody registered; the address is not verified yet."""
 
-#: Somebody asked for another verification mail to an address. Sends ``email``, as typed.
-verification_resend_requested = Signal()
+    registration_id: int
 
-#: An admin asked that a user choose a new password.
-password_reset_started = Signal()
 
-#: The user asked to have another address. Sends ``email``, the new one, and ``session_id``, of the session that asks.
-email_change_requested = Signal()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrationRepeated(UserFact):
+    """Somebody tried to register an address that has an account."""
 
-#: The account has another address now. Sends ``previous_email``.
-email_changed = Signal()
+    registration_id: int
 
-#: Somebody signed in. Sends ``session``.
-signed_in = Signal()
 
-#: A refresh token was used twice, and its session has ended. Sends ``session``.
-refresh_token_reused = Signal()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationRequested(UserFact):
+    """The address of an account needs to be verified (again): an admin made the account or changed the address."""
 
-#: The account is gone. Sends ``user_id``, ``email`` and ``name``, and no ``user``.
-account_deleted = Signal()
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserInvited(UserFact):
+    """An admin made an account, and its owner is to choose a password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailVerified(UserFact):
+    """The person showed that the address is theirs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordChanged(UserFact):
+    """The password of an account is another now, and all its sessions have ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordResetStarted(UserFact):
+    """An admin asked that a user choose a new password."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailChangeRequested(UserFact):
+    """The user asked to have another address."""
+
+    #: The new one.
+    email: str
+    #: The session that asks.
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailChanged(UserFact):
+    """The account has another address now."""
+
+    previous_email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn(UserFact):
+    """Somebody signed in."""
+
+    session: "Session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshTokenReused(UserFact):
+    """A refresh token was used twice, and its session has ended."""
+
+    session: "Session"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountDeleted:
+    """The account is gone."""
+
+    user_id: UUID
+    email: str
+    name: str
+
+
+user_registered = FactSignal[UserRegistered]()
+registration_repeated = FactSignal[RegistrationRepeated]()
+verification_requested = FactSignal[VerificationRequested]()
+user_invited = FactSignal[UserInvited]()
+email_verified = FactSignal[EmailVerified]()
+password_changed = FactSignal[PasswordChanged]()
+password_reset_started = FactSignal[PasswordResetStarted]()
+email_change_requested = FactSignal[EmailChangeRequested]()
+email_changed = FactSignal[EmailChanged]()
+signed_in = FactSignal[SignedIn]()
+refresh_token_reused = FactSignal[RefreshTokenReused]()
+account_deleted = FactSignal[AccountDeleted]()
+
+# --- About an address of which nobody has looked yet whether it has an account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressFact:
+    """What every fact about an address tells."""
+
+    #: As it was typed.
+    email: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordResetRequested(AddressFact):
+    """Somebody asked to choose a new password for an address."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationResendRequested(AddressFact):
+    """Somebody asked for another verification mail to an address."""
+
+
+password_reset_requested = FactSignal[PasswordResetRequested]()
+verification_resend_requested = FactSignal[VerificationResendRequested]()

@@ -4,12 +4,11 @@ And what becomes of clients, for the audit log.
 """
 
 from django.contrib.auth import get_user_model
-from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from accounts.signals import password_changed
+from accounts.signals import PasswordChanged, password_changed
 from oauth.models import AccessToken, Application
 from oauth.services import kill_client_tokens, kill_token, revoke_client, revoke_lost_scopes, revoke_user
 from permissions import audit
@@ -58,7 +57,7 @@ def end_tokens_of_inactive_user(instance: object, **_: object) -> None:
         revoke_user(user_id=instance.pk, now=timezone.now())
 
 
-@receiver(password_changed)
-def end_tokens_of_changed_password(user: AbstractBaseUser, **_: object) -> None:
+@password_changed.listen
+def end_tokens_of_changed_password(fact: PasswordChanged) -> None:
     """End what acts for a user whose password was changed: it may have been granted by whoever knew the old one."""
-    revoke_user(user_id=user.pk, now=timezone.now())
+    revoke_user(user_id=fact.user.pk, now=timezone.now())

@@ -3,11 +3,10 @@
 from functools import partial
 
 from django.db import transaction
-from django.dispatch import Signal
 
-from accounts.models import User
+from project.signals import FactSignal
 
 
-def announce(signal: Signal, **facts: object) -> None:
-    """Send a signal once the transaction is committed; a receiver that raises is logged and undoes nothing."""
-    transaction.on_commit(partial(signal.send_robust, sender=User, **facts))
+def announce[F](signal: FactSignal[F], fact: F) -> None:
+    """Send a fact once the transaction is committed; a receiver that raises is logged and undoes nothing."""
+    transaction.on_commit(partial(signal.announce, fact))

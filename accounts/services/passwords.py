@@ -42,14 +42,14 @@ def request_password_reset(*, email: str) -> None:
     with transaction.atomic():
         known = User.objects.filter(email=email).first()
         audit.record("user.password_reset_requested", subject=known, email=email)
-        announce(signals.password_reset_requested, email=email)
+        announce(signals.password_reset_requested, signals.PasswordResetRequested(email=email))
 
 
 def start_password_reset(*, user: User) -> None:
     """Have a link sent to a user with which a new password can be chosen, because an admin asks for it."""
     with transaction.atomic():
         audit.record("user.password_reset_started", subject=user)
-        announce(signals.password_reset_started, user=user)
+        announce(signals.password_reset_started, signals.PasswordResetStarted(user=user))
 
 
 def reset_password(*, token: str, password: str, now: datetime) -> User:
@@ -89,4 +89,4 @@ def _store_password(user: User, *, now: datetime) -> None:
     void_links(user=user, now=now)
     end_all_sessions(user=user, reason=Session.EndReason.PASSWORD_CHANGED, now=now)
     audit.record("user.password_changed", subject=user)
-    announce(signals.password_changed, user=user)
+    announce(signals.password_changed, signals.PasswordChanged(user=user))

@@ -44,7 +44,8 @@ def request_email_change(*, user: User, email: str, session_id: UUID) -> None:
     """
     with transaction.atomic():
         audit.record("user.email_change_requested", subject=user, email=email)
-        announce(signals.email_change_requested, user=user, email=email, session_id=session_id)
+        fact = signals.EmailChangeRequested(user=user, email=email, session_id=session_id)
+        announce(signals.email_change_requested, fact)
 
 
 def confirm_email_change(*, token: str, now: datetime) -> User:
@@ -70,7 +71,7 @@ def confirm_email_change(*, token: str, now: datetime) -> User:
             void_links(user=user, now=now)
             end_all_sessions(user=user, reason=Session.EndReason.EMAIL_CHANGED, now=now)
             audit.record("user.email_changed", subject=user, previous=previous)
-            announce(signals.email_changed, user=user, previous_email=previous)
+            announce(signals.email_changed, signals.EmailChanged(user=user, previous_email=previous))
     if is_taken:
         raise EmailInUse
     return user
@@ -82,7 +83,7 @@ def replace_email(*, user: User, previous_email: str, now: datetime) -> None:
         void_links(user=user, now=now)
         end_all_sessions(user=user, reason=Session.EndReason.EMAIL_CHANGED, now=now)
         audit.record("user.email_changed", subject=user, previous=previous_email)
-        announce(signals.email_changed, user=user, previous_email=previous_email)
+        announce(signals.email_changed, signals.EmailChanged(user=user, previous_email=previous_email))
         request_email_verification(user=user)
 
 
@@ -90,6 +91,6 @@ def delete_account(*, user: User, reason: Session.EndReason = Session.EndReason.
     """Delete a user and all that belongs to them alone, at once and for good; the audit log keeps what was done."""
     with transaction.atomic():
         end_all_sessions(user=user, reason=reason, now=now)
-        facts = {"user_id": user.pk, "email": user.email, "name": user.name}
+        fact = signals.AccountDeleted(user_id=user.pk, email=user.email, name=user.name)
         user.delete()
-        announce(signals.account_deleted, **facts)
+        announce(signals.account_deleted, fact)

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts import signals
@@ -36,9 +35,9 @@ def register_user(*, email: str, password: str, name: str = "", now: datetime) -
         except IntegrityError:
             known = known or _lock_user(email)  # a rival was faster
             if known is not None:
-                _store_registration(signals.registration_repeated, known, chosen=user)
+                _store_registration(known, chosen=user, is_repeated=True)
         else:
-            _store_registration(signals.user_registered, user, chosen=user)
+            _store_registration(user, chosen=user, is_repeated=False)
 
 
 def ensure_user(
@@ -64,14 +63,14 @@ def request_email_verification(*, user: User) -> None:
     with transaction.atomic():
         User.objects.filter(pk=user.pk).update(email_verified_at=None)
         user.email_verified_at = None
-        announce(signals.verification_requested, user=user)
+        announce(signals.verification_requested, signals.VerificationRequested(user=user))
 
 
 def invite_user(*, user: User) -> None:
     """Have a link sent to somebody for whom an admin made an account, with which a password can be chosen."""
     with transaction.atomic():
         audit.record("user.invited", subject=user)
-        announce(signals.user_invited, user=user)
+        announce(signals.user_invited, signals.UserInvited(user=user))
 
 
 def resend_verification(*, email: str) -> None:
@@ -82,7 +81,7 @@ def resend_verification(*, email: str) -> None:
     with transaction.atomic():
         known = User.objects.filter(email=email).first()
         audit.record("user.verification_requested", subject=known, email=email)
-        announce(signals.verification_resend_requested, email=email)
+        announce(signals.verification_resend_requested, signals.VerificationResendRequested(email=email))
 
 
 def forget_registration(*, registration_id: int) -> None:
@@ -112,13 +111,16 @@ def _lock_user(email: str) -> User | None:
     return User.objects.select_for_update(no_key=True).filter(email=email).first()
 
 
-def _store_registration(signal: Signal, user: User, *, chosen: User) -> None:
+def _store_registration(user: User, *, chosen: User, is_repeated: bool) -> None:
     """Store what was chosen beside the user that has the address, and announce it."""
     row = Registration.objects.create(
         user=user, email=user.email, password=chosen.password, name=chosen.name, created_at=chosen.created_at
     )
-    audit.record("user.registered", subject=user, is_repeated=signal is signals.registration_repeated)
-    announce(signal, user=user, registration_id=row.pk)
+    audit.record("user.registered", subject=user, is_repeated=is_repeated)
+    if is_repeated:
+        announce(signals.registration_repeated, signals.RegistrationRepeated(user=user, registration_id=row.pk))
+    else:
+        announce(signals.user_registered, signals.UserRegistered(user=user, registration_id=row.pk))
 
 
 def _confirm(token: EmailToken, *, now: datetime) -> None:
@@ -134,7 +136,7 @@ def _confirm(token: EmailToken, *, now: datetime) -> None:
     if registration is not None and user.last_login is not None:
         end_all_sessions(user=user, reason=Session.EndReason.PASSWORD_CHANGED, now=now)
         audit.record("user.password_changed", subject=user)
-        announce(signals.password_changed, user=user)
+        announce(signals.password_changed, signals.PasswordChanged(user=user))
     Registration.objects.filter(user=user).delete()
     audit.record("user.email_verified", subject=user)
-    announce(signals.email_verified, user=user)
+    announce(signals.email_verified, signals.EmailVerified(user=user))

@@ -221,7 +221,7 @@ def _open(proof: Proof, device: Device, *, kind: Session.Kind, now: datetime) ->
         user_agent=clean_user_agent(device.user_agent),
     )
     audit.record("user.signed_in", actor=user, subject=user, session=session.pk, kind=kind.value)
-    announce(signals.signed_in, user=user, session=session)
+    announce(signals.signed_in, signals.SignedIn(user=user, session=session))
     _log.info("signed in", user_id=str(user.pk), session_id=str(session.pk))
     return session
 

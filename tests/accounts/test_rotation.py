@@ -10,7 +10,7 @@ from accounts import rotation
 from accounts.exceptions import InvalidRefreshToken
 from accounts.models import RefreshToken, Revocation, Session, User
 from accounts.services import end_all_sessions
-from accounts.signals import refresh_token_reused
+from accounts.signals import RefreshTokenReused, refresh_token_reused
 from project.crypto import derive_secrets
 from tests.accounts.conftest import NOW
 from tests.accounts.racing import ROUNDS, race
@@ -222,20 +222,16 @@ def test_a_pending_sign_in_opens_nothing(user: User) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_second_use_is_told_once(user: User) -> None:
-    heard: list[object] = []
-
-    def hear(session: Session, **_kwargs: object) -> None:
-        heard.append(session.pk)
-
+    heard: list[RefreshTokenReused] = []
     first = start(user)
     rotate(first.refresh_token)
-    refresh_token_reused.connect(hear)
+    refresh_token_reused.listen(heard.append)
     try:
         is_refused(first.refresh_token)
         is_refused(first.refresh_token)
     finally:
-        refresh_token_reused.disconnect(hear)
-    assert heard == [first.session.pk]
+        refresh_token_reused.unlisten(heard.append)
+    assert [fact.session.pk for fact in heard] == [first.session.pk]
 
 
 @pytest.mark.compliance("ASVS 5.0", "10.4.8", "A session ends at its absolute end, also within the grace period")

@@ -286,17 +286,13 @@ def test_ending_all_sessions_spares_the_next_sign_in(user: User) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_changed_password_is_announced_once_with_its_user(user: User) -> None:
-    heard: list[object] = []
-
-    def hear(**facts: object) -> None:
-        heard.append(facts["user"])
-
-    signals.password_changed.connect(hear)
+    heard: list[signals.PasswordChanged] = []
+    signals.password_changed.listen(heard.append)
     try:
         services.set_password(user=user, password="another long password", now=NOW)
     finally:
-        signals.password_changed.disconnect(hear)
-    assert heard == [user]
+        signals.password_changed.unlisten(heard.append)
+    assert [fact.user for fact in heard] == [user]
     assert User.objects.get().check_password("another long password")
 
 
