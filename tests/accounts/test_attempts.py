@@ -1,14 +1,19 @@
 """Limits on attempts, over HTTP."""
 
+import re
+from base64 import b64encode
 from collections.abc import Callable, Mapping
+from urllib.parse import parse_qs
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from accounts.models import User
+from accounts.models import Session, User
 from accounts.throttles import Door
+from permissions import audit
 from tests.accounts.conftest import PASSWORD, ApiResponse
 
 pytestmark = pytest.mark.django_db
@@ -149,6 +154,89 @@ def test_no_disguise_gets_past_the_limit(api_client: APIClient, user: User, disg
     lock(api_client, user.email)
     answer = DISGUISES[disguise](api_client, user.email)
     assert getattr(answer, "status_code", None) == 429
+
+
+def enter_by_api(email: str, password: str) -> tuple[int, bool]:
+    answer = APIClient().post(f"{AUTH}/login", {"email": email, "password": password})
+    return answer.status_code, "access_token" in answer.json()
+
+
+def enter_by_cookie(email: str, password: str) -> tuple[int, bool]:
+    client = APIClient()
+    answer = client.post(f"{AUTH}/login", {"email": email, "password": password, "cookie": True})
+    return answer.status_code, "access_token" in answer.json() or bool(client.cookies)
+
+
+def enter_by_page(email: str, password: str, start: str = "/accounts/login/") -> tuple[int, bool]:
+    client = Client()
+    page = client.get(start, follow=True)
+    address, _, query = str(page.redirect_chain[-1][0] if page.redirect_chain else start).partition("?")
+    form = {"username": email, "password": password, "next": parse_qs(query).get("next", [""])[0]}
+    return client.post(address, form).status_code, "_auth_user_id" in client.session
+
+
+def enter_by_admin(email: str, password: str) -> tuple[int, bool]:
+    return enter_by_page(email, password, start="/admin/")
+
+
+#: Each way in: tries a password, and returns the status and whether one is in.
+WAYS_IN: dict[str, Callable[[str, str], tuple[int, bool]]] = {
+    "API": enter_by_api,
+    "API, in cookie mode": enter_by_cookie,
+    "Page": enter_by_page,
+    "Admin": enter_by_admin,
+}
+
+
+@pytest.mark.compliance(SPEC, "6.3.4", "every way in makes the same check")
+@pytest.mark.parametrize("way", WAYS_IN)
+@pytest.mark.parametrize("kind", ["good", "wrong", "inactive", "unverified", "unusable"])
+def test_no_way_in_lets_in_whom_another_refuses(way: str, kind: str) -> None:
+    user = User.objects.create_user(
+        "user@example.com",
+        None if kind == "unusable" else PASSWORD,
+        is_staff=True,
+        is_active=kind != "inactive",
+        email_verified_at=None if kind == "unverified" else timezone.now(),
+    )
+    _, is_in = WAYS_IN[way](user.email, WRONG if kind == "wrong" else PASSWORD)
+    assert is_in is (kind == "good")
+    assert Session.objects.exists() is (kind == "good")
+    recorded = audit.list_events().order_by("pk").last()
+    assert recorded
+    assert recorded.event == ("user.signed_in" if kind == "good" else "user.sign_in_refused")
+
+
+@pytest.mark.compliance(SPEC, "6.3.4", "all ways in share one count of attempts")
+@pytest.mark.parametrize("first", WAYS_IN)
+@pytest.mark.parametrize("second", WAYS_IN)
+def test_all_ways_in_share_one_count(user: User, first: str, second: str) -> None:
+    assert {WAYS_IN[first](user.email, WRONG) for _ in range(3)} <= {(401, False), (200, False)}
+    assert WAYS_IN[second](user.email, PASSWORD) == (429, False)
+
+
+@pytest.mark.compliance(SPEC, "6.3.4", "there is no way in that is not documented")
+@pytest.mark.parametrize("address", [f"{AUTH}/me", "/admin/", "/admin/login/", "/accounts/profile/", "/oauth/token"])
+def test_no_other_way_takes_a_password(user: User, address: str) -> None:
+    User.objects.update(is_staff=True, is_superuser=True)
+    basic = b64encode(f"{user.email}:{PASSWORD}".encode()).decode()
+    form = {"username": user.email, "email": user.email, "password": PASSWORD, "grant_type": "password"}
+    for client, headers in ((Client(), {"Authorization": f"Basic {basic}"}), (Client(), {})):
+        for answer in (client.get(address, headers=headers), client.post(address, form, headers=headers)):
+            assert answer.status_code >= 300
+            assert b"access_token" not in answer.content
+        assert "_auth_user_id" not in client.session
+    assert not Session.objects.exists()
+
+
+@pytest.mark.compliance(SPEC, "6.1.3", "the ways in are documented with what each checks")
+def test_the_documented_ways_in_are_those_that_there_are(settings: Settings) -> None:
+    table = (
+        (settings.BASE_DIR / "docs" / "accounts.md").read_text().partition("## Ways in\n")[2].partition("\n\n## ")[0]
+    )
+    told = re.findall(r"^\| (\w+) \| .*`(?:POST )?(/\S*login/?)`", table, re.MULTILINE)
+    assert told == [("API", f"{AUTH}/login"), ("Page", "/accounts/login/"), ("Admin", "/accounts/login/")]
+    assert {name for name, _ in told} == {way.partition(",")[0] for way in WAYS_IN}
 
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete", "head", "options"])

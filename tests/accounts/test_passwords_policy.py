@@ -1,5 +1,6 @@
 """Which passwords are accepted, and that what is refused is told why."""
 
+import re
 import unicodedata
 from contextlib import suppress
 
@@ -145,6 +146,23 @@ def test_little_more_than_context_words_is_refused(settings: Settings, password:
     settings.BASE_URL = "https://idportal.example"
     settings.ACCOUNTS = {**settings.ACCOUNTS, "CONTEXT_WORDS": ["gatehouse", "ACME Corp."]}
     assert "password_in_context" in codes_of(password)
+
+
+@pytest.mark.compliance("ASVS 5.0", "6.1.2", "the documented context words are those that passwords are held against")
+def test_the_documented_context_words_are_those_that_count(settings: Settings) -> None:
+    settings.BASE_URL = "https://idportal.example"
+    text = " ".join((settings.BASE_DIR / "docs" / "accounts.md").read_text().split())
+    told = re.search(
+        r"\*\*Context words\*\* are `PASSWORD_CONTEXT_WORDS` \((?P<words>(`\w+`(, )?)+) unless set otherwise[^)]*\), "
+        r"the host of `BASE_URL`, and the user's address and name",
+        text,
+    )
+    assert told
+    words = re.findall(r"\w+", told["words"])
+    assert words == [*settings.ACCOUNTS["CONTEXT_WORDS"]]
+    for word in (*words, "idportal", "lovelace", "analytical", "noël"):
+        assert codes_of(f"{word} {word} 2026 {word}") == {"password_in_context"}
+        assert codes_of(f"{word[:-1]}x {word} purple clouds") == set()
 
 
 @pytest.mark.parametrize(
