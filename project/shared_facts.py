@@ -25,10 +25,10 @@ from django.conf import settings
 from django.db import transaction
 
 from project.crypto import derive_key, derive_keys
+from project.redis_client import get_redis_client
 from project.transactions import list_waiting, on_end
 
 if TYPE_CHECKING:
-    from redis import Redis
     from redis.commands.core import Script
 
 #: What a value in the cache is, by its first byte.
@@ -236,10 +236,12 @@ def _authenticate(key: str, text: bytes, sealing_key: bytes) -> bytes:
 
 def _fetch(keys: list[str]) -> dict[str, bytes]:
     """Return what is there under each key, empty where nothing is; no key at all where the cache doesn't answer."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - see _get_client
+    from redis.exceptions import RedisError  # noqa: PLC0415 - see get_redis_client
 
     try:
-        values: Any = _get_client(settings.SHARED_FACTS["URL"]).mget([_PREFIX + key for key in keys])  # Any: untyped
+        values: Any = get_redis_client(settings.SHARED_FACTS["URL"]).mget(
+            [_PREFIX + key for key in keys]
+        )  # Any: untyped
     except RedisError as error:
         _note_outage(error, is_change=False)
         return {}
@@ -251,7 +253,7 @@ def _try(
     script: str, keys: Iterable[str], *arguments: bytes | int, is_change: bool = False
 ) -> Any:  # Any: what the script returns
     """Run a script; None where the cache doesn't answer."""
-    from redis.exceptions import RedisError  # noqa: PLC0415 - see _get_client
+    from redis.exceptions import RedisError  # noqa: PLC0415 - see get_redis_client
 
     try:
         answer = _get_script(settings.SHARED_FACTS["URL"], script)(
@@ -281,17 +283,5 @@ def _note_answer() -> None:
 
 
 @cache
-def _get_client(url: str) -> "Redis":
-    # A house without a shared cache needn't load it.
-    from redis import Redis  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-    from redis.retry import Retry  # noqa: PLC0415
-
-    # Once more, since a connection that lay idle may have been closed; then the database answers sooner than waiting.
-    retry = Retry(NoBackoff(), 1)
-    return Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1, retry=retry)  # seconds
-
-
-@cache
 def _get_script(url: str, name: str) -> "Script":
-    return _get_client(url).register_script(_SCRIPTS[name])
+    return get_redis_client(url).register_script(_SCRIPTS[name])

@@ -19,6 +19,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from accounts.throttles.doors import Limit
+from project.redis_client import get_redis_client
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -257,7 +258,7 @@ class _SharedCounts:
         more: Sequence[int] = (),
     ) -> int:
         """Run a script; 0 where Redis doesn't answer."""
-        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - see _get_shared
+        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - see get_redis_client
 
         if time.monotonic() < self._rests_until:
             return 0
@@ -297,11 +298,4 @@ _LOCAL: Final = _LocalCounts()
 
 @remember
 def _get_shared(url: str) -> _SharedCounts:
-    # A house without Redis needn't load it.
-    from redis import Redis  # noqa: PLC0415
-    from redis.backoff import NoBackoff  # noqa: PLC0415
-    from redis.retry import Retry  # noqa: PLC0415
-
-    # Once more, since a connection that lay idle may have been closed.
-    retry = Retry(NoBackoff(), 1)
-    return _SharedCounts(Redis.from_url(url, socket_connect_timeout=1, socket_timeout=1, retry=retry))  # seconds
+    return _SharedCounts(get_redis_client(url))
