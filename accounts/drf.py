@@ -16,9 +16,10 @@ from rest_framework.request import Request
 from accounts.conf import get_settings
 from accounts.exceptions import InsufficientScope, InvalidToken, ReauthenticationRequired
 from accounts.models import User
+from accounts.opaque import read_bearer_token
 from accounts.selectors import get_token_user, is_token_revoked
 from accounts.services import require_recent_authentication
-from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims, read_access_token
+from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims
 
 if TYPE_CHECKING:
     # At run time both would import this module, half made.
@@ -71,7 +72,7 @@ class BearerAuthentication(BaseAuthentication):
         if raw is None:
             return None
         try:
-            claims = read_access_token(raw, now=timezone.now())
+            claims = read_bearer_token(raw, now=timezone.now())
             principal = _get_principal(claims)
         except InvalidToken as error:
             _log.info("access token refused", detail=error.detail)

@@ -102,10 +102,10 @@ def end_session(*, session: Session, reason: Session.EndReason, now: datetime) -
     return is_ended
 
 
-def find_session_id(raw: str, *, client_id: str = "") -> UUID | None:
-    """Return the id of the session that a refresh token belongs to, dead or alive; None where it is no such token."""
+def find_session(raw: str, *, client_id: str = "") -> Session | None:
+    """Return the session that a refresh token belongs to, dead or alive, with its user; None without such a token."""
     token = _find(raw, client_id)
-    return token.session_id if token else None
+    return token.session if token else None
 
 
 def find_living(raw: str, *, client_id: str, now: datetime) -> RefreshToken | None:

@@ -141,7 +141,18 @@ def is_new_device(*, session: Session) -> bool:
 
 def find_session_id(*, refresh_token: str) -> UUID | None:
     """Return the id of the session that a refresh token belongs to, dead or alive; None where it is no such token."""
-    return rotation.find_session_id(refresh_token)
+    session = rotation.find_session(refresh_token)
+    return session.pk if session else None
+
+
+def find_refresh_session(*, refresh_token: str, client_id: str) -> Session | None:
+    """Return the session that a client's refresh token belongs to, dead or alive, with its user; None without one."""
+    return rotation.find_session(refresh_token, client_id=client_id)
+
+
+def find_living_refresh_token(*, refresh_token: str, client_id: str, now: datetime) -> RefreshToken | None:
+    """Return a client's refresh token, with session and user, if it would be exchanged now; nothing is changed."""
+    return rotation.find_living(refresh_token, client_id=client_id, now=now)
 
 
 def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:

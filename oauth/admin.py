@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from oauth import services
 from oauth.conf import get_settings
-from oauth.models import AccessToken, Application, Grant, IDToken, RefreshToken
+from oauth.models import AccessToken, Application, Grant, GrantType, IDToken, RefreshToken
 
 if TYPE_CHECKING:
     ApplicationModelForm = forms.ModelForm[Application]
@@ -37,8 +37,8 @@ def get_scope_choices() -> list[tuple[str, str]]:
 class ApplicationForm(ApplicationModelForm):
     """What an admin decides about a client; id and secret are made for it."""
 
-    authorization_grant_type = forms.ChoiceField(
-        label="Grant type", choices=Application.GRANT_TYPE_CHOICES, widget=forms.RadioSelect
+    grant_types = forms.MultipleChoiceField(
+        label="Grant types", choices=GrantType.choices, widget=forms.CheckboxSelectMultiple
     )
     allowed_scopes = forms.MultipleChoiceField(
         label="Allowed scopes", choices=get_scope_choices, widget=forms.CheckboxSelectMultiple, required=False
@@ -58,7 +58,7 @@ class ApplicationForm(ApplicationModelForm):
             "homepage_url",
             "user",
             "client_type",
-            "authorization_grant_type",
+            "grant_types",
             "redirect_uris",
             "allowed_scopes",
             "is_active",
@@ -74,8 +74,8 @@ class ApplicationAdmin(ApplicationModelAdmin):
     """Clients."""
 
     form = ApplicationForm
-    list_display = ("name", "client_id", "client_type", "authorization_grant_type", "is_active", "created")
-    list_filter = ("is_active", "client_type", "authorization_grant_type")
+    list_display = ("name", "client_id", "client_type", "is_active", "created")
+    list_filter = ("is_active", "client_type")
     search_fields = ("name", "client_id", "user__email")
     raw_id_fields = ("user",)
 
@@ -84,7 +84,7 @@ class ApplicationAdmin(ApplicationModelAdmin):
         """Keep fixed what the secret and the issued tokens were made for."""
         if obj is None:
             return ()
-        return ("client_id", "client_type", "authorization_grant_type", "created", "updated")
+        return ("client_id", "client_type", "created", "updated")
 
     @override
     def save_model(self, request: HttpRequest, obj: Application, form: object, change: bool) -> None:
@@ -150,23 +150,9 @@ class AccessTokenAdmin(IssuedAdmin):
 
     @override
     def end(self, row: Model, now: datetime) -> None:
-        """End the token and its family."""
+        """End the token and the client's session that it belongs to."""
         if isinstance(row, AccessToken):
-            services.revoke_access_token(access_token=row, now=now)
-
-
-@admin.register(RefreshToken)
-class RefreshTokenAdmin(IssuedAdmin):
-    """Refresh tokens."""
-
-    list_display = ("id", "application", "user", "scope", "created", "expires", "revoked")
-    fields = ("application", "user", "scope", "token_family", "created", "expires", "revoked")
-
-    @override
-    def end(self, row: Model, now: datetime) -> None:
-        """End the family."""
-        if isinstance(row, RefreshToken) and row.token_family is not None:
-            services.revoke_family(token_family=row.token_family, now=now)
+            services.revoke_opaque_token(access_token=row, now=now)
 
 
 @admin.register(Grant)

@@ -17,9 +17,14 @@ class OauthConfig(AppConfig):
     def ready(self) -> None:
         """Connect the receivers, register the system checks, and add to what people can take with them."""
         # They need the models, which are loaded by now.
+        from accounts.opaque import register_opaque_tokens  # noqa: PLC0415 - as above
         from oauth import checks, receivers, selectors  # noqa: F401, PLC0415 - as above
+        from oauth.tokens import OPAQUE_PREFIX  # noqa: PLC0415 - as above
 
         register_export("oauth_clients", selectors.list_own_clients)
+        register_export("oauth_consents", selectors.list_own_consents)
         register_export("oauth_codes", selectors.list_own_codes)
-        register_export("oauth_access_tokens", selectors.list_own_access_tokens)
-        register_export("oauth_refresh_tokens", selectors.list_own_refresh_tokens)
+        register_export("oauth_devices", selectors.list_own_devices)
+        register_export("oauth_opaque_access_tokens", selectors.list_own_opaque_tokens)
+        register_export("personal_access_tokens", selectors.list_own_personal_tokens)
+        register_opaque_tokens(OPAQUE_PREFIX, selectors.read_opaque_token)

@@ -1,6 +1,6 @@
 """The toolkit's core and oauthlib's server, cut down to what the house supports."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, override
@@ -9,16 +9,21 @@ from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, QueryDict
+from django.utils import timezone
 from oauth2_provider.oauth2_backends import OAuthLibCore, get_oauthlib_core
 from oauthlib.common import Request, add_params_to_uri, urlencode
 from oauthlib.oauth2.rfc6749 import errors, grant_types
 from oauthlib.oauth2.rfc6749.endpoints import AuthorizationEndpoint, RevocationEndpoint, TokenEndpoint
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
-from oauthlib.oauth2.rfc6749.tokens import BearerToken, TokenBase
+from oauthlib.oauth2.rfc6749.tokens import BearerToken, OAuth2Token, TokenBase
 
+from accounts.exceptions import InvalidRefreshToken
+from accounts.services import Access, Device
+from oauth import services
 from oauth.models import Application
-from oauth.tokens import begin_exchange
-from oauth.validators import Validator
+from oauth.tokens import begin_exchange, get_exchange
+from oauth.validators import PRESENCE, Validator, get_client
+from project.current_request import get_client_ip, get_current_request
 
 #: Parameters that mean something here; every other one is ignored (RFC 6749 §3.1, §3.2). Nothing else gets through to
 #: oauthlib, which would take any name for an attribute of its request.
@@ -35,32 +40,60 @@ _FORM = "application/x-www-form-urlencoded"
 type TokenAnswer = tuple[dict[str, str], str, int | None]
 
 
-class _OneTransaction(grant_types.base.GrantTypeBase):
-    """An exchange that happens as a whole: the old is used up and the new is there, or neither."""
+class TokenHandler(BearerToken):
+    """Makes the answer to a request that was granted (RFC 6749 §5.1)."""
+
+    @override
+    def create_token(self, request: Request, refresh_token: bool = False, **kwargs: object) -> OAuth2Token:
+        """Issue what the exchange is worth.
+
+        Raises:
+            InvalidGrantError: The refresh token is dead, or somebody else was faster.
+        """
+        issued = _issue(request)
+        answer: dict[str, object] = {
+            "access_token": issued.access_token,
+            "token_type": "Bearer",
+            "expires_in": int(issued.expires_in.total_seconds()),
+            "scope": " ".join(issued.scope),
+            "refresh_token": issued.refresh_token,
+            "id_token": issued.id_token,
+        }
+        # An empty scope is left out (RFC 6749 §3.3), and what wasn't issued.
+        return OAuth2Token({name: value for name, value in answer.items() if value != ""})
+
+
+class _Timed(grant_types.base.GrantTypeBase):
+    """An exchange that knows when it was asked for."""
 
     @override
     def create_token_response(self, request: Request, token_handler: TokenBase) -> TokenAnswer:
-        """Note the time before any lock is waited for, then run in one transaction.
-
-        A refusal commits too: a code stays used up and a family stays revoked.
-        """
+        """Note the time before any lock is waited for."""
         begin_exchange(request)
-        with transaction.atomic():
-            headers, body, status = super().create_token_response(request, token_handler)
+        headers, body, status = super().create_token_response(request, token_handler)
         return headers, body or "", status
 
 
-class CodeGrant(_OneTransaction, grant_types.AuthorizationCodeGrant):
+class CodeGrant(_Timed, grant_types.AuthorizationCodeGrant):
     """Authorization code with PKCE, S256 only."""
 
     _code_challenge_methods = {"S256": code_challenge_method_s256}
 
+    @override
+    def create_token_response(self, request: Request, token_handler: TokenBase) -> TokenAnswer:
+        """Exchange as a whole: the code is used up and the tokens are there, or neither.
 
-class RefreshGrant(_OneTransaction, grant_types.RefreshTokenGrant):
+        A refusal commits too: the code stays used up.
+        """
+        with transaction.atomic():
+            return super().create_token_response(request, token_handler)
+
+
+class RefreshGrant(_Timed, grant_types.RefreshTokenGrant):
     """Refresh token."""
 
 
-class ClientCredentialsGrant(_OneTransaction, grant_types.ClientCredentialsGrant):
+class ClientCredentialsGrant(_Timed, grant_types.ClientCredentialsGrant):
     """Client credentials."""
 
 
@@ -70,9 +103,6 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
     def __init__(
         self,
         request_validator: Validator,
-        token_expires_in: int | None = None,
-        token_generator: Callable[[Request], str] | None = None,
-        refresh_token_generator: Callable[[Request], str] | None = None,
         **_: object,
     ) -> None:
         """Take what the toolkit reads from the settings."""
@@ -81,9 +111,7 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
             pre_auth=[request_validator.refuse_unsupported],
             post_auth=[request_validator.validate_code_challenge],
         )
-        bearer: Any = BearerToken(  # Any: the stubs take a token handler for its name
-            request_validator, token_generator, token_expires_in, refresh_token_generator
-        )
+        bearer: Any = TokenHandler(request_validator)  # Any: the stubs take a token handler for its name
         AuthorizationEndpoint.__init__(
             self, default_response_type="code", response_types={"code": code}, default_token_type=bearer
         )
@@ -111,6 +139,50 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
             raise errors.InvalidRequestError("The grant_type is missing.", request=request)
         if request.grant_type not in self.grant_types:
             raise errors.UnsupportedGrantTypeError(request=request)
+
+
+def _issue(request: Request) -> services.Issued:
+    """Issue what a granted request is worth: for a code, a refresh token, or the client itself."""
+    exchange, application, now = get_exchange(request), get_client(request), timezone.now()
+    if exchange.session is not None:
+        try:
+            return services.issue_for_refresh(
+                application=application,
+                refresh_token=str(request.refresh_token),
+                scopes=request.scopes or (),
+                resource=(),
+                started_at=exchange.started_at,
+                now=now,
+            )
+        except InvalidRefreshToken as error:
+            raise errors.InvalidGrantError(request=request) from error
+    if exchange.grant is not None:
+        grant = exchange.grant
+        access = Access(
+            user_id=grant.user_id,
+            client_id=application.client_id,
+            scope=tuple(request.scopes or ()),
+            resource=tuple(grant.resource),
+            authenticated_at=grant.authenticated_at,
+            amr=tuple(grant.amr.split()),
+            opened_in=grant.opened_in_id,
+        )
+        return services.issue_for_person(
+            application=application,
+            access=access,
+            device=_get_device(),
+            session_id=grant.session_id,
+            asked=services.Asked(nonce=grant.nonce, claims=grant.claims, code=str(request.code)),
+            now=now,
+        )
+    return services.issue_for_client(application=application, scopes=request.scopes or (), now=now)
+
+
+def _get_device() -> Device:
+    request = get_current_request()
+    if request is None:
+        return Device()
+    return Device(get_client_ip(request), request.headers.get("User-Agent", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +267,7 @@ class Backend(OAuthLibCore):
             raise errors.InvalidClientIdError(request=asked)
         return AuthorizationRequest(parameters, asked.client, scopes, str(asked.redirect_uri))
 
-    def allow(self, asked: AuthorizationRequest, *, user: object) -> str:
+    def allow(self, asked: AuthorizationRequest, *, presence: services.Presence) -> str:
         """Make a code for what was asked and return the address that carries it to the client.
 
         Raises:
@@ -204,7 +276,7 @@ class Backend(OAuthLibCore):
         headers, _, _ = self.server.create_authorization_response(
             f"?{urlencode(asked.parameters.items())}",
             scopes=asked.scopes,
-            credentials={"user": user},
+            credentials={PRESENCE: presence},
         )
         return add_issuer(str(headers["Location"]))
 

@@ -10,7 +10,6 @@ from django.utils.module_loading import import_string
 
 _MAX_CODE_SECONDS = 60
 _MAX_ACCESS_TOKEN_SECONDS = 3600
-_HASHER = "oauth.hashers.ClientSecretHasher"
 #: Setting of the toolkit, the only right value, and what it guards.
 _FIXED: tuple[tuple[str, object, str], ...] = (
     ("PKCE_REQUIRED", True, "PKCE for every client"),
@@ -22,7 +21,6 @@ _FIXED: tuple[tuple[str, object, str], ...] = (
     ("COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT", True, "no access tokens in addresses"),
     ("ROTATE_REFRESH_TOKEN", True, "refresh tokens that are used once"),
     ("REFRESH_TOKEN_REUSE_PROTECTION", True, "refresh tokens whose reuse ends the family"),
-    ("CLIENT_SECRET_HASHER", "client_secret", "client secrets that are stored hashed"),
 )
 _CLASSES: tuple[tuple[str, str], ...] = (
     ("OAUTH2_VALIDATOR_CLASS", "oauth.validators.Validator"),
@@ -87,15 +85,6 @@ def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> 
         for name, path in _CLASSES
         if not issubclass(import_string(toolkit.get(name, "builtins.object")), import_string(path))
     ]
-
-
-@register("oauth")
-def check_secret_hasher(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
-    """E006: client secrets couldn't be checked, or passwords would be stored by the fast hash meant for them."""
-    hashers = list(settings.PASSWORD_HASHERS)
-    if _HASHER in hashers[1:] and hashers[0] != _HASHER:
-        return []
-    return [Error(f"PASSWORD_HASHERS must list {_HASHER}, and not first.", id="oauth.E006")]
 
 
 def _is_within(value: object, limit: int | None) -> bool:

@@ -21,6 +21,10 @@ class OAuthSettings:
     access_token_lifetime: timedelta
     #: A refresh token that lies unused for this long is dead.
     refresh_token_lifetime: timedelta
+    #: What a person allowed ends then, however often it is refreshed.
+    session_lifetime: timedelta
+    #: After that a person is asked again; None means never.
+    consent_lifetime: timedelta | None
 
 
 def get_settings() -> OAuthSettings:
@@ -34,4 +38,6 @@ def get_settings() -> OAuthSettings:
         code_lifetime=timedelta(seconds=toolkit["AUTHORIZATION_CODE_EXPIRE_SECONDS"]),
         access_token_lifetime=timedelta(seconds=toolkit["ACCESS_TOKEN_EXPIRE_SECONDS"]),
         refresh_token_lifetime=timedelta(seconds=toolkit["REFRESH_TOKEN_EXPIRE_SECONDS"]),
+        session_lifetime=timedelta(seconds=house["SESSION_SECONDS"]),
+        consent_lifetime=timedelta(seconds=house["CONSENT_SECONDS"]) if house["CONSENT_SECONDS"] else None,
     )

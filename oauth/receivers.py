@@ -4,20 +4,17 @@ And what becomes of clients, for the audit log.
 """
 
 from django.contrib.auth import get_user_model
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
+from accounts.services import disable_client
 from accounts.signals import PasswordChanged, password_changed
-from oauth.models import AccessToken, Application
-from oauth.services import kill_client_tokens, kill_token, revoke_client, revoke_lost_scopes, revoke_user
+from oauth.conf import get_settings
+from oauth.models import CLIENTS_FACT, Application, ClientSecret
+from oauth.services import revoke_client, revoke_lost_rights, revoke_user
 from permissions import audit
-
-
-@receiver(post_delete, sender=AccessToken)
-def kill_deleted_token(instance: AccessToken, **_: object) -> None:
-    """Kill the JWT whose row is gone, however it went."""
-    kill_token(access_token=instance, now=timezone.now())
+from project import shared_facts
 
 
 @receiver(post_save, sender=Application)
@@ -34,20 +31,40 @@ def record_client(instance: Application, *, created: bool, raw: bool, **_: objec
     )
 
 
+@receiver(pre_save, sender=Application)
+def remember_rights(instance: Application, *, raw: bool, **_: object) -> None:
+    """Look at what a client could do until now, for ``end_tokens_beyond_rights``."""
+    known = None if raw or instance._state.adding else Application.objects.filter(pk=instance.pk).first()  # noqa: SLF001 - Django's documented name of it
+    instance._former = known  # type: ignore[attr-defined]  # noqa: SLF001 - of the two receivers
+
+
+@receiver(post_save, sender=Application)
+@receiver([post_save, post_delete], sender=ClientSecret)
+@receiver(post_delete, sender=Application)
+def forget_clients(**_: object) -> None:
+    """Let nobody go on believing what was known of clients."""
+    shared_facts.forget([CLIENTS_FACT])
+
+
 @receiver(post_save, sender=Application)
 def end_tokens_beyond_rights(instance: Application, **_: object) -> None:
-    """End what an inactive client has, for good, and what an active one holds beyond its allowed scopes."""
-    if instance.is_active:
-        revoke_lost_scopes(application=instance, now=timezone.now())
-    else:
+    """End what an inactive client has, for good, and the access tokens of one that may do less than before."""
+    former: Application | None = getattr(instance, "_former", None)
+    if not instance.is_active:
         revoke_client(application=instance, now=timezone.now())
+    elif former is not None and (
+        set(former.allowed_scopes) - set(instance.allowed_scopes)
+        or set(former.allowed_resources) - set(instance.allowed_resources)
+    ):
+        revoke_lost_rights(application=instance, now=timezone.now())
 
 
 @receiver(post_delete, sender=Application)
 def kill_tokens_of_deleted_client(instance: Application, **_: object) -> None:
     """Kill what a deleted client still holds."""
     audit.record("client.deleted", subject=instance)
-    kill_client_tokens(client_id=instance.client_id, now=timezone.now())
+    lifetime = get_settings().access_token_lifetime
+    disable_client(client_id=instance.client_id, lifetime=lifetime, now=timezone.now())
 
 
 @receiver(post_save, sender=get_user_model())

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, override
+from typing import Final, Protocol, override
 
 from oauth2_provider.scopes import SettingsScopes
 
 from oauth.conf import get_settings
+
+#: Asks for an ID token (OpenID Connect Core §3.1.2.1).
+OPENID: Final = "openid"
+#: Asks to go on acting while the person is away (OpenID Connect Core §11).
+OFFLINE: Final = "offline_access"
 
 
 class HasAllowedScopes(Protocol):

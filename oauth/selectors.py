@@ -9,22 +9,21 @@ from django.conf import settings
 
 from accounts.exceptions import InvalidToken
 from accounts.exports import Row
-from accounts.selectors import is_token_revoked
-from accounts.tokens import read_access_token
-from oauth.models import AccessToken, Application, Grant, RefreshToken
-from oauth.tokens import hash_token
+from accounts.opaque import read_bearer_token
+from accounts.selectors import find_living_refresh_token, get_token_user, is_token_revoked
+from accounts.tokens import AccessClaims, read_access_token
+from oauth.models import AccessToken, Application, Consent, DeviceGrant, Grant, PersonalAccessToken
+from oauth.registrar import find_client
+from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests
 
 _INACTIVE: dict[str, object] = {"active": False}
 #: How many rows of an export are read at once.
 _CHUNK: Final = 500
-_OF_TOKEN: Final = ("application__client_id", "application__name", "scope", "created", "expires")
 
 
 def get_active_client(*, client_id: str) -> Application | None:
-    """Return the client of that id if it may be used at all."""
-    if not client_id or "\x00" in client_id:
-        return None
-    return Application.objects.filter(client_id=client_id, is_active=True).first()
+    """Return the client of that id if it may be used at all; without a query where the shared cache knows it."""
+    return find_client(client_id)
 
 
 def get_client_id_by_name(*, name: str) -> str | None:
@@ -33,21 +32,59 @@ def get_client_id_by_name(*, name: str) -> str | None:
     return clients.order_by("created").values_list("client_id", flat=True).first()
 
 
-def introspect_token(*, token: str, application: Application, now: datetime) -> dict[str, object]:
-    """Return what an access or refresh token is worth right now, to the client that it was issued to (RFC 7662 §2.2).
+def find_consent(*, user_id: UUID, application: Application, now: datetime) -> Consent | None:
+    """Return what a person has allowed to a client and was not asked too long ago."""
+    consent = Consent.objects.filter(user_id=user_id, application=application).first()
+    if consent is None or (consent.expires_at is not None and consent.expires_at <= now):
+        return None
+    return consent
 
-    Anybody else's token, and anything that isn't a token, is inactive.
+
+def read_opaque_token(raw: str, now: datetime) -> AccessClaims:
+    """Return what an opaque access token says, with one query.
+
+    Raises:
+        InvalidToken: There is none such, or it has expired.
     """
-    digest = hash_token(token)
-    access = AccessToken.objects.select_related("user").filter(token_checksum=digest, application=application).first()
-    if access is not None:
-        return _introspect_access_token(token, access, now)
-    refresh = (
-        RefreshToken.objects.select_related("user")
-        .filter(token_checksum=digest, application=application, revoked=None)
-        .first()
+    rows = AccessToken.objects.filter(token_checksum__in=get_opaque_digests(raw), expires__gt=now)
+    row = rows.select_related("application", "session").first()
+    if row is None or row.application is None or not row.application.is_active:
+        raise InvalidToken(detail="unknown or expired")
+    session = row.session
+    if session is not None and (session.revoked_at is not None or session.expires_at <= now):
+        raise InvalidToken(detail="its session has ended")
+    audience = tuple(row.resource) or (settings.BASE_URL,)
+    return AccessClaims(
+        subject=str(row.user_id) if row.user_id else row.application.client_id,
+        client_id=row.application.client_id,
+        session_id=session.pk if session else None,
+        jti=str(row.jti),
+        issued_at=row.created,
+        expires_at=row.expires,
+        scope=frozenset(row.scope.split()),
+        authenticated_at=session.authenticated_at if session else None,
+        amr=tuple(session.amr.split()) if session else (),
+        audience=audience,
     )
-    return _INACTIVE if refresh is None else _introspect_refresh_token(refresh, application, now)
+
+
+def introspect_token(*, token: str, application: Application, now: datetime) -> dict[str, object]:
+    """Return what an access or refresh token is worth right now (RFC 7662 §2.2), to whom it concerns.
+
+    That is the client that it was issued to and, of an access token, each client that is one of its audiences. Anybody
+    else's token, and anything that isn't a token, is inactive.
+    """
+    try:
+        claims = (
+            read_bearer_token(token, now=now)
+            if token.startswith(OPAQUE_PREFIX)
+            else read_access_token(token, now=now, is_for_us=False)
+        )
+    except InvalidToken:
+        return _introspect_refresh_token(token, application, now)
+    if claims.client_id != application.client_id and not set(application.allowed_resources) & set(claims.audience):
+        return _INACTIVE
+    return _introspect_access_token(claims)
 
 
 def list_own_clients(user_id: UUID) -> Iterable[Row]:
@@ -56,35 +93,45 @@ def list_own_clients(user_id: UUID) -> Iterable[Row]:
     return clients.values("client_id", "name", "redirect_uris", "created", "updated").order_by("pk").iterator(_CHUNK)
 
 
+def list_own_consents(user_id: UUID) -> Iterable[Row]:
+    """Return what a user has allowed to clients, for their export."""
+    columns = ("application__client_id", "application__name", "scope", "resource", "granted_at", "updated_at")
+    consents = Consent.objects.filter(user=user_id).values(*columns, "last_used_at", "expires_at")
+    rows: Iterable[Row] = consents.order_by("pk").iterator(_CHUNK)
+    return rows
+
+
 def list_own_codes(user_id: UUID) -> Iterable[Row]:
-    """Return what a user has allowed to clients, as far as it is still stored, for their export."""
+    """Return which codes clients were given for a user, but not the codes, for their export."""
     columns = ("application__client_id", "application__name", "scope", "redirect_uri", "created", "expires")
     codes = Grant.objects.filter(user=user_id)
     rows: Iterable[Row] = codes.values(*columns, "consumed_at").order_by("pk").iterator(_CHUNK)
     return rows
 
 
-def list_own_access_tokens(user_id: UUID) -> Iterable[Row]:
-    """Return which access tokens clients were given for a user, but not the tokens, for their export."""
-    tokens = AccessToken.objects.filter(user=user_id)
-    rows: Iterable[Row] = tokens.values(*_OF_TOKEN).order_by("pk").iterator(_CHUNK)
+def list_own_devices(user_id: UUID) -> Iterable[Row]:
+    """Return which devices a user has decided on, for their export."""
+    columns = ("application__client_id", "application__name", "scope", "status", "created_at", "expires")
+    rows: Iterable[Row] = DeviceGrant.objects.filter(user=user_id).values(*columns).order_by("pk").iterator(_CHUNK)
     return rows
 
 
-def list_own_refresh_tokens(user_id: UUID) -> Iterable[Row]:
-    """Return which refresh tokens clients were given for a user, but not the tokens, for their export."""
-    tokens = RefreshToken.objects.filter(user=user_id)
-    rows: Iterable[Row] = tokens.values(*_OF_TOKEN, "revoked").order_by("pk").iterator(_CHUNK)
+def list_own_opaque_tokens(user_id: UUID) -> Iterable[Row]:
+    """Return which opaque access tokens clients were given for a user, but not the tokens, for their export."""
+    columns = ("application__client_id", "application__name", "scope", "resource", "created", "expires")
+    rows: Iterable[Row] = AccessToken.objects.filter(user=user_id).values(*columns).order_by("pk").iterator(_CHUNK)
     return rows
 
 
-def _introspect_access_token(token: str, row: AccessToken, now: datetime) -> dict[str, object]:
-    try:
-        claims = read_access_token(token, now=now)
-    except InvalidToken:
-        return _INACTIVE
-    if (row.user and not row.user.is_active) or is_token_revoked(claims=claims):
-        return _INACTIVE
+def list_own_personal_tokens(user_id: UUID) -> Iterable[Row]:
+    """Return a user's personal access tokens, but not the tokens, for their export."""
+    columns = ("name", "hint", "scope", "created_at", "expires_at", "last_used_at", "revoked_at")
+    tokens = PersonalAccessToken.objects.filter(user=user_id)
+    rows: Iterable[Row] = tokens.values(*columns).order_by("created_at", "pk").iterator(_CHUNK)
+    return rows
+
+
+def _introspect_access_token(claims: AccessClaims) -> dict[str, object]:
     answer: dict[str, object] = {
         "active": True,
         "token_type": "Bearer",
@@ -93,27 +140,34 @@ def _introspect_access_token(token: str, row: AccessToken, now: datetime) -> dic
         "iat": int(claims.issued_at.timestamp()),
         "exp": int(claims.expires_at.timestamp()),
         "iss": settings.BASE_URL,
-        "aud": settings.BASE_URL,
+        "aud": claims.audience[0] if len(claims.audience) == 1 else list(claims.audience),
         "jti": claims.jti,
     }
     if claims.scope:
-        answer["scope"] = row.scope
-    if row.user:
-        answer["username"] = row.user.get_username()
+        answer["scope"] = " ".join(sorted(claims.scope))
+    if claims.authenticated_at is not None:
+        answer["auth_time"] = int(claims.authenticated_at.timestamp())
+    if claims.subject == claims.client_id:
+        return _INACTIVE if is_token_revoked(claims=claims) else answer
+    try:
+        answer["username"] = get_token_user(claims=claims).get_username()
+    except InvalidToken:
+        return _INACTIVE
     return answer
 
 
-def _introspect_refresh_token(row: RefreshToken, application: Application, now: datetime) -> dict[str, object]:
-    if row.expires <= now or not row.user.is_active:
+def _introspect_refresh_token(token: str, application: Application, now: datetime) -> dict[str, object]:
+    row = find_living_refresh_token(refresh_token=token, client_id=application.client_id, now=now)
+    if row is None:
         return _INACTIVE
     return {
         "active": True,
-        "scope": row.scope,
+        "scope": row.session.scope,
         "client_id": application.client_id,
-        "username": row.user.get_username(),
-        "sub": str(row.user.pk),
-        "iat": int(row.created.timestamp()),
-        "exp": int(row.expires.timestamp()),
+        "username": row.session.user.get_username(),
+        "sub": str(row.session.user_id),
+        "iat": int(row.created_at.timestamp()),
+        "exp": int(min(row.expires_at, row.session.expires_at).timestamp()),
         "iss": settings.BASE_URL,
-        "aud": settings.BASE_URL,
+        "aud": row.session.resource or settings.BASE_URL,
     }

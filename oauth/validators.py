@@ -4,18 +4,17 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, override
+from typing import Final, override
 from urllib.parse import unquote_plus
 
-from django.contrib.auth.base_user import AbstractBaseUser
-from django.contrib.auth.hashers import check_password
 from django.utils import timezone
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauthlib.common import Request
 from oauthlib.oauth2.rfc6749 import errors
 
+from accounts.selectors import find_refresh_session
 from oauth import services
-from oauth.models import Application
+from oauth.models import Application, GrantType
 from oauth.scopes import ClientScopes
 from oauth.selectors import get_active_client
 from oauth.tokens import get_exchange
@@ -28,11 +27,8 @@ _UNSUPPORTED = {
     "request_uri": "request_uri_not_supported",
     "registration": "registration_not_supported",
 }
-_GRANT_TYPES = {
-    "authorization_code": Application.GRANT_AUTHORIZATION_CODE,
-    "refresh_token": Application.GRANT_AUTHORIZATION_CODE,
-    "client_credentials": Application.GRANT_CLIENT_CREDENTIALS,
-}
+#: Under which name an authorization request carries the person who allowed it.
+PRESENCE: Final = "presence"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Validator(OAuth2Validator):
         """Ask for authentication from everybody but a public client that shows no credentials."""
         if _read_credentials(request) is not None or not self.validate_client_id(request.client_id or "", request):
             return True
-        return _get_client(request).client_type != Application.CLIENT_PUBLIC
+        return get_client(request).client_type != Application.CLIENT_PUBLIC
 
     @override
     def authenticate_client(self, request: Request, *args: object, **kwargs: object) -> bool:
@@ -74,14 +70,14 @@ class Validator(OAuth2Validator):
         if client is None or client.client_type != Application.CLIENT_CONFIDENTIAL:
             return False
         request.client, request.client_id = client, client.client_id
-        return bool(check_password(credentials.client_secret, client.client_secret))
+        return services.check_client_secret(application=client, secret=credentials.client_secret, now=timezone.now())
 
     @override
     def authenticate_client_id(self, client_id: str, request: Request, *args: object, **kwargs: object) -> bool:
         """Accept a public client by its id alone."""
         if not self.validate_client_id(client_id or "", request):
             return False
-        return _get_client(request).client_type == Application.CLIENT_PUBLIC
+        return get_client(request).client_type == Application.CLIENT_PUBLIC
 
     # --- What may be asked for ---------------------------------------------------------------------------------------
 
@@ -89,8 +85,8 @@ class Validator(OAuth2Validator):
     def validate_grant_type(
         self, client_id: str, grant_type: str, client: object, request: Request, *args: object, **kwargs: object
     ) -> bool:
-        """Accept the grant type that the client is registered for; refresh belongs to the code."""
-        return _get_client(request).authorization_grant_type == _GRANT_TYPES.get(grant_type)
+        """Accept the grant types that the client is registered for."""
+        return get_client(request).allows_grant_type(grant_type)
 
     @override
     def validate_response_type(
@@ -103,7 +99,7 @@ class Validator(OAuth2Validator):
         """
         if response_type != "code":
             raise errors.UnsupportedResponseTypeError(request=request)
-        return _get_client(request).authorization_grant_type == Application.GRANT_AUTHORIZATION_CODE
+        return get_client(request).allows_grant_type(GrantType.AUTHORIZATION_CODE)
 
     def refuse_unsupported(self, request: Request) -> dict[str, object]:
         """Refuse parameters whose silent loss would change what the client meant.
@@ -131,12 +127,12 @@ class Validator(OAuth2Validator):
         """Accept what the client is allowed; a person must be asked for something at least."""
         if not scopes and request.response_type:
             return False
-        return set(scopes) <= set(ClientScopes().get_available_scopes(_get_client(request)))
+        return set(scopes) <= set(ClientScopes().get_available_scopes(get_client(request)))
 
     @override
     def get_default_scopes(self, client_id: str, request: Request, *args: object, **kwargs: object) -> list[str]:
         """Return the default scopes that the client is allowed."""
-        return ClientScopes().get_default_scopes(_get_client(request))
+        return ClientScopes().get_default_scopes(get_client(request))
 
     # --- PKCE --------------------------------------------------------------------------------------------------------
 
@@ -176,11 +172,13 @@ class Validator(OAuth2Validator):
         """Store the code, hashed."""
         services.create_code(
             code=str(code["code"]),
-            application=_get_client(request),
-            user_id=_get_user(request).pk,
-            redirect_uri="" if getattr(request, "using_default_redirect_uri", None) else str(request.redirect_uri),
-            scopes=request.scopes or (),
-            code_challenge=str(request.code_challenge),
+            application=get_client(request),
+            presence=_get_presence(request),
+            asked=services.CodeRequest(
+                redirect_uri="" if getattr(request, "using_default_redirect_uri", None) else str(request.redirect_uri),
+                scopes=tuple(request.scopes or ()),
+                code_challenge=str(request.code_challenge),
+            ),
             now=timezone.now(),
         )
 
@@ -197,20 +195,20 @@ class Validator(OAuth2Validator):
             raise errors.InvalidRequestError(
                 "The code_verifier is missing, or not 43 to 128 unreserved characters.", request=request
             )
-        exchange, application = get_exchange(request), _get_client(request)
+        exchange, application = get_exchange(request), get_client(request)
         grant = services.redeem_code(
             code=code, application=application, started_at=exchange.started_at, now=timezone.now()
         )
         if grant is None or not _is_same_redirect_uri(grant.redirect_uri, request.redirect_uri, application):
             return False
+        request.user, request.scopes = grant.user, _get_remaining_scopes(grant.scope, application)
         exchange.grant = grant
-        request.user, request.scopes = grant.user, grant.scope.split()
-        return True
+        return bool(request.scopes)
 
     @override
     def get_default_redirect_uri(self, client_id: str, request: Request, *args: object, **kwargs: object) -> str:
         """Return the client's only redirect URI; with several the request must name one."""
-        return _get_only_redirect_uri(_get_client(request))
+        return _get_only_redirect_uri(get_client(request))
 
     @override
     def confirm_redirect_uri(
@@ -243,50 +241,30 @@ class Validator(OAuth2Validator):
     def validate_refresh_token(
         self, refresh_token: str, client: object, request: Request, *args: object, **kwargs: object
     ) -> bool:
-        """Accept a living refresh token of this very client, and lock it until the exchange is done."""
-        exchange, application = get_exchange(request), _get_client(request)
-        row = services.lock_refresh_token(
-            token=refresh_token, application=application, started_at=exchange.started_at, now=timezone.now()
-        )
-        if row is None or not _get_remaining_scopes(row.scope, application):
+        """Accept a refresh token of this very client; whether it still lives is decided when it is exchanged."""
+        application = get_client(request)
+        session = find_refresh_session(refresh_token=refresh_token, client_id=application.client_id)
+        if session is None or not _get_remaining_scopes(session.scope, application):
             return False
-        exchange.refresh_token = row
-        request.user = row.user
+        get_exchange(request).session, request.user = session, session.user
         return True
 
     @override
     def get_original_scopes(self, refresh_token: str, request: Request, *args: object, **kwargs: object) -> list[str]:
         """Return what was granted at the start, as far as the client is still allowed it."""
-        row = get_exchange(request).refresh_token
-        return _get_remaining_scopes(row.scope, _get_client(request)) if row is not None else []
+        session = get_exchange(request).session
+        return _get_remaining_scopes(session.scope, get_client(request)) if session is not None else []
 
     @override
-    def save_bearer_token(
-        self, token: Any, request: Request, *args: object, **kwargs: object
-    ) -> None:  # Any: oauthlib's own dict
-        """Store what goes out; an empty scope is left out of the answer (RFC 6749 §3.3)."""
-        exchange, scope = get_exchange(request), str(token.get("scope", ""))
-        if "refresh_token" in token:
-            services.store_token_pair(
-                exchange=exchange,
-                application=_get_client(request),
-                scope=scope,
-                access_token=token["access_token"],
-                refresh_token=token["refresh_token"],
-            )
-        else:
-            services.store_access_token(
-                exchange=exchange, application=_get_client(request), scope=scope, access_token=token["access_token"]
-            )
-        if not scope:
-            token.pop("scope", None)
+    def save_bearer_token(self, token: object, request: Request, *args: object, **kwargs: object) -> None:
+        """Do nothing: what is to be stored was when the token was made."""
 
     @override
     def revoke_token(
         self, token: str, token_type_hint: str | None, request: Request, *args: object, **kwargs: object
     ) -> None:
         """End the client's own token; the hint isn't needed (RFC 7009 §2.1)."""
-        services.revoke_token(token=token, application=_get_client(request), now=timezone.now())
+        services.revoke_token(token=token, application=get_client(request), now=timezone.now())
 
     @override
     def validate_bearer_token(self, token: str, scopes: list[str], request: Request) -> bool:
@@ -294,7 +272,7 @@ class Validator(OAuth2Validator):
         return False
 
 
-def _get_client(request: Request) -> Application:
+def get_client(request: Request) -> Application:
     """Return the client that an earlier hook found.
 
     Raises:
@@ -305,15 +283,16 @@ def _get_client(request: Request) -> Application:
     return request.client
 
 
-def _get_user(request: Request) -> AbstractBaseUser:
+def _get_presence(request: Request) -> services.Presence:
     """Return the person who is asked.
 
     Raises:
         AccessDeniedError: There is none.
     """
-    if not isinstance(request.user, AbstractBaseUser):
+    presence = getattr(request, PRESENCE, None)
+    if not isinstance(presence, services.Presence):
         raise errors.AccessDeniedError(request=request)
-    return request.user
+    return presence
 
 
 def _read_credentials(request: Request) -> _Credentials | None:

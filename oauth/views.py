@@ -25,6 +25,8 @@ from oauth2_provider.http import OAuth2ResponseRedirect
 from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2.rfc6749 import errors
 
+from accounts.middleware import get_browser_session
+from oauth import services
 from oauth.backends import AuthorizationRequest, add_issuer, get_backend, read_parameters
 from oauth.models import is_loopback
 from oauth.scopes import ClientScopes, describe_scopes
@@ -87,9 +89,30 @@ class AuthorizeView(View):
                 denied = errors.AccessDeniedError("The person said no.", state=asked.state)
                 denied.redirect_uri = asked.redirect_uri
                 raise denied
-            return _redirect(get_backend().allow(asked, user=request.user))
+            presence = _get_presence(request)
+            services.give_consent(
+                user_id=presence.user_id, application=asked.application, scopes=asked.scopes, now=timezone.now()
+            )
+            return _redirect(get_backend().allow(asked, presence=presence))
         except errors.OAuth2Error as error:
             return _answer_error(request, error)
+
+
+def _get_presence(request: HttpRequest) -> services.Presence:
+    """Return who is signed in here, and since when.
+
+    Raises:
+        AccessDeniedError: Nobody is.
+    """
+    session = get_browser_session(request)
+    if session is None or session.authenticated_at is None:
+        raise errors.AccessDeniedError("Nobody is signed in.")
+    return services.Presence(
+        user_id=session.user_id,
+        session_id=session.pk,
+        authenticated_at=session.authenticated_at,
+        amr=tuple(session.amr.split()),
+    )
 
 
 def _show_consent(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponseBase:

@@ -113,14 +113,12 @@ def _client_credentials(client: RegisteredClient, known: Credentials) -> ClientC
         remembered = next((c.client_secret for c in known.clients if c.client_id == application.client_id), None)
         # Where the file was lost, nobody knows the secret: the seeded client is for trying out, so it gets another.
         secret = remembered or renew_client_secret(application=application).client_secret
-    grant_type = application.authorization_grant_type.replace("-", "_")
-    refreshes = ["refresh_token"] if grant_type == "authorization_code" else []
     return ClientCredentials(
         name=application.name,
         client_id=application.client_id,
         client_secret=secret,
         redirect_uris=application.redirect_uris.split(),
-        grant_types=[grant_type, *refreshes],
+        grant_types=list(application.grant_types),
         scopes=list(application.allowed_scopes),
     )
 

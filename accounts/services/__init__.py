@@ -1,7 +1,9 @@
 """What may be done with accounts: register, verify, sign in, refresh, sign out, change, delete."""
 
+from accounts.models import Session
 from accounts.services.client_sessions import (
     Access,
+    EndReason,
     disable_client,
     end_client_session,
     end_client_sessions,
@@ -60,8 +62,10 @@ from accounts.services.sweeping import Swept, count_sweepable, sweep
 __all__ = [
     "Access",
     "Device",
+    "EndReason",
     "KeyRotation",
     "Proof",
+    "Session",
     "Swept",
     "TokenPair",
     "change_password",

@@ -8,10 +8,11 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts import rotation
-from accounts.models import Session, User
+from accounts.models import Session
 from accounts.services.sessions import NOWHERE, Device, clean_user_agent
 from accounts.tokens import revoke_access_tokens
 
+EndReason = Session.EndReason
 #: How much later than a client's end tokens may be issued by requests that began before it, and are dead all the same.
 _IN_FLIGHT = timedelta(seconds=5)
 
@@ -21,7 +22,7 @@ class Access:
     """What a user lets a client do.
 
     Attributes:
-        user: Who.
+        user_id: Who.
         client_id: Whom.
         scope: What for.
         resource: At which audiences (RFC 8707); empty means this house.
@@ -30,7 +31,7 @@ class Access:
         opened_in: The session on the pages in which they let the client in.
     """
 
-    user: User
+    user_id: UUID
     client_id: str
     scope: tuple[str, ...]
     resource: tuple[str, ...] = ()
@@ -59,7 +60,7 @@ def open_client_session(
         now: Its beginning.
     """
     session = Session(
-        user=access.user,
+        user_id=access.user_id,
         kind=Session.Kind.CLIENT,
         created_at=now,
         authenticated_at=access.authenticated_at,
@@ -79,16 +80,16 @@ def open_client_session(
     return session, None if idle is None else rotation.start_family(session=session, idle=idle, now=now)
 
 
-def end_client_session(*, session: Session, reason: Session.EndReason, now: datetime) -> bool:
+def end_client_session(*, session_id: UUID, reason: EndReason, now: datetime) -> bool:
     """Kill one session of a client and its tokens at once; idempotent.
 
     Returns:
         Whether it was alive until now.
     """
-    return rotation.end_session(session=session, reason=reason, now=now)
+    return rotation.end_session(session=Session(pk=session_id), reason=reason, now=now)
 
 
-def end_client_sessions(*, user_id: UUID, client_id: str, reason: Session.EndReason, now: datetime) -> int:
+def end_client_sessions(*, user_id: UUID, client_id: str, reason: EndReason, now: datetime) -> int:
     """Kill whatever a client may do for a user, at once; return how many sessions it was."""
     with transaction.atomic():
         return _end_each(Q(user_id=user_id, client_id=client_id), reason, now)
@@ -98,7 +99,7 @@ def end_sessions_opened_in(*, session_id: UUID, client_id: str | None = None, no
     """Kill what clients, or one of them, may do since a session on the pages; return how many sessions it was."""
     opened = Q(opened_in=session_id) if client_id is None else Q(opened_in=session_id, client_id=client_id)
     with transaction.atomic():
-        return _end_each(opened, Session.EndReason.SIGNED_OUT, now)
+        return _end_each(opened, EndReason.SIGNED_OUT, now)
 
 
 def disable_client(*, client_id: str, lifetime: timedelta, now: datetime) -> None:
@@ -112,7 +113,7 @@ def disable_client(*, client_id: str, lifetime: timedelta, now: datetime) -> Non
     with transaction.atomic():
         kill_client_tokens(client_id=client_id, lifetime=lifetime, now=now)
         living = Session.objects.filter(client_id=client_id, revoked_at__isnull=True)
-        living.update(revoked_at=now, end_reason=Session.EndReason.CLIENT_DISABLED)
+        living.update(revoked_at=now, end_reason=EndReason.CLIENT_DISABLED)
 
 
 def kill_client_tokens(*, client_id: str, lifetime: timedelta, now: datetime) -> None:
@@ -121,7 +122,7 @@ def kill_client_tokens(*, client_id: str, lifetime: timedelta, now: datetime) ->
     revoke_access_tokens(kind="client", subject=client_id, now=dead_until, expires_at=dead_until + lifetime)
 
 
-def _end_each(which: Q, reason: Session.EndReason, now: datetime) -> int:
+def _end_each(which: Q, reason: EndReason, now: datetime) -> int:
     living = Session.objects.filter(which, kind=Session.Kind.CLIENT, revoked_at__isnull=True).order_by("pk")
     return sum(rotation.end_session(session=session, reason=reason, now=now) for session in living)
 

@@ -2,17 +2,32 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from oauth2_provider.generators import generate_client_secret
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from oauth.conf import get_settings
 from oauth.exceptions import InvalidClientMetadata
-from oauth.models import LOOPBACK_HOSTS, Application
+from oauth.models import LOOPBACK_HOSTS, Application, ClientSecret, GrantType
+from oauth.tokens import make_secret
 from permissions import audit
+from project.crypto import keyed_digest, keyed_digests
+
+_SECRET_PURPOSE: Final = "client-secret"  # noqa: S105 - the purpose of a key
+_HINT_CHARACTERS: Final = 6
+#: How many secrets of a client work at a time: the one in use and the one that takes over.
+_LIVE_SECRETS: Final = 2
+_NOTE_EVERY: Final = timedelta(hours=1)
+_MAX_NOTED: Final = 10_000
+#: When this process noted last that a secret is used.
+_noted: dict[str, datetime] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +42,9 @@ def register_client(
     *,
     name: str,
     client_type: str,
-    grant_type: str,
+    grant_types: Iterable[str],
     redirect_uris: Iterable[str] = (),
-    allowed_scopes: Iterable[str],
+    allowed_scopes: Iterable[str] = (),
     owner: object = None,
     client_id: str | None = None,
     homepage_url: str = "",
@@ -39,7 +54,7 @@ def register_client(
     Args:
         name: What people see on the consent page.
         client_type: ``confidential`` or ``public``.
-        grant_type: ``authorization-code`` or ``client-credentials``.
+        grant_types: ``GrantType`` values.
         redirect_uris: Compared character by character, but for the port of a loopback address.
         allowed_scopes: All that the client may ever ask for.
         owner: The user who answers for it, if any.
@@ -52,7 +67,7 @@ def register_client(
     application = Application(
         name=name,
         client_type=client_type,
-        authorization_grant_type=grant_type,
+        grant_types=list(grant_types),
         redirect_uris=" ".join(redirect_uris),
         allowed_scopes=list(allowed_scopes),
         user=owner if isinstance(owner, get_user_model()) else None,
@@ -65,30 +80,87 @@ def register_client(
 
 @transaction.atomic
 def save_new_client(*, application: Application) -> RegisteredClient:
-    """Check and store a client that was filled in, with a new secret if it is confidential.
+    """Check and store a client that was filled in, with a secret if it is confidential.
 
     Raises:
         InvalidClientMetadata: Something of it isn't allowed; ``fields`` says what.
     """
-    is_confidential = application.client_type == Application.CLIENT_CONFIDENTIAL
-    # A public client's secret is unknown to everybody; it couldn't authenticate with it anyway.
-    secret = str(generate_client_secret())
-    application.client_secret = secret
-    application.hash_client_secret = True
     try:
         application.full_clean()
     except ValidationError as error:
         raise InvalidClientMetadata(fields=error.message_dict) from error
     application.save()
-    return RegisteredClient(application, secret if is_confidential else None)
+    if application.client_type != Application.CLIENT_CONFIDENTIAL:
+        return RegisteredClient(application, None)
+    return RegisteredClient(application, _make_secret(application, now=timezone.now()))
 
 
 @transaction.atomic
-def renew_client_secret(*, application: Application) -> RegisteredClient:
-    """Give a confidential client another secret, for one that nobody knows any more; the old one stops working."""
-    renewed = save_new_client(application=application)
-    audit.record("client.secret_renewed", subject=application)
-    return renewed
+def renew_client_secret(*, application: Application, overlap: timedelta = timedelta(0)) -> RegisteredClient:
+    """Give a confidential client another secret; those it has work on for ``overlap``, at most two at a time.
+
+    Raises:
+        InvalidClientMetadata: The client is public, and has no secret to renew.
+    """
+    if application.client_type != Application.CLIENT_CONFIDENTIAL:
+        raise InvalidClientMetadata(fields={"client_type": ["A public client has no secret."]})
+    now = timezone.now()
+    Application.objects.select_for_update().get(pk=application.pk)
+    living = list(ClientSecret.objects.filter(_is_living(now), application=application))
+    for place, secret in enumerate(living):
+        ends_at = now + overlap if place < _LIVE_SECRETS - 1 else now
+        secret.expires_at = min(secret.expires_at or ends_at, ends_at)
+        secret.save(update_fields=["expires_at"])
+    secret_text = _make_secret(application, now=now)
+    audit.record("client.secret_renewed", subject=application, overlap_seconds=int(overlap.total_seconds()))
+    return RegisteredClient(application, secret_text)
+
+
+@transaction.atomic
+def end_client_secret(*, secret: ClientSecret, now: datetime) -> None:
+    """Let a secret work no longer, at once."""
+    secret.expires_at = now
+    secret.save(update_fields=["expires_at"])
+    audit.record("client.secret_ended", subject=secret.application, hint=secret.hint)
+
+
+def check_client_secret(*, application: Application, secret: str, now: datetime) -> bool:
+    """Say whether a client from ``oauth.registrar`` has that secret, in constant time; and note that it is used."""
+    digests = keyed_digests(_SECRET_PURPOSE, secret)
+    found = ""
+    for known, expires_at in application.known_secrets:
+        is_right = any(constant_time_compare(known, digest) for digest in digests)
+        if is_right and (expires_at is None or now < expires_at):
+            found = known
+    if found and _is_worth_noting(found, now):
+        due = Q(last_used_at=None) | Q(last_used_at__lte=now - _NOTE_EVERY)
+        ClientSecret.objects.filter(due, digest=found).update(last_used_at=now)
+    return bool(found)
+
+
+def _is_worth_noting(digest: str, now: datetime) -> bool:
+    """Say so once in a while for each secret, as far as this process knows."""
+    if now - _noted.get(digest, datetime.min.replace(tzinfo=UTC)) < _NOTE_EVERY:
+        return False
+    if len(_noted) >= _MAX_NOTED:
+        _noted.clear()
+    _noted[digest] = now
+    return True
+
+
+def _make_secret(application: Application, *, now: datetime) -> str:
+    secret = make_secret()
+    ClientSecret.objects.create(
+        application=application,
+        digest=keyed_digest(_SECRET_PURPOSE, secret),
+        hint=secret[:_HINT_CHARACTERS],
+        created_at=now,
+    )
+    return secret
+
+
+def _is_living(now: datetime) -> Q:
+    return Q(expires_at=None) | Q(expires_at__gt=now)
 
 
 @transaction.atomic
@@ -96,7 +168,7 @@ def ensure_client(
     *,
     name: str,
     client_type: str,
-    grant_type: str,
+    grant_types: Iterable[str],
     redirect_uris: Iterable[str] = (),
     allowed_scopes: Iterable[str],
     homepage_url: str = "",
@@ -111,7 +183,7 @@ def ensure_client(
         return register_client(
             name=name,
             client_type=client_type,
-            grant_type=grant_type,
+            grant_types=grant_types,
             redirect_uris=redirect_uris,
             allowed_scopes=allowed_scopes,
             homepage_url=homepage_url,
@@ -133,14 +205,14 @@ def seed_clients(*, base_url: str) -> list[RegisteredClient]:
     docs = ensure_client(
         name="Gatehouse API docs",
         client_type=Application.CLIENT_PUBLIC,
-        grant_type=Application.GRANT_AUTHORIZATION_CODE,
+        grant_types=[GrantType.AUTHORIZATION_CODE, GrantType.REFRESH_TOKEN],
         redirect_uris=[*(f"{origin}/docs/oauth2-redirect" for origin in _spellings(base_url)), _ANY_LOOPBACK_PORT],
         allowed_scopes=list(get_settings().scopes),
     )
     service = ensure_client(
         name="Gatehouse demo service",
         client_type=Application.CLIENT_CONFIDENTIAL,
-        grant_type=Application.GRANT_CLIENT_CREDENTIALS,
+        grant_types=[GrantType.CLIENT_CREDENTIALS],
         allowed_scopes=["users:read", "roles:read"],
     )
     return [docs, service]

@@ -1,4 +1,4 @@
-"""The end of codes and tokens. An access token ends when its row is deleted; ``oauth.receivers`` sees to that."""
+"""The end of codes, tokens and what clients may do."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,102 +7,119 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.tokens import revoke_access_tokens
+from accounts.exceptions import InvalidToken
+from accounts.selectors import find_refresh_session
+from accounts.services import (
+    EndReason,
+    disable_client,
+    end_client_session,
+    end_client_sessions,
+    kill_client_tokens,
+)
+from accounts.tokens import read_access_token, revoke_access_tokens
 from oauth.conf import get_settings
-from oauth.models import AccessToken, Application, Grant, RefreshToken
-from oauth.tokens import hash_token
+from oauth.models import AccessToken, Application, Consent, DeviceGrant, Grant, PersonalAccessToken
+from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests
 from permissions import audit
 
 
-@transaction.atomic
-def revoke_family(*, token_family: UUID, now: datetime) -> None:
-    """End every refresh and access token that one authorization gave. Idempotent."""
-    ended = _end_refresh_tokens(RefreshToken.objects.filter(token_family=token_family), now)
-    deleted, _ = AccessToken.objects.filter(token_family=token_family).delete()
-    grant = Grant.objects.filter(token_family=token_family).select_related("application").first()
-    if grant is not None and ended + deleted:
-        application = grant.application
-        audit.record("consent.revoked", subject=application, client=application.client_id, user_id=grant.user_id)
-
-
-def revoke_access_token(*, access_token: AccessToken, now: datetime) -> None:
-    """End an access token and the family that it belongs to (RFC 7009 §2.1)."""
-    if access_token.token_family is not None:
-        revoke_family(token_family=access_token.token_family, now=now)
-    else:
-        access_token.delete()
-
-
 def revoke_token(*, token: str, application: Application, now: datetime) -> None:
-    """End the client's own access or refresh token, with all of its family; anything else changes nothing."""
-    digest = hash_token(token)
-    access = AccessToken.objects.filter(token_checksum=digest, application=application).first()
-    if access is not None:
-        revoke_access_token(access_token=access, now=now)
+    """End the client's own access or refresh token (RFC 7009 §2.1); anything else changes nothing.
+
+    A token that a person's consent gave takes all that followed from the same consent with it.
+    """
+    if token.startswith(OPAQUE_PREFIX):
+        _revoke_opaque_token(token, application, now)
         return
-    families = RefreshToken.objects.filter(token_checksum=digest, application=application, token_family__isnull=False)
-    for token_family in families.values_list("token_family", flat=True):
-        if token_family is not None:
-            revoke_family(token_family=token_family, now=now)
+    session = find_refresh_session(refresh_token=token, client_id=application.client_id)
+    if session is not None:
+        end_client_session(session_id=session.pk, reason=EndReason.ENDED_BY_CLIENT, now=now)
+        return
+    try:
+        claims = read_access_token(token, now=now, is_for_us=False)
+    except InvalidToken:
+        return
+    if claims.client_id != application.client_id:
+        return
+    if claims.session_id is not None:
+        end_client_session(session_id=claims.session_id, reason=EndReason.ENDED_BY_CLIENT, now=now)
+    else:
+        revoke_access_tokens(kind="jti", subject=claims.jti, now=now, expires_at=claims.expires_at)
+
+
+def revoke_opaque_token(*, access_token: AccessToken, now: datetime) -> None:
+    """End an opaque access token, and the client's session that it belongs to."""
+    if access_token.session_id is not None:
+        end_client_session(session_id=access_token.session_id, reason=EndReason.ENDED_BY_ADMIN, now=now)
+    access_token.delete()
+
+
+@transaction.atomic
+def revoke_consent(*, consent: Consent, now: datetime) -> None:
+    """Forget that a person lets a client act for them, and end all that followed from it, at once."""
+    application = consent.application
+    end_consent(user_id=consent.user_id, application=application, now=now)
+    consent.delete()
+
+
+@transaction.atomic
+def end_consent(*, user_id: UUID, application: Application, now: datetime) -> None:
+    """End every code and token that a client has for a person."""
+    Grant.objects.filter(user_id=user_id, application=application, consumed_at=None).update(consumed_at=now)
+    _deny_devices(DeviceGrant.objects.filter(user_id=user_id, application=application))
+    ended = end_client_sessions(
+        user_id=user_id, client_id=application.client_id, reason=EndReason.CONSENT_REVOKED, now=now
+    )
+    audit.record("consent.revoked", subject=application, client=application.client_id, user_id=user_id, sessions=ended)
 
 
 @transaction.atomic
 def revoke_client(*, application: Application, now: datetime) -> None:
     """End every code and token of a client, for good. Tokens that it gets later are not concerned."""
-    kill_client_tokens(client_id=application.client_id, now=now)
+    lifetime = get_settings().access_token_lifetime
     Grant.objects.filter(application=application, consumed_at=None).update(consumed_at=now)
-    _end_refresh_tokens(RefreshToken.objects.filter(application=application), now)
+    _deny_devices(DeviceGrant.objects.filter(application=application))
+    disable_client(client_id=application.client_id, lifetime=lifetime, now=now)
     AccessToken.objects.filter(application=application).delete()
     audit.record("client.revoked", subject=application)
 
 
 @transaction.atomic
-def revoke_lost_scopes(*, application: Application, now: datetime) -> None:
-    """End the codes and access tokens that hold a scope which their client is not allowed any more.
+def revoke_lost_rights(*, application: Application, now: datetime) -> None:
+    """End the access tokens of a client that may do less than before.
 
-    Refresh tokens stay: they give what is left of their scope.
+    Codes and sessions stay: they give what is left of their scope.
     """
-    codes = Grant.objects.filter(application=application, consumed_at=None)
-    codes.filter(scope__in=_find_lost_scopes(codes, application)).update(consumed_at=now)
-    tokens = AccessToken.objects.filter(application=application)
-    tokens.filter(scope__in=_find_lost_scopes(tokens, application)).delete()
+    kill_all_tokens(client_id=application.client_id, now=now)
+    AccessToken.objects.filter(application=application).delete()
+
+
+def kill_all_tokens(*, client_id: str, now: datetime) -> None:
+    """Kill the signed access tokens that a client has, wherever they are."""
+    kill_client_tokens(client_id=client_id, lifetime=get_settings().access_token_lifetime, now=now)
 
 
 @transaction.atomic
 def revoke_user(*, user_id: UUID, now: datetime) -> None:
-    """End every code and token that acts for a user, for good."""
+    """End what waits for a person's tokens, and their personal access tokens; ``accounts`` ends the sessions."""
     ended = Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
-    ended += _end_refresh_tokens(RefreshToken.objects.filter(user_id=user_id), now)
-    deleted, _ = AccessToken.objects.filter(user_id=user_id).delete()
-    if ended + deleted:
+    ended += _deny_devices(DeviceGrant.objects.filter(user_id=user_id))
+    ended += PersonalAccessToken.objects.filter(user_id=user_id, revoked_at=None).update(revoked_at=now)
+    if ended:
         audit.record("user.consents_revoked", subject=audit.Reference.to(get_user_model(), user_id))
 
 
-def kill_client_tokens(*, client_id: str, now: datetime) -> None:
-    """Kill the access tokens that a client has, wherever they are."""
-    lifetime = get_settings().access_token_lifetime
-    revoke_access_tokens(kind="client", subject=client_id, now=now, expires_at=now + lifetime)
+def _revoke_opaque_token(token: str, application: Application, now: datetime) -> None:
+    known = AccessToken.objects.filter(token_checksum__in=get_opaque_digests(token), application=application)
+    row = known.first()
+    if row is None:
+        return
+    if row.session_id is not None:
+        end_client_session(session_id=row.session_id, reason=EndReason.ENDED_BY_CLIENT, now=now)
+    row.delete()
 
 
-def kill_token(*, access_token: AccessToken, now: datetime) -> None:
-    """Kill the JWT of a row that is going away, unless it has expired anyway."""
-    if access_token.expires > now:
-        subject = str(access_token.jti)
-        revoke_access_tokens(kind="jti", subject=subject, now=now, expires_at=access_token.expires)
-
-
-def _end_refresh_tokens(tokens: QuerySet[RefreshToken], now: datetime) -> int:
-    """Revoke those that live; return how many."""
-    living, ended = tokens.filter(revoked=None), 0
-    # An exchange in flight holds the lock of a living row. When it lets go, a new row lives that the statement which
-    # waited for it can't see; so look again until none is left.
-    while living.exists():
-        ended += living.update(revoked=now, updated=now)
-    return ended
-
-
-def _find_lost_scopes(rows: "QuerySet[Grant] | QuerySet[AccessToken]", application: Application) -> list[str]:
-    """Return the scope strings among the rows that hold more than the client is allowed."""
-    allowed = set(application.allowed_scopes)
-    scopes = rows.order_by().values_list("scope", flat=True).distinct()
-    return [scope for scope in scopes if not allowed.issuperset(scope.split())]
+def _deny_devices(waiting: QuerySet[DeviceGrant]) -> int:
+    """Let devices wait no longer; return how many."""
+    living = waiting.filter(status__in=[DeviceGrant.AUTHORIZATION_PENDING, DeviceGrant.AUTHORIZED])
+    return living.update(status=DeviceGrant.DENIED)

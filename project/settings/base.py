@@ -216,10 +216,7 @@ PERMISSIONS: dict[str, Any] = {}  # Any: values of several types
 ANONYMOUS_USER_NAME = None  # django-guardian makes no user that stands for strangers
 # The house's own backend answers from django-guardian's tables too, and faster.
 SILENCED_SYSTEM_CHECKS = ["guardian.W001"]
-PASSWORD_HASHERS = [
-    "accounts.passwords.Argon2idHasher",
-    "oauth.hashers.ClientSecretHasher",  # never first: client secrets only, 256 random bits each
-]
+PASSWORD_HASHERS = ["accounts.passwords.Argon2idHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "accounts.passwords.PlainTextValidator"},
     {"NAME": "accounts.passwords.MinimumLengthValidator"},
@@ -283,10 +280,13 @@ ACCOUNTS: dict[str, Any] = {  # Any: numbers, words and paths, which accounts.co
 }
 
 # --- OAuth -----------------------------------------------------------------------------------------------------------
-OAUTH = {
+OAUTH: dict[str, Any] = {  # Any: each setting has its own type
     #: Scope to the plain sentence that the consent page shows; a scope that isn't here doesn't exist.
     "SCOPES": {
+        "openid": "Know that it is you",
         "profile": "See your name and your e-mail address",
+        "email": "See your e-mail address",
+        "offline_access": "Go on while you are away",
         "users:read": "See the list of users and their roles",
         "roles:read": "See the roles and what each permits",
         "roles:write": "Create roles, and change who has which role",
@@ -296,6 +296,10 @@ OAUTH = {
     "DANGEROUS_SCOPES": ["roles:write", "audit:read"],
     #: Granted when a client asks for no scope.
     "DEFAULT_SCOPES": ["profile"],
+    #: What a person allowed ends after so many seconds, however often it is refreshed.
+    "SESSION_SECONDS": 90 * 24 * 3600,
+    #: After so many seconds a person is asked again what they allow a client; None means never.
+    "CONSENT_SECONDS": 365 * 24 * 3600,
 }
 OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth.Application"
 OAUTH2_PROVIDER_GRANT_MODEL = "oauth.Grant"
@@ -310,10 +314,6 @@ OAUTH2_PROVIDER = {
     "SCOPES_BACKEND_CLASS": "oauth.scopes.ClientScopes",
     "SCOPES": OAUTH["SCOPES"],
     "DEFAULT_SCOPES": OAUTH["DEFAULT_SCOPES"],
-    "ACCESS_TOKEN_GENERATOR": "oauth.tokens.generate_access_token",
-    "REFRESH_TOKEN_GENERATOR": "oauth.tokens.generate_refresh_token",
-    "CLIENT_SECRET_HASHER": "client_secret",
-    "CLIENT_SECRET_GENERATOR_LENGTH": 64,
     "ACCESS_TOKEN_EXPIRE_SECONDS": ACCOUNTS["ACCESS_TOKEN_SECONDS"],
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "REFRESH_TOKEN_EXPIRE_SECONDS": 14 * 24 * 3600,

@@ -36,7 +36,6 @@ WHITENOISE_AUTOREFRESH = True  # else every test client reads all static files f
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.MD5PasswordHasher",  # the suite tests what a password opens, not how slow it is
-    "oauth.hashers.ClientSecretHasher",
     "accounts.passwords.Argon2idHasher",
 ]
 DATABASES["default"].get("OPTIONS", {}).pop("pool", None)  # the suite drops databases; a pool would hold them open

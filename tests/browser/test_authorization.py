@@ -53,7 +53,7 @@ def authorize_url(house: str, callback: str) -> str:
     registered = register_client(
         name="Photo Printer",
         client_type="public",
-        grant_type="authorization-code",
+        grant_types=["authorization_code", "refresh_token"],
         redirect_uris=[callback],
         allowed_scopes=["profile", "roles:write"],
     )

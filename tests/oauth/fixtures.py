@@ -28,7 +28,7 @@ def flow(person: User) -> Flow:
     client = register_client(
         name="Example app",
         client_type="public",
-        grant_type="authorization-code",
+        grant_types=["authorization_code", "refresh_token"],
         redirect_uris=[REDIRECT_URI],
         allowed_scopes=_SCOPES,
         homepage_url="https://app.example/",
@@ -42,7 +42,7 @@ def confidential(db: None) -> RegisteredClient:
     return register_client(
         name="Example website",
         client_type="confidential",
-        grant_type="authorization-code",
+        grant_types=["authorization_code", "refresh_token"],
         redirect_uris=[REDIRECT_URI],
         allowed_scopes=_SCOPES,
     )
@@ -60,7 +60,7 @@ def service(db: None) -> Flow:
     client = register_client(
         name="Example service",
         client_type="confidential",
-        grant_type="client-credentials",
+        grant_types=["client_credentials"],
         allowed_scopes=["users:read", "roles:read"],
     )
     return Flow(client.application.client_id, client.client_secret)

@@ -63,7 +63,7 @@ def test_a_client_that_acts_for_itself_may_not_refresh(service: Flow) -> None:
 @pytest.mark.compliance("RFC 6749", "4.4", "a client that was switched off gets nothing")
 def test_an_inactive_client_gets_nothing(service: Flow, confidential: RegisteredClient) -> None:
     other = register_client(
-        name="Gone", client_type="confidential", grant_type="client-credentials", allowed_scopes=["users:read"]
+        name="Gone", client_type="confidential", grant_types=["client_credentials"], allowed_scopes=["users:read"]
     )
     other.application.is_active = False
     other.application.save()

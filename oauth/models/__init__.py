@@ -1,0 +1,34 @@
+"""The tables of the authorization server; those of django-oauth-toolkit are swapped for ours."""
+
+from oauth.models.clients import (
+    CLIENTS_FACT,
+    LOOPBACK_HOSTS,
+    Application,
+    ClientSecret,
+    GrantType,
+    find_redirect_uri_fault,
+    get_client_fact_key,
+    is_loopback,
+)
+from oauth.models.consents import Consent
+from oauth.models.grants import DeviceGrant, Grant, StoredRequest
+from oauth.models.tokens import AccessToken, IDToken, PersonalAccessToken, RefreshToken
+
+__all__ = [
+    "CLIENTS_FACT",
+    "LOOPBACK_HOSTS",
+    "AccessToken",
+    "Application",
+    "ClientSecret",
+    "Consent",
+    "DeviceGrant",
+    "Grant",
+    "GrantType",
+    "IDToken",
+    "PersonalAccessToken",
+    "RefreshToken",
+    "StoredRequest",
+    "find_redirect_uri_fault",
+    "get_client_fact_key",
+    "is_loopback",
+]

@@ -1,0 +1,59 @@
+"""Which clients there are, with their secrets: from the shared cache where it knows, else by one query or two.
+
+Whatever becomes of any client that is there forgets what is kept of all of them; see ``oauth.receivers``.
+"""
+
+from datetime import datetime
+from secrets import token_hex
+from typing import Final
+
+from oauth.models import CLIENTS_FACT, Application, ClientSecret, get_client_fact_key
+from project import shared_facts
+
+#: The fact that every fact about a client names; it makes nothing last longer, so it may do so itself. In seconds.
+_CLIENTS_SECONDS: Final = 24 * 3600
+_MAX_ID_CHARACTERS: Final = 255
+
+
+def find_client(client_id: str) -> Application | None:
+    """Return the active client of that id, with ``known_secrets``; None where there is none."""
+    if not client_id or len(client_id) > _MAX_ID_CHARACTERS or "\x00" in client_id:
+        return None
+    key = get_client_fact_key(client_id)
+    reading = shared_facts.read([CLIENTS_FACT, key])
+    client = _find_kept(reading, key)
+    if client is None:
+        reading.note()
+        client = Application.objects.filter(client_id=client_id).first()
+        if client is None:
+            return None
+        client.known_secrets = _query_secrets(client)
+        _remember(reading, key, client)
+    return client if client.is_active else None
+
+
+def _query_secrets(client: Application) -> tuple[tuple[str, datetime | None], ...]:
+    if client.client_type != Application.CLIENT_CONFIDENTIAL:
+        return ()
+    return tuple(ClientSecret.objects.filter(application=client).values_list("digest", "expires_at"))
+
+
+def _remember(reading: shared_facts.Reading, key: str, client: Application) -> None:
+    clients = reading.facts.get(CLIENTS_FACT) or token_hex(8)
+    secrets = [[digest, expires_at and expires_at.isoformat()] for digest, expires_at in client.known_secrets]
+    reading.remember({CLIENTS_FACT: clients}, seconds=_CLIENTS_SECONDS)
+    reading.remember({key: {"clients": clients, "row": client.to_fact(), "secrets": secrets}})
+
+
+def _find_kept(reading: shared_facts.Reading, key: str) -> Application | None:
+    client: Application | None = None
+    match reading.facts.get(key), reading.facts.get(CLIENTS_FACT):
+        case {"clients": str(its), "row": row, "secrets": list(secrets)}, str(clients) if its == clients:
+            client = Application.find_in_fact(row)
+            if client is not None:
+                client.known_secrets = tuple(
+                    (str(digest), expires_at and datetime.fromisoformat(expires_at)) for digest, expires_at in secrets
+                )
+    if client is None:
+        reading.facts.pop(key, None)
+    return client

@@ -1,0 +1,106 @@
+"""Authorization codes: given out once, used once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from accounts.services import EndReason, end_client_session
+from oauth.conf import get_settings
+from oauth.models import Application, Grant
+from oauth.tokens import get_code_digests, hash_code
+from permissions import audit
+
+_log = structlog.get_logger("gatehouse.oauth")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeRequest:
+    """What a code is given for.
+
+    Attributes:
+        redirect_uri: As it stood in the request; empty where the request left it out.
+        scopes: What was allowed.
+        resource: At which audiences (RFC 8707).
+        code_challenge: RFC 7636 §4.2, method S256.
+        nonce: To be repeated in the ID token.
+        claims: The parameter of OpenID Connect Core §5.5 as it came.
+    """
+
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    resource: tuple[str, ...] = ()
+    code_challenge: str
+    nonce: str = ""
+    claims: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """A person who is there, and how they showed who they are.
+
+    Attributes:
+        user_id: Who.
+        session_id: Their session on the pages.
+        authenticated_at: When they last did.
+        amr: How, as methods of RFC 8176 §2.
+    """
+
+    user_id: UUID
+    session_id: UUID | None
+    authenticated_at: datetime
+    amr: tuple[str, ...] = ()
+
+
+def create_code(*, code: str, application: Application, presence: Presence, asked: CodeRequest, now: datetime) -> Grant:
+    """Store an authorization code, hashed; its short life begins now."""
+    return Grant.objects.create(
+        code=hash_code(code),
+        application=application,
+        user_id=presence.user_id,
+        opened_in_id=presence.session_id,
+        authenticated_at=presence.authenticated_at,
+        amr=" ".join(presence.amr),
+        redirect_uri=asked.redirect_uri,
+        scope=" ".join(asked.scopes),
+        resource=list(asked.resource),
+        code_challenge=asked.code_challenge,
+        code_challenge_method=Grant.CODE_CHALLENGE_S256,
+        nonce=asked.nonce,
+        claims=asked.claims,
+        expires=now + get_settings().code_lifetime,
+    )
+
+
+def redeem_code(*, code: str, application: Application, started_at: datetime, now: datetime) -> Grant | None:
+    """Consume a code, whoever brings it, and return it if it is good for that client (RFC 6749 §4.1.3).
+
+    A second use ends everything that the first one gave (RFC 6749 §4.1.2), unless the two raced: then the loser is
+    refused and nothing else happens.
+    """
+    same_code = Grant.objects.filter(code__in=get_code_digests(code))
+    is_first = same_code.filter(consumed_at=None).update(consumed_at=now) == 1
+    grant = same_code.select_related("user").first()
+    if grant is None:
+        return None
+    if not is_first:
+        if grant.consumed_at is not None and grant.consumed_at < started_at:
+            _log.warning("authorization code used again", client_id=application.client_id, user_id=str(grant.user_id))
+            audit.record("authorization_code.reused", subject=grant.user, client=application.client_id)
+            end_client_session(session_id=grant.session_id, reason=EndReason.CODE_REUSED, now=now)
+        return None
+    is_good = grant.application_id == application.pk and now < grant.expires and grant.user.is_active
+    return grant if is_good else None
+
+
+def void_code(*, grant: Grant, now: datetime) -> None:
+    """Make a code useless that waits to be exchanged, and end what it gave if it was."""
+    void_codes([grant.pk], now=now)
+    end_client_session(session_id=grant.session_id, reason=EndReason.CONSENT_REVOKED, now=now)
+
+
+def void_codes(ids: Iterable[int], *, now: datetime) -> int:
+    """Make codes useless that wait to be exchanged; return how many."""
+    return Grant.objects.filter(pk__in=ids, consumed_at=None).update(consumed_at=now)

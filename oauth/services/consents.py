@@ -1,0 +1,40 @@
+"""Consents: what people have allowed to clients."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from oauth.conf import get_settings
+from oauth.models import Application, Consent
+from permissions import audit
+
+
+@transaction.atomic
+def give_consent(
+    *, user_id: UUID, application: Application, scopes: Iterable[str], resource: Iterable[str] = (), now: datetime
+) -> Consent:
+    """Note that a person lets a client act for them; what was allowed before stays allowed."""
+    wanted, audiences = list(scopes), list(resource)
+    consent = _lock(user_id, application)
+    if consent is None:
+        consent = Consent(user_id=user_id, application=application, granted_at=now)
+        try:
+            with transaction.atomic():
+                consent.save(force_insert=True)
+        except IntegrityError:
+            consent = Consent.objects.select_for_update().get(user_id=user_id, application=application)
+    if consent.expires_at is not None and consent.expires_at <= now:
+        consent.scope, consent.resource = "", []
+    consent.scope = " ".join(dict.fromkeys([*consent.scope.split(), *wanted]))
+    consent.resource = list(dict.fromkeys([*consent.resource, *audiences]))
+    lifetime = get_settings().consent_lifetime
+    consent.updated_at, consent.expires_at = now, None if lifetime is None else now + lifetime
+    consent.save()
+    audit.record("consent.given", subject=application, client=application.client_id, user_id=user_id, scopes=wanted)
+    return consent
+
+
+def _lock(user_id: UUID, application: Application) -> Consent | None:
+    return Consent.objects.select_for_update().filter(user_id=user_id, application=application).first()
