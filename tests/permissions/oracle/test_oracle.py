@@ -26,10 +26,10 @@ from tests.permissions.oracle.oracle import Oracle, read_facts
 from tests.permissions.oracle.questions import MAX_DIFFERENCES, Round, aask, ask, make_rounds
 from tests.permissions.oracle.worlds import ARTICLE_NAMES, ROLE_NAMES, Climate, Draw, StoredWorld, World, prepare, store
 
-#: As many as a change needs in passing; `make worlds` takes ten times as many.
-_BATCHES = int(environ.get("WORLD_BATCHES", "10"))
+#: As many as a change needs in passing; `make worlds` takes a hundred.
+_BATCHES = int(environ.get("WORLD_BATCHES", "3"))
 _WORLDS_IN_BATCH = 100
-_LIVES = max(8, _BATCHES // 4)
+_LIVES = max(2, _BATCHES // 4)
 _CHANGES = 12
 #: Of so many permissions in a hundred it is compared who has them: each comparison concerns all worlds of the batch.
 _COMPARED = 10
