@@ -1,25 +1,17 @@
-"""The protocol's endpoints: authorize with its consent page, token, introspect, revoke, metadata."""
+"""The authorization endpoint, with its consent page."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, override
 from urllib.parse import urlencode, urlsplit
 
-import structlog
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
-from django.core.exceptions import SuspiciousOperation
-from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.csp import CSP
-from django.utils.decorators import method_decorator
 from django.views.decorators.csp import csp_override
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import View
 from oauth2_provider.http import OAuth2ResponseRedirect
 from oauthlib.common import add_params_to_uri
@@ -29,15 +21,12 @@ from accounts.middleware import get_browser_session
 from oauth import services
 from oauth.backends import AuthorizationRequest, add_issuer, get_backend, read_parameters
 from oauth.models import is_loopback
-from oauth.scopes import ClientScopes, describe_scopes
-from oauth.selectors import introspect_token
+from oauth.scopes import describe_scopes
 
 #: How long a consent page may stay open, in seconds.
 CONSENT_SECONDS = 3600
 _CONSENT_SALT = "oauth.consent"
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-_CHALLENGE = 'Basic realm="gatehouse", charset="UTF-8"'
-_log = structlog.get_logger("gatehouse.oauth")
 
 
 class AuthorizeView(View):
@@ -149,117 +138,3 @@ def _redirect(uri: str) -> HttpResponseBase:
     """Redirect to an address that was verified before."""
     answer: HttpResponseBase = OAuth2ResponseRedirect(uri, ["https", "http"])
     return answer
-
-
-@method_decorator(csrf_exempt, name="dispatch")
-@method_decorator(sensitive_post_parameters(), name="dispatch")
-class FormEndpoint(View):
-    """An endpoint that takes a form from a program and answers JSON, errors as RFC 6749 §5.2 says."""
-
-    http_method_names = ["post", "options"]
-
-    def post(self, request: HttpRequest) -> HttpResponse:
-        """Answer, or say what is wrong."""
-        try:
-            body, status = self.answer(request)
-        except errors.OAuth2Error as error:
-            body, status = error.json, error.status_code
-        except (OperationalError, InterfaceError) as error:
-            _log.error("store_unavailable", error=type(error).__qualname__, path=request.path)
-            body, status = errors.TemporarilyUnavailableError().json, HTTPStatus.SERVICE_UNAVAILABLE
-        except (SuspiciousOperation, UnreadablePostError):
-            body, status = errors.InvalidRequestError("The form cannot be read.").json, HTTPStatus.BAD_REQUEST
-        return _json_response(body, status)
-
-    def answer(self, request: HttpRequest) -> tuple[str, int]:
-        """Return body and status.
-
-        Raises:
-            OAuth2Error: The request is refused.
-        """
-        raise NotImplementedError
-
-    @override
-    def http_method_not_allowed(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        """Name the method that works."""
-        response = _json_response(errors.InvalidRequestError("Use POST.").json, HTTPStatus.METHOD_NOT_ALLOWED)
-        response["Allow"] = "POST, OPTIONS"
-        return response
-
-
-class TokenView(FormEndpoint):
-    """The token endpoint (RFC 6749 §3.2)."""
-
-    @override
-    def answer(self, request: HttpRequest) -> tuple[str, int]:
-        """Exchange what the client brings for tokens."""
-        return get_backend().exchange(request)
-
-
-class RevokeView(FormEndpoint):
-    """The revocation endpoint (RFC 7009)."""
-
-    @override
-    def answer(self, request: HttpRequest) -> tuple[str, int]:
-        """End the client's own token; an unknown one is ended already."""
-        return get_backend().revoke(request)
-
-
-class IntrospectView(FormEndpoint):
-    """The introspection endpoint (RFC 7662)."""
-
-    @override
-    def answer(self, request: HttpRequest) -> tuple[str, int]:
-        """Say what the client's own token is worth.
-
-        Raises:
-            OAuth2Error: The client isn't a confidential one that authenticates, or names no token.
-        """
-        application, form = get_backend().authenticate(request)
-        if "token" not in form:
-            raise errors.InvalidRequestError("The token is missing.")
-        state = introspect_token(token=form["token"], application=application, now=timezone.now())
-        return JsonResponse(state).content.decode(), HTTPStatus.OK
-
-
-class MetadataView(View):
-    """Authorization server metadata (RFC 8414): what works here, and nothing else."""
-
-    http_method_names = ["get", "head", "options"]
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Return the metadata; any page may read them."""
-        return JsonResponse(describe_server(), headers={"Access-Control-Allow-Origin": "*"})
-
-
-def describe_server() -> Mapping[str, object]:
-    """Return the metadata document (RFC 8414 §2, RFC 9207 §3)."""
-    secret_methods = ["client_secret_basic", "client_secret_post"]
-    return {
-        "issuer": settings.BASE_URL,
-        "authorization_endpoint": _address("authorize"),
-        "token_endpoint": _address("token"),
-        "introspection_endpoint": _address("introspect"),
-        "revocation_endpoint": _address("revoke-token"),
-        "scopes_supported": ClientScopes().get_available_scopes(),
-        "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
-        "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": [*secret_methods, "none"],
-        "introspection_endpoint_auth_methods_supported": secret_methods,
-        "revocation_endpoint_auth_methods_supported": [*secret_methods, "none"],
-        "authorization_response_iss_parameter_supported": True,
-        "service_documentation": settings.BASE_URL + reverse("docs"),
-    }
-
-
-def _address(name: str) -> str:
-    return settings.BASE_URL + reverse(f"oauth2_provider:{name}")
-
-
-def _json_response(body: str, status: int) -> HttpResponse:
-    response = HttpResponse(body, status=status, content_type="application/json", headers=_NO_STORE)
-    if status == HTTPStatus.UNAUTHORIZED:
-        response["WWW-Authenticate"] = _CHALLENGE
-    return response

@@ -1,0 +1,100 @@
+"""The endpoints that programs post forms to: token, introspect, revoke."""
+
+from http import HTTPStatus
+from typing import Final, override
+
+import structlog
+from django.core.exceptions import SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic import View
+from oauthlib.oauth2.rfc6749 import errors
+
+from oauth.backends import get_backend
+from oauth.selectors import introspect_token
+
+_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_CHALLENGE: Final = 'Basic realm="gatehouse", charset="UTF-8"'
+_log = structlog.get_logger("gatehouse.oauth")
+
+
+@method_decorator(csrf_exempt, name="dispatch")
+@method_decorator(sensitive_post_parameters(), name="dispatch")
+class FormEndpoint(View):
+    """An endpoint that takes a form from a program and answers JSON, errors as RFC 6749 §5.2 says."""
+
+    http_method_names = ["post", "options"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Answer, or say what is wrong."""
+        try:
+            body, status = self.answer(request)
+        except errors.OAuth2Error as error:
+            body, status = error.json, error.status_code
+        except (OperationalError, InterfaceError) as error:
+            _log.error("store_unavailable", error=type(error).__qualname__, path=request.path)
+            body, status = errors.TemporarilyUnavailableError().json, HTTPStatus.SERVICE_UNAVAILABLE
+        except (SuspiciousOperation, UnreadablePostError):
+            body, status = errors.InvalidRequestError("The form cannot be read.").json, HTTPStatus.BAD_REQUEST
+        return _json_response(body, status)
+
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """Return body and status.
+
+        Raises:
+            OAuth2Error: The request is refused.
+        """
+        raise NotImplementedError
+
+    @override
+    def http_method_not_allowed(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        """Name the method that works."""
+        response = _json_response(errors.InvalidRequestError("Use POST.").json, HTTPStatus.METHOD_NOT_ALLOWED)
+        response["Allow"] = "POST, OPTIONS"
+        return response
+
+
+class TokenView(FormEndpoint):
+    """The token endpoint (RFC 6749 §3.2)."""
+
+    @override
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """Exchange what the client brings for tokens."""
+        return get_backend().exchange(request)
+
+
+class RevokeView(FormEndpoint):
+    """The revocation endpoint (RFC 7009)."""
+
+    @override
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """End the client's own token; an unknown one is ended already."""
+        return get_backend().revoke(request)
+
+
+class IntrospectView(FormEndpoint):
+    """The introspection endpoint (RFC 7662)."""
+
+    @override
+    def answer(self, request: HttpRequest) -> tuple[str, int]:
+        """Say what the client's own token is worth.
+
+        Raises:
+            OAuth2Error: The client isn't a confidential one that authenticates, or names no token.
+        """
+        application, form = get_backend().authenticate(request)
+        if "token" not in form:
+            raise errors.InvalidRequestError("The token is missing.")
+        state = introspect_token(token=form["token"], application=application, now=timezone.now())
+        return JsonResponse(state).content.decode(), HTTPStatus.OK
+
+
+def _json_response(body: str, status: int) -> HttpResponse:
+    response = HttpResponse(body, status=status, content_type="application/json", headers=_NO_STORE)
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = _CHALLENGE
+    return response
