@@ -13,6 +13,9 @@ from project import shared_facts
 #: The fact that every fact about a client names; it makes nothing last longer, so it may do so itself. In seconds.
 _CLIENTS_SECONDS: Final = 24 * 3600
 _MAX_ID_CHARACTERS: Final = 255
+_MAX_KNOWN: Final = 1_000
+#: Clients as this process has read them, each with what ``CLIENTS_FACT`` was then. They are shared: nobody changes one.
+_known: dict[str, tuple[str, Application]] = {}
 
 
 def find_client(client_id: str) -> Application | None:
@@ -20,8 +23,10 @@ def find_client(client_id: str) -> Application | None:
     if not client_id or len(client_id) > _MAX_ID_CHARACTERS or "\x00" in client_id:
         return None
     key = get_client_fact_key(client_id)
-    reading = shared_facts.read([CLIENTS_FACT, key])
-    client = _find_kept(reading, key)
+    client, reading = _find_known(client_id), shared_facts.Reading()
+    if client is None:
+        reading = shared_facts.read([CLIENTS_FACT, key])
+        client = _find_kept(reading, key)
     if client is None:
         reading.note()
         client = Application.objects.filter(client_id=client_id).first()
@@ -45,6 +50,15 @@ def _remember(reading: shared_facts.Reading, key: str, client: Application) -> N
     reading.remember({key: {"clients": clients, "row": client.to_fact(), "secrets": secrets}})
 
 
+def _find_known(client_id: str) -> Application | None:
+    """Return a client that this process has read from the cache, if no client has changed since."""
+    known = _known.get(client_id)
+    if known is None:
+        return None
+    clients, client = known
+    return client if shared_facts.read([CLIENTS_FACT]).facts.get(CLIENTS_FACT) == clients else None
+
+
 def _find_kept(reading: shared_facts.Reading, key: str) -> Application | None:
     client: Application | None = None
     match reading.facts.get(key), reading.facts.get(CLIENTS_FACT):
@@ -54,6 +68,9 @@ def _find_kept(reading: shared_facts.Reading, key: str) -> Application | None:
                 client.known_secrets = tuple(
                     (str(digest), expires_at and datetime.fromisoformat(expires_at)) for digest, expires_at in secrets
                 )
+                if len(_known) >= _MAX_KNOWN:
+                    _known.clear()
+                _known[client.client_id] = (clients, client)
     if client is None:
         reading.facts.pop(key, None)
     return client

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, ClassVar, Final, Self, override
 from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -200,7 +201,8 @@ class Application(AbstractApplication):
 
     def to_fact(self) -> dict[str, object]:
         """Return the row as the shared cache may hold it: as JSON, for ``find_in_fact``."""
-        return {name: field.value_to_string(self) for name, field in self._get_fact_fields().items()}
+        values = {name: getattr(self, name) for name in self._get_fact_fields()}
+        return {name: str(value) if isinstance(value, (UUID, datetime)) else value for name, value in values.items()}
 
     @classmethod
     def find_in_fact(cls, fact: object) -> Self | None:
