@@ -13,6 +13,9 @@ _HEAD = """\
 
 Each requirement with the test that shows it, made from the tests' own tags by `make compliance`. The tests speak HTTP
 to the server and run on SQLite and on PostgreSQL.
+
+"Security" has what no specification numbers: attacks, in families of our own. `JW` is against tokens, `AC` against
+accounts and sessions, `AU` against rights and limits. Each test plays the attack and shows that it fails.
 """
 
 #: What a reader may look for and won't find, and why.
@@ -26,7 +29,8 @@ NOT_SUPPORTED = {
     "RFC 7591 dynamic registration": "Not yet.",
     "ASVS 6.3.3 second factor": "Later; a session that waits for one opens nothing already.",
     "ASVS 6.4.3 reset with a second factor": "There is no second factor yet; a reset signs nobody in.",
-    "ASVS 6.5.1, 6.5.4, 6.5.5, 6.6.3 one-time passwords": "None are used; mailed links are used once and hashed.",
+    "ASVS 6.5.1 to 6.5.8 one-time codes and recovery codes": "There is no second factor yet; mailed links work once.",
+    "ASVS 6.6.1 to 6.6.4 codes by another channel": "There is no second factor yet; no code can be tried.",
     "ASVS 6.2.10 no forced rotation": "Nothing here makes a password expire; there is no code that a test could show.",
     "ASVS 8.1.1, 8.1.2 documented authorization": "`docs/permissions.md`; documents are not shown by tests.",
     "ASVS 11.4.1 approved hashes": "SHA-256 and better, by review; SHA-1 only to look breached passwords up.",

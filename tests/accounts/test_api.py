@@ -130,6 +130,7 @@ def test_a_used_link_is_blamed_on_its_field(api_client: APIClient, unverified: U
     assert answers[1].json()["errors"][0]["field"] == "token"
 
 
+@pytest.mark.compliance("Security", "JW06", "an access token refreshes nothing, and a refresh token opens nothing")
 def test_an_access_token_is_no_refresh_token_and_the_reverse(api_client: APIClient, pair: TokenPair) -> None:
     response = api_client.post(f"{AUTH}/refresh", {"refresh_token": pair.access_token[:500]})
     assert (response.status_code, response.json()["code"]) == (401, "invalid_refresh_token")

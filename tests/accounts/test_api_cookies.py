@@ -54,6 +54,7 @@ def is_forgotten(response: ApiResponse) -> bool:
 
 
 @pytest.mark.compliance("RFC 6265bis", "4.1.3", "the prefix of the refresh cookie makes browsers insist on Secure")
+@pytest.mark.compliance("Security", "AC08", "the refresh cookie is Secure, HttpOnly and SameSite")
 def test_by_https_the_refresh_token_is_in_a_cookie_that_no_script_reads(https: None, user: User) -> None:
     response = log_in(APIClient(), user.email, cookie=True)
     cookie = response.cookies["__Secure-gatehouse-refresh"]
@@ -99,6 +100,7 @@ def test_the_csrf_value_differs_by_session(user: User) -> None:
     assert len(values) == 3
 
 
+@pytest.mark.compliance("Security", "AC10", "nobody is signed in by a foreign page")
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}])
 def test_nobody_is_signed_in_by_a_foreign_page(user: User, headers: dict[str, str]) -> None:
     body = {"email": user.email, "password": PASSWORD, "cookie": True}
@@ -123,6 +125,7 @@ def test_refreshes_go_on_and_on(browser: APIClient) -> None:
 
 
 @pytest.mark.compliance("RFC 6749", "10.12", "a refresh by cookie needs a value that only our own pages can read")
+@pytest.mark.compliance("Security", "AC10", "a refresh by cookie without the CSRF value changes nothing")
 @pytest.mark.parametrize("csrf", ["", "x", "é", "0" * 64])
 def test_a_refresh_without_the_value_is_refused_and_changes_nothing(browser: APIClient, csrf: str) -> None:
     response = refresh(browser, csrf=csrf)
@@ -142,6 +145,7 @@ def test_the_value_that_a_stranger_planted_in_the_cookie_is_refused(browser: API
     assert read_problem(refresh(browser)) == (403, "csrf_failed")
 
 
+@pytest.mark.compliance("Security", "AC10", "a refresh by cookie from a foreign page is refused")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -163,6 +167,7 @@ def test_a_refresh_for_our_own_page_is_answered(browser: APIClient, headers: dic
     assert refresh(browser, **headers).status_code == 200
 
 
+@pytest.mark.compliance("Security", "AC10", "what a foreign form can send refreshes nothing")
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
 def test_what_a_foreign_form_can_send_is_refused(browser: APIClient, content_type: str) -> None:
     response = browser.post(f"{AUTH}/refresh", b"a=b", content_type=content_type)
@@ -171,6 +176,7 @@ def test_what_a_foreign_form_can_send_is_refused(browser: APIClient, content_typ
     assert read_problem(empty) == (403, "csrf_failed")
 
 
+@pytest.mark.compliance("Security", "AC10", "another method in a header changes nothing")
 def test_another_method_in_a_header_or_the_address_changes_nothing(browser: APIClient) -> None:
     for method in ("POST", "DELETE"):
         response = browser.get(f"{AUTH}/refresh?_method={method}", headers={"X-HTTP-Method-Override": method})
@@ -268,6 +274,7 @@ def test_who_has_no_cookie_is_told_of_none(user: User) -> None:
     assert not as_holder(token).post(f"{AUTH}/logout").cookies
 
 
+@pytest.mark.compliance("Security", "AC08", "a copy of the cookie is dead after signing out")
 def test_a_copy_of_the_cookie_is_dead_after_signing_out(browser: APIClient) -> None:
     copy, csrf = get_refresh_cookie(browser), browser.cookies[CSRF].value
     browser.post(f"{AUTH}/logout")
@@ -286,6 +293,7 @@ def test_a_new_password_is_answered_with_a_new_cookie(browser: APIClient) -> Non
     assert refresh(browser).status_code == 200
 
 
+@pytest.mark.compliance("Security", "AC10", "the refresh cookie opens nothing by itself")
 def test_a_cookie_opens_nothing_by_itself(browser: APIClient) -> None:
     browser.credentials()
     paths = ["logout", "logout-all", "password/change", "email/change", "reauthenticate"]
@@ -294,6 +302,7 @@ def test_a_cookie_opens_nothing_by_itself(browser: APIClient) -> None:
 
 
 @pytest.mark.compliance("ASVS 5.0", "7.3.1", "A session ends when its cookie lies unused for too long")
+@pytest.mark.compliance("Security", "AC08", "a refresh cookie is dead once it lay unused for too long")
 def test_a_cookie_that_lay_unused_for_too_long_is_dead(browser: APIClient) -> None:
     RefreshToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert refresh(browser).status_code == 401

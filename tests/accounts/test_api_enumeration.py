@@ -47,6 +47,7 @@ def describe(response: ApiResponse) -> tuple[object, ...]:
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.3.8", "Text, status and length don't tell which accounts there are")
+@pytest.mark.compliance("Security", "AC02", "text, status and length tell nobody which accounts there are")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", OPEN)
 def test_every_kind_of_address_is_answered_alike(path: str, people: None) -> None:
@@ -80,6 +81,7 @@ def test_every_kind_of_address_takes_the_same_queries(path: str, people: None) -
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.3.8", "The time that an answer takes doesn't tell which accounts there are")
+@pytest.mark.compliance("Security", "AC02", "the time of an answer tells nobody which accounts there are")
 @pytest.mark.exhaustive
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(300)

@@ -62,6 +62,7 @@ def test_the_new_password_opens_and_the_old_one_does_not(signed_in: APIClient, u
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.2.3", "A change needs the present password")
+@pytest.mark.compliance("Security", "AC06", "another password needs the present one, by the API")
 def test_a_wrong_present_password_is_refused_and_nothing_changes(
     signed_in: APIClient, user: User, pair: TokenPair
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_reset_ends_all_sessions(pair: TokenPair, make_link: MakeLink) -> None
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.4.1", "A link that sets a password works once")
+@pytest.mark.compliance("Security", "AC04", "a link of a reset works once, by the API")
 def test_a_link_works_once(make_link: MakeLink) -> None:
     token = make_link()
     assert [reset(token).status_code for _ in range(2)] == [200, 400]
@@ -162,6 +164,8 @@ def test_using_one_link_up_voids_the_others(make_link: MakeLink) -> None:
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.4.1", "A link that sets a password expires, swept or not")
+@pytest.mark.compliance("Security", "AC04", "an expired link of a reset sets no password")
+@pytest.mark.compliance("Security", "AC12", "an expired link sets no password, also before it is swept")
 def test_an_expired_link_is_refused_before_it_is_swept(make_link: MakeLink) -> None:
     token = make_link(now=timezone.now() - timedelta(hours=25))
     response = reset(token)
@@ -169,12 +173,14 @@ def test_an_expired_link_is_refused_before_it_is_swept(make_link: MakeLink) -> N
     assert [(one["field"], one["code"]) for one in response.json()["errors"]] == [("token", "invalid_email_token")]
 
 
+@pytest.mark.compliance("Security", "AC04", "a link of a reset is dead after another password, by the API")
 def test_a_link_is_void_after_a_change_of_the_password(signed_in: APIClient, make_link: MakeLink) -> None:
     token = make_link()
     change(signed_in)
     assert reset(token).status_code == 400
 
 
+@pytest.mark.compliance("Security", "AC04", "a link of a reset is dead after another address, by the API")
 def test_a_link_is_void_after_a_change_of_the_address(user: User, make_link: MakeLink) -> None:
     token = make_link()
     user.email = "other@example.com"
@@ -182,12 +188,14 @@ def test_a_link_is_void_after_a_change_of_the_address(user: User, make_link: Mak
     assert reset(token).status_code == 400
 
 
+@pytest.mark.compliance("Security", "AC04", "a link of a reset sets nobody else's password")
 def test_a_link_changes_its_own_user_alone(make_link: MakeLink) -> None:
     somebody = User.objects.create_user("else@example.com", PASSWORD, email_verified_at=timezone.now())
     reset(make_link())
     assert log_in(APIClient(), somebody.email).status_code == 200
 
 
+@pytest.mark.compliance("Security", "AC04", "a link for something else sets no password")
 def test_a_link_for_something_else_sets_no_password(make_link: MakeLink) -> None:
     for purpose in (EmailToken.Purpose.VERIFY_EMAIL, EmailToken.Purpose.CHANGE_EMAIL):
         assert reset(make_link(purpose=purpose)).status_code == 400

@@ -86,6 +86,7 @@ def test_what_is_left_out_stays(signed_in: APIClient, user: User) -> None:
 
 
 @pytest.mark.compliance("ASVS 5.0", "15.3.3", "A member that isn't the user's to change changes nothing")
+@pytest.mark.compliance("Security", "AC01", "who changes the profile takes no rights along")
 @pytest.mark.parametrize("name", RIGHTS)
 def test_a_change_of_the_profile_takes_no_rights(signed_in: APIClient, user: User, name: str) -> None:
     before = read_row(user)
@@ -97,6 +98,7 @@ def test_a_change_of_the_profile_takes_no_rights(signed_in: APIClient, user: Use
 
 
 @pytest.mark.compliance("ASVS 5.0", "15.3.3", "A registration sets nothing but address, password and name")
+@pytest.mark.compliance("Security", "AC01", "who signs up by the API takes no rights along")
 @pytest.mark.parametrize("name", set(RIGHTS) - {"email", "password"})
 def test_a_registration_takes_no_rights(api_client: APIClient, name: str) -> None:
     body = {"email": "ada@example.com", "password": PASSWORD, name: RIGHTS[name]}
@@ -131,6 +133,7 @@ def test_a_link_changes_the_address_and_signs_nobody_in(user: User, make_link: M
     assert [log_in(APIClient(), email).status_code for email in (user.email, NEW_EMAIL)] == [401, 200]
 
 
+@pytest.mark.compliance("Security", "JW07", "a token is dead once the address is another")
 def test_another_address_ends_all_sessions(pair: TokenPair, make_link: MakeLink) -> None:
     confirm(make_link())
     assert not is_alive(pair)
@@ -143,11 +146,13 @@ def test_an_address_that_was_taken_meanwhile_is_answered_409(user: User, make_li
     assert is_alive(pair)
 
 
+@pytest.mark.compliance("Security", "AC12", "an expired link changes no address, also before it is swept")
 @pytest.mark.parametrize("hours", [25, 1000])
 def test_an_expired_link_is_refused_before_it_is_swept(make_link: MakeLink, hours: int) -> None:
     assert read_problem(confirm(make_link(now=timezone.now() - timedelta(hours=hours)))) == (400, "invalid")
 
 
+@pytest.mark.compliance("Security", "AC11", "an address is changed by the link alone")
 def test_a_step_cannot_be_left_out(signed_in: APIClient, user: User) -> None:
     signed_in.post(f"{AUTH}/email/change", {"email": NEW_EMAIL})
     statuses = [confirm(token).status_code for token in ("", NEW_EMAIL, str(user.pk), "x" * 43)]
@@ -226,6 +231,7 @@ def test_verifying_signs_nobody_in(api_client: APIClient, unverified: User) -> N
     assert (response.status_code, set(response.json()), len(response.cookies)) == (200, {"detail"}, 0)
 
 
+@pytest.mark.compliance("Security", "AC12", "an expired link verifies no address, also before it is swept")
 def test_an_expired_verification_is_refused_before_it_is_swept(api_client: APIClient, unverified: User) -> None:
     token = services.make_email_token(user=unverified, now=timezone.now() - timedelta(hours=25))
     assert api_client.post(f"{AUTH}/verify-email", {"token": token}).status_code == 400

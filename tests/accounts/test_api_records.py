@@ -87,6 +87,7 @@ def test_the_export_tells_what_waits_for_a_link(signed_in: APIClient, user: User
 
 
 @pytest.mark.compliance("ASVS 5.0", "16.2.5", "No password, token, digest or hash is in the export of an account")
+@pytest.mark.compliance("Security", "AC14", "no export holds a hash or a token")
 def test_the_export_holds_no_secret(signed_in: APIClient, user: User, pair: TokenPair) -> None:
     link = services.make_email_token(user=user, now=timezone.now())
     Registration.objects.create(user=user, email=user.email, password="md5$salt$of-a-registration", name="")

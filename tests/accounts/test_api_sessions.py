@@ -80,6 +80,7 @@ def test_the_list_costs_three_queries_for_any_number(
 
 
 @pytest.mark.compliance("ASVS 5.0", "7.5.2", "People end any of their sessions")
+@pytest.mark.compliance("ASVS 5.0", "10.4.9", "people kill refresh and access tokens of a session by the API")
 def test_ending_another_session_kills_its_tokens_and_not_the_own(
     signed_in: APIClient, pair: TokenPair, other: TokenPair
 ) -> None:
@@ -119,6 +120,7 @@ def test_what_is_no_id_is_answered_as_a_problem(signed_in: APIClient, key: str) 
 
 
 @pytest.mark.compliance("ASVS 5.0", "7.4.1", "Signing out kills the session and its self-contained tokens at once")
+@pytest.mark.compliance("Security", "AC08", "signing out kills the session on the server")
 def test_signing_out_kills_both_tokens(signed_in: APIClient, pair: TokenPair) -> None:
     assert signed_in.post(f"{AUTH}/logout").status_code == 204
     assert not is_alive(pair)
@@ -156,6 +158,7 @@ def test_a_deleted_users_tokens_are_dead(user: User, pair: TokenPair, other: Tok
 
 
 @pytest.mark.compliance("ASVS 5.0", "7.4.3", "Changing the password ends all other sessions")
+@pytest.mark.compliance("Security", "AC06", "another password ends all other sessions, by the API")
 def test_changing_the_password_ends_all_other_sessions(signed_in: APIClient, pair: TokenPair, other: TokenPair) -> None:
     signed_in.post(f"{AUTH}/password/change", {"current_password": PASSWORD, "new_password": NEW_PASSWORD})
     assert not is_alive(pair)

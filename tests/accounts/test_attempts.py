@@ -149,6 +149,7 @@ DISGUISES: dict[str, Callable[[APIClient, str], object]] = {
 
 @pytest.mark.compliance(SPEC, "6.3.1", "a limit holds however the request is disguised")
 @pytest.mark.compliance("Security", "AU10", "no header, spelling or other way gets past a limit")
+@pytest.mark.compliance("Security", "AC03", "no header or spelling makes another client of one")
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_no_disguise_gets_past_the_limit(api_client: APIClient, user: User, disguise: str) -> None:
     lock(api_client, user.email)

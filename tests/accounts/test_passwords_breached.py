@@ -126,6 +126,7 @@ def test_without_file_and_service_nothing_is_asked() -> None:
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.2.12", "new passwords are held against a set of breached ones")
+@pytest.mark.compliance("Security", "AC05", "a breached password is refused")
 def test_a_password_in_the_file_is_refused(tmp_path: Path, settings: Settings) -> None:
     set_passwords(settings, FILE=str(write_filter(tmp_path / "f", LEAKED)))
     assert (code_of(LEAKED), code_of(UNKNOWN), code_of("half of \ud800 a pair")) == ("password_breached", None, None)

@@ -1,6 +1,7 @@
 """Which passwords are accepted, and that what is refused is told why."""
 
 import re
+import time
 import unicodedata
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from accounts.models import User
 from accounts.passwords import Argon2idHasher, ContextWordsValidator, get_minimum_length
 
 ADA = User(email="ada.lovelace@analytical.example", name="Ada King Noël")
+ENDLESS = "correct horse battery " * 45_000  # just below the limit of a body
 ARGON2 = ["accounts.passwords.Argon2idHasher"]
 
 
@@ -33,6 +35,7 @@ def codes_of(password: str, user: User | None = ADA) -> set[str]:
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.2.1", "passwords have at least 15 characters")
+@pytest.mark.compliance("Security", "AC05", "a short password is refused")
 def test_14_characters_are_too_few_and_15_enough() -> None:
     assert codes_of("bqxwzkvjpfmhgd") == {"password_too_short"}
     assert codes_of("bqxwzkvjpfmhgdt") == set()
@@ -50,6 +53,7 @@ def test_the_least_length_is_a_setting(settings: Settings) -> None:
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.2.9", "passwords may have at least 64 characters")
+@pytest.mark.compliance("Security", "AC05", "a long password is taken in full")
 def test_256_characters_are_accepted_and_257_are_not() -> None:
     assert codes_of("ä€🦊x" * 64) == set()
     assert codes_of("ä€🦊x" * 64 + "y") == {"password_too_long"}
@@ -66,6 +70,7 @@ def test_any_kind_of_character_alone_will_do(password: str) -> None:
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.2.8", "passwords are checked as they were sent, without a change")
+@pytest.mark.compliance("Security", "AC05", "case, spaces and form of writing count")
 @pytest.mark.parametrize(
     "other",
     [
@@ -84,6 +89,7 @@ def test_a_password_is_hashed_as_it_was_sent(settings: Settings, other: str) -> 
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.2.8", "passwords are checked in full, nothing is cut off")
+@pytest.mark.compliance("Security", "AC05", "the tail of a long password counts")
 @pytest.mark.parametrize("length", [72, 73, 128, 256])
 def test_each_byte_counts(settings: Settings, length: int) -> None:
     settings.PASSWORD_HASHERS = ARGON2
@@ -92,6 +98,7 @@ def test_each_byte_counts(settings: Settings, length: int) -> None:
     assert not check_password("b" * (length - 1), encoded)
 
 
+@pytest.mark.compliance("Security", "AC05", "a NUL or a broken character is refused")
 @pytest.mark.parametrize("char", ["\0", "\ud800"], ids=["NUL", "half of a pair"])
 def test_what_is_no_text_is_refused(char: str) -> None:
     assert codes_of(f"bqxwzkv{char}jpfmhgdt") == {"password_not_text"}
@@ -114,12 +121,40 @@ def test_what_is_no_text_is_a_bad_request(api_client: APIClient, path: str, esca
     assert response["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.django_db
+@pytest.mark.compliance("Security", "AC05", "a password of a megabyte is refused before it is worked on")
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("register", {"email": "ada@example.com", "password": ENDLESS}),
+        ("login", {"email": "ada@example.com", "password": ENDLESS}),
+        ("password/reset/confirm", {"token": "x" * 43, "password": ENDLESS}),
+    ],
+    ids=["register", "login", "reset"],
+)
+def test_an_endless_password_costs_no_time(api_client: APIClient, path: str, body: dict[str, str]) -> None:
+    started = time.process_time()
+    response = api_client.post(f"/api/v1/auth/{path}", body)
+    assert time.process_time() - started < 1
+    assert [error["field"] for error in response.json()["errors"]] == ["password"]
+
+
+@pytest.mark.compliance("Security", "AC05", "a password that is much like the address or the name is refused")
+@pytest.mark.parametrize(
+    "password", ["ada.lovelace@analytical.exampl", "ada.lovelace@analytical.examples", "Ada Kong Noëll 7 xx"]
+)
+def test_a_password_much_like_the_address_or_the_name_is_refused(password: str) -> None:
+    assert "password_too_similar" in codes_of(password)
+
+
 @pytest.mark.compliance("ASVS 5.0", "6.2.4", "passwords are held against the most common ones")
+@pytest.mark.compliance("Security", "AC05", "a common password is refused")
 def test_a_common_password_is_refused() -> None:
     assert "password_too_common" in codes_of("1qaz2wsx3edc4rfv")
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.2.11", "passwords are held against words of their context")
+@pytest.mark.compliance("Security", "AC05", "a password of context words is refused")
 @pytest.mark.parametrize(
     "password",
     [

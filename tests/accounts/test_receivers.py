@@ -209,6 +209,7 @@ class _Walk:
 
 
 @pytest.mark.compliance(SPEC, "16.2.5", "no password, token or link is in any log, table, job or audit event")
+@pytest.mark.compliance("Security", "AC14", "no log, table, job or event holds a password or a token")
 def test_no_secret_of_any_flow_is_stored_or_logged(
     run_jobs: RunJobs, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, db: None
 ) -> None:

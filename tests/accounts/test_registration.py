@@ -139,6 +139,7 @@ def test_each_try_of_the_mail_makes_a_link_of_its_own(run_jobs: RunJobs) -> None
     assert EmailToken.objects.count() == len(set(mailed_tokens())) == 2
 
 
+@pytest.mark.compliance("Security", "AC14", "no waiting job holds a password or its hash")
 def test_the_queue_holds_neither_the_password_nor_its_hash() -> None:
     register(PASSWORD)
     payload = QueuedJob.objects.get().payload
@@ -146,6 +147,7 @@ def test_the_queue_holds_neither_the_password_nor_its_hash() -> None:
     assert Registration.objects.get().password not in payload
 
 
+@pytest.mark.compliance("Security", "AC12", "an expired link of a registration opens no account")
 def test_a_link_of_a_registration_is_dead_after_a_day(run_jobs: RunJobs) -> None:
     register(PASSWORD)
     run_jobs()

@@ -242,6 +242,7 @@ def test_a_pair_is_not_given_again_after_the_end_of_the_session(user: User) -> N
     assert is_refused(first.refresh_token, NOW + timedelta(seconds=1))
 
 
+@pytest.mark.compliance("Security", "JW08", "rotations that race make one successor")
 @pytest.mark.django_db(transaction=True)
 def test_simultaneous_refreshes_make_one_family() -> None:
     user = User.objects.create_user("racer@example.com", "x")
@@ -255,6 +256,7 @@ def test_simultaneous_refreshes_make_one_family() -> None:
     assert Session.objects.get().revoked_at is None
 
 
+@pytest.mark.compliance("Security", "JW08", "a refresh that races with the end of its session leaves nothing alive")
 @pytest.mark.django_db(transaction=True)
 def test_of_a_refresh_and_the_end_of_the_session_nothing_stays_alive() -> None:
     user = User.objects.create_user("racer@example.com", "x")

@@ -84,6 +84,7 @@ def test_one_address_has_fewer_than_twenty_attempts_at_an_account_in_an_hour() -
     assert 15 < try_for(HOUR, lambda after: wait(account=ADA, after=after)).count(0) < 20
 
 
+@pytest.mark.compliance("Security", "AC03", "nobody waits longer than a quarter of an hour")
 def test_no_door_makes_anybody_wait_longer_than_a_quarter_of_an_hour() -> None:
     waits = [
         limit.longest_delay
@@ -178,6 +179,7 @@ def strangers() -> Callable[[timedelta], int]:
     return attempt
 
 
+@pytest.mark.compliance("Security", "AC03", "an account has fewer than a hundred attempts in an hour")
 def test_strangers_have_less_than_a_hundred_attempts_an_hour_from_however_many_addresses() -> None:
     assert 60 < try_for(HOUR, strangers()).count(0) < 100
 
@@ -239,6 +241,7 @@ def spray() -> Callable[[timedelta], int]:
     return lambda after: wait(account=f"user{next(numbers)}@example.com", after=after)
 
 
+@pytest.mark.compliance("Security", "AC03", "one password can't be tried at many accounts in bulk")
 def test_who_tries_many_accounts_is_slowed_down() -> None:
     waits = try_for(HOUR, spray())
     assert waits.count(0) < 60 + 3600 / 6 + 5

@@ -17,7 +17,8 @@ from pytest_django import Settings
 
 from accounts import keys, selectors, tokens
 from accounts.exceptions import InvalidToken
-from accounts.models import Revocation
+from accounts.models import Revocation, SigningKey
+from project.crypto import derive_keys
 from tests.accounts.conftest import NOW, Issue
 
 pytestmark = pytest.mark.django_db
@@ -44,12 +45,13 @@ def issue(**options: Any) -> str:  # Any: whatever the test changes
     return tokens.issue_access_token(**(values | options))
 
 
-def sign(claims: dict[str, object], **header: object) -> str:
-    """Sign with the real key whatever claims and header a test wants."""
+def sign(claims: object, **header: object) -> str:
+    """Sign with the real key whatever claims and header a test wants; a member that is None is left out."""
     signer = keys.get_active_key()
     head = {"alg": "ES256", "typ": "at+jwt", "kid": signer.kid} | header
-    registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
-    return jwt.encode(head, claims, signer.key, registry=registry)
+    signed = f"{encode({name: value for name, value in head.items() if value is not None})}.{encode(claims)}"
+    signature = jws.JWSRegistry(algorithms=["ES256"]).get_alg("ES256").sign(signed.encode(), signer.key)
+    return f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 def claims_of(raw: str) -> dict[str, Any]:  # Any: JSON
@@ -158,12 +160,15 @@ def test_an_audience_list_that_names_us_is_accepted(settings: Settings) -> None:
     assert not is_refused(raw)
 
 
+@pytest.mark.compliance("Security", "JW03", "a header that names a key, or where to get one, is not read")
+@pytest.mark.compliance("Security", "JW04", "a header with unknown members or another type is refused")
 @pytest.mark.parametrize(
     "header",
     [
         {"typ": "JWT"},
         {"typ": None},
         {"typ": ["at+jwt"]},
+        {"kid": None},
         {"kid": 5},
         {"kid": "../../dev/null"},
         {"kid": "' OR 1=1 --"},
@@ -175,21 +180,27 @@ def test_an_audience_list_that_names_us_is_accepted(settings: Settings) -> None:
         {"jwk": {"kty": "EC"}},
         {"cty": "JWT"},
         {"b64": True},
+        {"b64": False, "crit": ["b64"]},
         {"crit": []},
         {"crit": ["exp"]},
+        {"crit": ["x"], "x": 1},
+        {"zip": "DEF"},
     ],
 )
 def test_a_header_with_anything_unexpected_is_refused(header: dict[str, object]) -> None:
-    head, payload, signature = issue().split(".")
-    assert is_refused(".".join([encode(decode(head) | header), payload, signature]))
+    claims = claims_of(issue())
+    assert not is_refused(sign(claims))
+    assert is_refused(sign(claims, **header))
 
 
 @pytest.mark.compliance("ASVS 5.0", "9.2.2", "A token is accepted for the purpose of its type alone")
+@pytest.mark.compliance("Security", "JW04", "a signed token of another type opens nothing")
 def test_a_correctly_signed_token_of_another_type_is_refused() -> None:
     assert is_refused(sign(claims_of(issue()), typ="JWT"))
 
 
 @pytest.mark.compliance("ASVS 5.0", "9.1.3", "Keys come from our own set, never from the token")
+@pytest.mark.compliance("Security", "JW03", "a key that comes with the token verifies nothing")
 def test_a_key_that_the_token_brings_along_is_not_honoured() -> None:
     own = ECKey.generate_key("P-256", auto_kid=True)
     header = {"alg": "ES256", "typ": "at+jwt", "kid": own.thumbprint(), "jwk": own.as_dict(private=False)}
@@ -197,6 +208,7 @@ def test_a_key_that_the_token_brings_along_is_not_honoured() -> None:
 
 
 @pytest.mark.compliance("ASVS 5.0", "9.1.2", "Algorithms come from an allow-list, never none")
+@pytest.mark.compliance("Security", "JW01", "a token without algorithm or signature opens nothing")
 @pytest.mark.parametrize(
     "algorithm", ["none", "None", "NONE", "nOnE", "", "HS256", "RS256", "ES384", "EdDSA", "A128GCM"]
 )
@@ -207,6 +219,44 @@ def test_any_algorithm_but_our_own_is_refused(algorithm: str) -> None:
     assert is_refused(f"{forged}.{payload}.")
 
 
+@pytest.mark.compliance("Security", "JW01", "a token whose signature is missing or made of zeros opens nothing")
+@pytest.mark.parametrize("signature", [None, b"", bytes(64), bytes(63) + b"\x01", b"\x01" * 64])
+def test_a_token_without_a_signature_is_refused(signature: bytes | None) -> None:
+    parts = issue().split(".")[:2]
+    if signature is not None:
+        parts.append(base64.urlsafe_b64encode(signature).rstrip(b"=").decode())
+    assert is_refused(".".join(parts))
+
+
+@pytest.mark.compliance("Security", "JW04", "a token within a token opens nothing")
+@pytest.mark.parametrize("header", [{}, {"cty": "JWT"}])
+def test_a_token_in_a_token_is_refused(header: dict[str, object]) -> None:
+    inner = issue()
+    assert is_refused(sign(inner, **header))
+    assert is_refused(sign({"jwt": inner}, **header))
+
+
+@pytest.mark.compliance(
+    "Security", "JW12", "who knows SECRET_KEY alone has no key that signs: keys don't follow from it"
+)
+def test_keys_do_not_follow_from_the_secret_key() -> None:
+    before, first = issue(), keys.get_active_key().kid
+    SigningKey.objects.all().delete()
+    keys.forget_keys()
+    assert keys.get_active_key().kid != first
+    assert is_refused(before)
+
+
+@pytest.mark.compliance("Security", "JW12", "a token that is signed with SECRET_KEY opens nothing")
+def test_a_token_signed_with_the_secret_key_is_refused(settings: Settings) -> None:
+    head, payload, _ = issue().split(".")
+    forged = f"{encode(decode(head) | {'alg': 'HS256'})}.{payload}"
+    secret = settings.SECRET_KEY.encode()
+    for key in (secret, hashlib.sha256(secret).digest(), *derive_keys("signing-key")):
+        mac = hmac.new(key, forged.encode(), hashlib.sha256).digest()
+        assert is_refused(f"{forged}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}")
+
+
 def public_forms() -> Iterator[bytes]:
     """Yield what a confused verifier could take for an HMAC secret."""
     key = keys.get_active_key().key
@@ -215,6 +265,7 @@ def public_forms() -> Iterator[bytes]:
     yield from (json.dumps(key.as_dict(private=False)).encode(), b"", b"secret")
 
 
+@pytest.mark.compliance("Security", "JW02", "a token signed with the public key as a secret opens nothing")
 def test_a_token_signed_with_the_public_key_as_hmac_secret_is_refused() -> None:
     head, payload, _ = issue().split(".")
     forged = f"{encode(decode(head) | {'alg': 'HS256'})}.{payload}"
@@ -223,6 +274,7 @@ def test_a_token_signed_with_the_public_key_as_hmac_secret_is_refused() -> None:
         assert is_refused(f"{forged}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}")
 
 
+@pytest.mark.compliance("Security", "JW04", "an encrypted token opens nothing")
 def test_an_encrypted_token_is_refused() -> None:
     from joserfc import jwe  # noqa: PLC0415 - this test alone
 

@@ -85,6 +85,7 @@ def test_a_link_is_dead_once_the_address_or_the_password_is_another(
     assert client.post(link, {"password": NEW}).status_code == 400
 
 
+@pytest.mark.compliance("Security", "AC04", "of sixteen who use a link of a reset at once one wins, on the page")
 @pytest.mark.django_db(transaction=True)
 def test_of_sixteen_who_use_a_link_at_once_one_wins(user: User, link: str) -> None:
     statuses = race(lambda: Client().post(link, {"password": NEW}).status_code)

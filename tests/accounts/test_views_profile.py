@@ -84,6 +84,7 @@ def test_an_address_that_somebody_else_took_meanwhile_is_refused(client: Client,
     assert User.objects.get(pk=user.pk).email == user.email
 
 
+@pytest.mark.compliance("Security", "AC11", "of sixteen who confirm an address at once one wins, on the page")
 @pytest.mark.django_db(transaction=True)
 def test_of_sixteen_who_confirm_at_once_one_wins(user: User, link: str) -> None:
     statuses = race(lambda: Client().post(link).status_code)

@@ -1,5 +1,6 @@
 """The environment: read once, every error at once, nothing weak in production."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,13 +23,19 @@ GOOD = {
 }
 
 
-def start_in_production(tmp_path: Path, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Ask for the deploy checks under production settings with a changed environment."""
+def run_in_production(tmp_path: Path, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run Python under production settings with a changed environment."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment = kept | GOOD | {"VAR_DIR": str(tmp_path / "made" / "by" / "it"), "ENV_FILE": os.devnull} | changes
     environment["DJANGO_SETTINGS_MODULE"] = "project.settings.production"
-    command = [sys.executable, str(ROOT / "manage.py"), "check", "--deploy", "--fail-level", "WARNING"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def start_in_production(tmp_path: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Ask for the deploy checks under production settings with a changed environment."""
+    return run_in_production(tmp_path, "manage.py", "check", "--deploy", "--fail-level", "WARNING", **changes)
 
 
 @pytest.mark.process
@@ -36,6 +43,19 @@ def test_good_production_settings_pass_the_deploy_checks_without_a_message(tmp_p
     finished = start_in_production(tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
     assert finished.stdout.strip() == "System check identified no issues (1 silenced)."
+
+
+@pytest.mark.process
+@pytest.mark.compliance("Security", "AC08", "the cookies of the pages are bound to the host and to https")
+@pytest.mark.parametrize("kind", ["SESSION", "CSRF"])
+def test_cookies_of_the_pages_are_bound_to_the_host_and_to_https(tmp_path: Path, kind: str) -> None:
+    names = ["NAME", "SECURE", "SAMESITE", "PATH", "DOMAIN"] + ["HTTPONLY"] * (kind == "SESSION")
+    read = ", ".join(f"settings.{kind}_COOKIE_{name}" for name in names)
+    code = f"import json; from django.conf import settings; print(json.dumps([{read}]))"
+    told = dict(zip(names, json.loads(run_in_production(tmp_path, "-c", code).stdout), strict=True))
+    assert told.pop("NAME").startswith("__Host-")  # browsers take such a cookie with these properties alone
+    assert told.pop("SAMESITE") in {"Lax", "Strict"}
+    assert told == {"SECURE": True, "PATH": "/", "DOMAIN": None} | ({"HTTPONLY": True} if kind == "SESSION" else {})
 
 
 @pytest.mark.process
