@@ -4,6 +4,8 @@ from typing import override
 
 from django.apps import AppConfig
 
+from accounts.navigation import register_own_page
+
 
 class AccountsConfig(AppConfig):
     """The app ``accounts``."""
@@ -13,5 +15,9 @@ class AccountsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Connect the receivers and register the system checks."""
+        """Connect the receivers, register the system checks, and name the pages about one's own account."""
         from accounts import checks, receivers  # noqa: F401, PLC0415 - need the models, and connect by being imported
+
+        register_own_page("accounts:profile", "Profile")
+        register_own_page("accounts:sessions", "Devices")
+        register_own_page("accounts:security-events", "Events")

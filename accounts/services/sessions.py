@@ -132,6 +132,21 @@ def use_browser_session(*, session_id: UUID, user: User, now: datetime) -> Sessi
     return session
 
 
+def hold_session(*, session_id: UUID | None, user_id: UUID) -> Session:
+    """Return a user's living session, which nobody ends before the end of the caller's transaction.
+
+    What is made in it for the user is thus there before whatever ends it, and is seen by that; or isn't made.
+
+    Raises:
+        SessionDoesNotExist: The user has no such session, or it has ended.
+    """
+    living = Session.objects.select_for_update(no_key=True).filter(pk=session_id, user_id=user_id, revoked_at=None)
+    session = living.first()
+    if session is None:
+        raise SessionDoesNotExist
+    return session
+
+
 def sign_out(*, claims: AccessClaims, now: datetime) -> None:
     """End the session that an access token belongs to, and kill its access tokens at once; idempotent."""
     with transaction.atomic():

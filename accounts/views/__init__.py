@@ -3,7 +3,7 @@
 All of them work without scripts. What changes something is a form sent by POST and answered with a redirect.
 """
 
-from accounts.views.pages import PlainPage
+from accounts.views.pages import OwnPage, PlainPage
 from accounts.views.passwords import ChangePasswordView, RequestPasswordResetView, ResetPasswordView
 from accounts.views.profile import ChangeEmailView, ConfirmEmailView, DeleteAccountView, ExportView, ProfileView
 from accounts.views.registration import RegisterView, ResendVerificationView, VerifyEmailView
@@ -22,6 +22,7 @@ __all__ = [
     "ExportView",
     "LoginView",
     "LogoutView",
+    "OwnPage",
     "PlainPage",
     "ProfileView",
     "ReauthenticateView",

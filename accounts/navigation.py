@@ -1,0 +1,36 @@
+"""The pages about one's own account that its navigation names, of which other apps add their own."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPageLink:
+    """One entry of the navigation."""
+
+    #: Name of the address, with its namespace.
+    view_name: str
+    label: str
+
+
+_links: dict[str, OwnPageLink] = {}
+
+
+def register_own_page(view_name: str, label: str) -> None:
+    """Add a page to the navigation of every account, behind those that are there; call it when the app is ready.
+
+    Args:
+        view_name: Name of the address, with its namespace, such as ``accounts:profile``; it takes no arguments.
+        label: One or two words.
+
+    Raises:
+        ValueError: The page is there by another label.
+    """
+    link = OwnPageLink(view_name, label)
+    if _links.setdefault(view_name, link) != link:
+        message = f"The page {view_name!r} has another label already."
+        raise ValueError(message)
+
+
+def list_own_pages() -> list[OwnPageLink]:
+    """Return the entries in the order in which they were added."""
+    return list(_links.values())
