@@ -9,9 +9,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from benchmarks.load import HOST
+
 PASSWORD = "correct horse battery staple 47"  # noqa: S105 - of users who live as long as the benchmark
 USER_COUNT = 40
-HOST = "bench.localhost"
 _PAIRS = 20
 
 

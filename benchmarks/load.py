@@ -1,15 +1,17 @@
 """Requests over HTTP, many at once, from this process."""
 
 import asyncio
+import base64
 import json
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from urllib.parse import urlencode
 
-from benchmarks.accounts.probing import HOST
-
+#: Under which name both sides are served.
+HOST = "bench.localhost"
 _CONNECTIONS = 400
 
 
@@ -98,16 +100,37 @@ class Caller:
         return await asyncio.open_connection("127.0.0.1", self._port)
 
 
-def build_request(path: str, *, token: str = "", body: dict[str, str] | None = None) -> bytes:
-    """Return a request as it goes over the wire: with a body a POST, else a GET."""
-    content = json.dumps(body).encode() if body is not None else b""
-    lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {HOST}"]
+def build_request(
+    path: str,
+    *,
+    token: str = "",
+    body: dict[str, str] | None = None,
+    form: dict[str, str] | None = None,
+    login: str = "",
+) -> bytes:
+    """Return a request as it goes over the wire: a POST with a body as JSON or a form, else a GET.
+
+    ``login`` is ``name:password`` for Basic.
+    """
+    if form is not None:
+        return _build(path, urlencode(form).encode(), "application/x-www-form-urlencoded", _tell(token, login))
+    return _build(path, None if body is None else json.dumps(body).encode(), "application/json", _tell(token, login))
+
+
+def _tell(token: str, login: str) -> str:
+    if login:
+        return f"Basic {base64.b64encode(login.encode()).decode()}"
+    return f"Bearer {token}" if token else ""
+
+
+def _build(path: str, content: bytes | None, kind: str, authorization: str) -> bytes:
+    lines = [f"{'GET' if content is None else 'POST'} {path} HTTP/1.1", f"Host: {HOST}"]
     lines += ["X-Forwarded-Proto: https", "X-Forwarded-For: 192.0.2.1"]
-    if token:
-        lines.append(f"Authorization: Bearer {token}")
-    if body is not None:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
-    return "\r\n".join([*lines, "", ""]).encode() + content
+    if authorization:
+        lines.append(f"Authorization: {authorization}")
+    if content is not None:
+        lines += [f"Content-Type: {kind}", f"Content-Length: {len(content)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + (content or b"")
 
 
 def call(port: int, request: bytes) -> Answer:

@@ -1,0 +1,1 @@
+"""OAuth, beside stock django-oauth-toolkit and npm oidc-provider."""

@@ -1,0 +1,1 @@
+"""What is measured beside us: Django as it comes, with django-oauth-toolkit as it comes."""
