@@ -17,7 +17,11 @@ from project.crypto import derive_secrets, keyed_digest, keyed_digests
 OPAQUE_PREFIX: Final = "gat_"
 _SECRET_BYTES: Final = 32
 _CODE_PURPOSE: Final = "authorization-code"
+_DEVICE_PURPOSE: Final = "device-code"
+_USER_CODE_PURPOSE: Final = "device-user-code"
 _OPAQUE_PURPOSE: Final = "opaque-access-token"
+_USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
+_USER_CODE_LENGTH: Final = 8
 _EXCHANGE: Final = "gatehouse.exchange"
 
 
@@ -32,6 +36,7 @@ class Exchange:
         device: The device that gets its tokens, if any.
         session: The client's session whose refresh token is exchanged, if any.
         user_id: Whose password the client has, if any.
+        resource: Audiences of the access token; empty means this house.
     """
 
     started_at: datetime
@@ -39,6 +44,7 @@ class Exchange:
     device: DeviceGrant | None = None
     session: Session | None = None
     user_id: UUID | None = None
+    resource: tuple[str, ...] = ()
 
 
 def begin_exchange(request: Request) -> None:
@@ -65,6 +71,41 @@ def hash_code(code: str) -> str:
 def get_code_digests(code: str) -> tuple[str, ...]:
     """Return the digests under which a code may be stored, now and before a change of keys."""
     return keyed_digests(_CODE_PURPOSE, code)
+
+
+def hash_device_code(code: str) -> str:
+    """Return the digest under which the code of a device is stored."""
+    return keyed_digest(_DEVICE_PURPOSE, code)
+
+
+def get_device_code_digests(code: str) -> tuple[str, ...]:
+    """Return the digests under which the code of a device may be stored, now and before a change of keys."""
+    return keyed_digests(_DEVICE_PURPOSE, code)
+
+
+def make_user_code() -> str:
+    """Return 8 random letters, 34 bits: no vowels, so no words, and nothing that is read as a digit (RFC 8628 §6.1)."""
+    return "".join(secrets.choice(_USER_CODE_LETTERS) for _ in range(_USER_CODE_LENGTH))
+
+
+def show_user_code(code: str) -> str:
+    """Return a code in the form that a device shows."""
+    return f"{code[:4]}-{code[4:]}"
+
+
+def read_user_code(typed: str) -> str:
+    """Return what was typed in its normal form: case, and all that the alphabet lacks, mean nothing (RFC 8628 §6.1)."""
+    return "".join(letter for letter in typed.upper() if letter in _USER_CODE_LETTERS)
+
+
+def hash_user_code(code: str) -> str:
+    """Return the digest under which a user code is stored. Whoever lacks the key can't try all codes against it."""
+    return keyed_digest(_USER_CODE_PURPOSE, code)
+
+
+def get_user_code_digests(code: str) -> tuple[str, ...]:
+    """Return the digests under which a user code may be stored, now and before a change of keys."""
+    return keyed_digests(_USER_CODE_PURPOSE, code)
 
 
 def make_opaque_token(jti: UUID) -> str:

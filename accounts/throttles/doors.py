@@ -32,6 +32,10 @@ class Door(StrEnum):
     REAUTHENTICATE = "reauthenticate"
     #: Using up a link that sets a password or changes the address.
     CONFIRM = "confirm"
+    #: Starting a device that waits for its user.
+    START_DEVICE = "start_device"
+    #: Entering the code that a device shows; the account is the id of who is signed in.
+    ENTER_DEVICE_CODE = "enter_device_code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,12 @@ DEFAULTS: Final[Mapping[Door, DoorLimits]] = {
     Door.CONFIRM: _TOKEN,
     # A whole office behind one address refreshes every few minutes.
     Door.REFRESH: DoorLimits(address=_limit(600, recovery=0.1, longest=10)),
+    # Each makes a row, which lives for a quarter of an hour or so.
+    Door.START_DEVICE: _TOKEN,
+    # People can guess at these codes of 34 bits (RFC 8628 §5.1).
+    Door.ENTER_DEVICE_CODE: DoorLimits(
+        address=_limit(30, recovery=20, longest=900), account=_limit(10, recovery=60, longest=900)
+    ),
 }
 
 

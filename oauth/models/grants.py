@@ -52,6 +52,8 @@ class DeviceGrant(AbstractDeviceGrant):
     created_at = models.DateTimeField(default=timezone.now)
     #: When the device asked last; it must wait ``interval`` seconds in between, and 5 more each time it didn't.
     last_polled_at = models.DateTimeField(null=True, editable=False)
+    #: From where the device asked, for who decides about it; empty where unknown.
+    ip_address = models.GenericIPAddressField(null=True, editable=False)
     #: See ``Grant``.
     opened_in = models.ForeignKey("accounts.Session", on_delete=models.SET_NULL, null=True, editable=False)
     #: See ``Grant``; empty until it is allowed.
