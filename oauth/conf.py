@@ -19,12 +19,18 @@ class OAuthSettings:
     default_scopes: tuple[str, ...]
     code_lifetime: timedelta
     access_token_lifetime: timedelta
+    #: An ID token is read once, when it arrives.
+    id_token_lifetime: timedelta
     #: A refresh token that lies unused for this long is dead.
     refresh_token_lifetime: timedelta
     #: What a person allowed ends then, however often it is refreshed.
     session_lifetime: timedelta
     #: After that a person is asked again; None means never.
     consent_lifetime: timedelta | None
+    #: Claims that the project adds, to the scope that gives each.
+    claim_scopes: Mapping[str, str]
+    #: Import path of the function that knows their values; empty for none. See ``oauth.claims.ClaimsHook``.
+    claims_hook: str
 
 
 def get_settings() -> OAuthSettings:
@@ -37,7 +43,10 @@ def get_settings() -> OAuthSettings:
         default_scopes=tuple(house["DEFAULT_SCOPES"]),
         code_lifetime=timedelta(seconds=toolkit["AUTHORIZATION_CODE_EXPIRE_SECONDS"]),
         access_token_lifetime=timedelta(seconds=toolkit["ACCESS_TOKEN_EXPIRE_SECONDS"]),
+        id_token_lifetime=timedelta(seconds=toolkit["ID_TOKEN_EXPIRE_SECONDS"]),
         refresh_token_lifetime=timedelta(seconds=toolkit["REFRESH_TOKEN_EXPIRE_SECONDS"]),
         session_lifetime=timedelta(seconds=house["SESSION_SECONDS"]),
         consent_lifetime=timedelta(seconds=house["CONSENT_SECONDS"]) if house["CONSENT_SECONDS"] else None,
+        claim_scopes=house["CLAIMS"],
+        claims_hook=house["CLAIMS_HOOK"],
     )

@@ -235,6 +235,9 @@ LOGOUT_REDIRECT_URL = "home"
 ACCOUNTS: dict[str, Any] = {  # Any: numbers, words and paths, which accounts.conf reads
     #: With which new access tokens are signed; those of another algorithm verify until they have expired.
     "SIGNING_ALGORITHM": _signing_algorithm,
+    #: With which ID tokens can be signed, as each client wants it; RS256 must be among them. Their keys are made when
+    #: they are first needed.
+    "ID_TOKEN_ALGORITHMS": ("RS256", "ES256", "EdDSA"),
     #: A key that is to sign is published for at least so long before, in seconds.
     "KEY_PUBLISH_SECONDS": 24 * 3600,
     #: A key that has signed for so long gives way to another one, in seconds.
@@ -300,6 +303,10 @@ OAUTH: dict[str, Any] = {  # Any: each setting has its own type
     "SESSION_SECONDS": 90 * 24 * 3600,
     #: After so many seconds a person is asked again what they allow a client; None means never.
     "CONSENT_SECONDS": 365 * 24 * 3600,
+    #: Claims about people that the project adds to those of OpenID Connect, to the scope that gives each.
+    "CLAIMS": {},
+    #: Import path of a function of user, client id and granted scopes that returns those claims; empty for none.
+    "CLAIMS_HOOK": "",
 }
 OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth.Application"
 OAUTH2_PROVIDER_GRANT_MODEL = "oauth.Grant"
@@ -315,6 +322,7 @@ OAUTH2_PROVIDER = {
     "SCOPES": OAUTH["SCOPES"],
     "DEFAULT_SCOPES": OAUTH["DEFAULT_SCOPES"],
     "ACCESS_TOKEN_EXPIRE_SECONDS": ACCOUNTS["ACCESS_TOKEN_SECONDS"],
+    "ID_TOKEN_EXPIRE_SECONDS": ACCOUNTS["ACCESS_TOKEN_SECONDS"],
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "REFRESH_TOKEN_EXPIRE_SECONDS": 14 * 24 * 3600,
     "ROTATE_REFRESH_TOKEN": True,
