@@ -171,6 +171,12 @@ def list_client_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
     return living.order_by("-last_used_at", "pk")
 
 
+def list_sessions_of_client(*, client_id: str, now: datetime) -> QuerySet[Session]:
+    """Return the living sessions in which an OAuth client acts for whomever, the one used last first."""
+    living = Session.objects.filter(client_id=client_id, revoked_at__isnull=True, expires_at__gt=now)
+    return living.select_related("user").order_by("-last_used_at", "pk")
+
+
 def find_client_session(*, session_id: UUID, client_id: str, now: datetime) -> Session | None:
     """Return a living session of an OAuth client, with its user; None where it has none such."""
     living = Session.objects.filter(pk=session_id, client_id=client_id, revoked_at__isnull=True, expires_at__gt=now)

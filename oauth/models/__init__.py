@@ -12,6 +12,7 @@ from oauth.models.clients import (
 )
 from oauth.models.consents import Consent
 from oauth.models.grants import DeviceGrant, Grant, StoredRequest
+from oauth.models.redirects import Difference, Verdict, judge_redirect_uri
 from oauth.models.tokens import AccessToken, IDToken, PersonalAccessToken, RefreshToken
 
 __all__ = [
@@ -22,13 +23,16 @@ __all__ = [
     "ClientSecret",
     "Consent",
     "DeviceGrant",
+    "Difference",
     "Grant",
     "GrantType",
     "IDToken",
     "PersonalAccessToken",
     "RefreshToken",
     "StoredRequest",
+    "Verdict",
     "find_redirect_uri_fault",
     "get_client_fact_key",
     "is_loopback",
+    "judge_redirect_uri",
 ]

@@ -2,7 +2,9 @@
 
 from oauth.services.clients import (
     RegisteredClient,
+    change_client,
     check_client_secret,
+    delete_client,
     end_client_secret,
     ensure_client,
     register_client,
@@ -14,7 +16,9 @@ from oauth.services.codes import CodeRequest, Presence, create_code, redeem_code
 from oauth.services.consents import give_consent
 from oauth.services.issuing import Asked, Issued, issue_for_client, issue_for_person, issue_for_refresh
 from oauth.services.revocation import (
+    deny_waiting_device,
     end_consent,
+    end_personal_token,
     kill_all_tokens,
     revoke_client,
     revoke_consent,
@@ -30,10 +34,14 @@ __all__ = [
     "Issued",
     "Presence",
     "RegisteredClient",
+    "change_client",
     "check_client_secret",
     "create_code",
+    "delete_client",
+    "deny_waiting_device",
     "end_client_secret",
     "end_consent",
+    "end_personal_token",
     "ensure_client",
     "give_consent",
     "issue_for_client",

@@ -85,14 +85,29 @@ def save_new_client(*, application: Application) -> RegisteredClient:
     Raises:
         InvalidClientMetadata: Something of it isn't allowed; ``fields`` says what.
     """
-    try:
-        application.full_clean()
-    except ValidationError as error:
-        raise InvalidClientMetadata(fields=error.message_dict) from error
+    _check(application)
     application.save()
     if application.client_type != Application.CLIENT_CONFIDENTIAL:
         return RegisteredClient(application, None)
     return RegisteredClient(application, _make_secret(application, now=timezone.now()))
+
+
+@transaction.atomic
+def change_client(*, application: Application) -> Application:
+    """Check and store a client that was changed; what it may no longer do ends with the change.
+
+    Raises:
+        InvalidClientMetadata: Something of it isn't allowed; ``fields`` says what.
+    """
+    _check(application)
+    application.save()
+    return application
+
+
+@transaction.atomic
+def delete_client(*, application: Application) -> None:
+    """Delete a client with all that it has; its tokens are dead at once."""
+    application.delete()
 
 
 @transaction.atomic
@@ -146,6 +161,13 @@ def _is_worth_noting(digest: str, now: datetime) -> bool:
         _noted.clear()
     _noted[digest] = now
     return True
+
+
+def _check(application: Application) -> None:
+    try:
+        application.full_clean()
+    except ValidationError as error:
+        raise InvalidClientMetadata(fields=error.message_dict) from error
 
 
 def _make_secret(application: Application, *, now: datetime) -> str:

@@ -74,6 +74,20 @@ def end_consent(*, user_id: UUID, application: Application, now: datetime) -> No
 
 
 @transaction.atomic
+def deny_waiting_device(*, device: DeviceGrant) -> None:
+    """Let a device wait no longer for its person; one that has its tokens is left alone."""
+    if _deny_devices(DeviceGrant.objects.filter(pk=device.pk)):
+        audit.record("device.revoked", subject=device.application, user_id=device.user_id)
+
+
+@transaction.atomic
+def end_personal_token(*, token: PersonalAccessToken, now: datetime) -> None:
+    """Let a personal access token work no longer, at once; idempotent."""
+    if PersonalAccessToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
+        audit.record("personal_token.revoked", subject=token.user, token_id=token.pk, name=token.name)
+
+
+@transaction.atomic
 def revoke_client(*, application: Application, now: datetime) -> None:
     """End every code and token of a client, for good. Tokens that it gets later are not concerned."""
     lifetime = get_settings().access_token_lifetime
