@@ -1,17 +1,21 @@
 """Refresh tokens: opaque, stored as a keyed digest, used once, one family per session (RFC 9700 §4.14.2).
 
 The successor of a token follows from it by HMAC, so it can be given again for a moment without being stored: of any
-number of requests that race with one token, as tabs of one browser do, all get the same pair.
+number of requests that race with one token, as tabs of one browser do, all get the same pair. For the same reason few
+used tokens need to be stored: one whose row is gone is known by what follows from it.
 """
 
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Final
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from accounts.conf import get_settings
 from accounts.exceptions import InvalidRefreshToken
@@ -25,6 +29,10 @@ _PURPOSE = "refresh-token"
 _SUCCESSOR = "refresh-token-successor"
 _PAIR = "refresh-token-pair"
 _TOKEN_BYTES = 32
+#: Of a session's used tokens one in so many stays as long as the session, besides the last ones.
+MILESTONE: Final = 16
+#: A row stays for so long after its use at least, since requests that race may wait for a while.
+_LATEST_RACE: Final = timedelta(minutes=10)
 _log = structlog.get_logger("gatehouse.accounts")
 
 
@@ -70,6 +78,10 @@ def rotate(
     """
     token = _find(raw, client_id)
     if token is None:
+        follower = _find_follower(raw, client_id)
+        if follower is not None and _is_alive(follower.session):
+            _punish_reuse(follower, now=now)
+            raise InvalidRefreshToken(detail=f"used long ago, session ended: {follower.session_id}")
         raise InvalidRefreshToken(detail="unknown")
     if token.used_at is None:
         with transaction.atomic():
@@ -104,7 +116,7 @@ def end_session(*, session: Session, reason: Session.EndReason, now: datetime) -
 
 def find_session(raw: str, *, client_id: str = "") -> Session | None:
     """Return the session that a refresh token belongs to, dead or alive, with its user; None without such a token."""
-    token = _find(raw, client_id)
+    token = _find(raw, client_id) or _find_follower(raw, client_id)
     return token.session if token else None
 
 
@@ -123,6 +135,34 @@ def _find(raw: str, client_id: str) -> RefreshToken | None:
     return known.select_related("session__user").first()
 
 
+def _find_follower(raw: str, client_id: str) -> RefreshToken | None:
+    """Return a token that follows from a used one whose row is gone; None where it never was one.
+
+    Up to the next milestone one that follows is stored: that one, or the living one. Where secrets of the house have
+    changed on the way, each was followed by itself or by a newer one.
+    """
+    if not raw.isascii():
+        return None
+    digests: set[str] = set()
+    #: Token to the place of the key by which it was made, the newest first.
+    step = {raw: len(settings.SECRET_KEY_FALLBACKS)}
+    for _ in range(MILESTONE - 1):
+        step = {
+            successor: place
+            for token, oldest in step.items()
+            for place, successor in enumerate(derive_secrets(_SUCCESSOR, token)[: oldest + 1])
+        }
+        digests |= {keyed_digests(_PURPOSE, token)[place] for token, place in step.items()}
+    known = RefreshToken.objects.filter(digest__in=digests, session__client_id=client_id)
+    return known.select_related("session__user").first()
+
+
+def _forget_used(*, session: Session, before: int, now: datetime) -> None:
+    """Delete the used tokens of a session up to a generation, but for its milestones."""
+    used = RefreshToken.objects.filter(session=session, generation__lt=before, used_at__lte=now - _LATEST_RACE)
+    used.annotate(rest=F("generation") % MILESTONE).filter(rest__gt=0).delete()
+
+
 def _exchange(token: RefreshToken, *, raw: str, idle: timedelta | None, now: datetime) -> Rotation | None:
     """Use the token up; None where it is dead, or somebody else was faster.
 
@@ -138,8 +178,11 @@ def _exchange(token: RefreshToken, *, raw: str, idle: timedelta | None, now: dat
         transaction.set_rollback(True)
         return None
     session.last_used_at = now
+    generation = token.generation + 1
+    if generation % MILESTONE == 0:
+        _forget_used(session=session, before=generation - MILESTONE, now=now)
     successor = derive_secrets(_SUCCESSOR, raw)[0]
-    return _store(successor, session=session, generation=token.generation + 1, idle=idle, now=now)
+    return _store(successor, session=session, generation=generation, idle=idle, now=now)
 
 
 def _repeat(token: RefreshToken, *, raw: str) -> Rotation:

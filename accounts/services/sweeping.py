@@ -45,7 +45,7 @@ def sweep(*, now: datetime, longest: timedelta = _LONGEST) -> Swept:
     Each step is a transaction of its own, and after one of them at least the sweep ends when it has taken too long;
     call it again until nothing is left.
 
-    Refresh tokens that were used stay as long as their session: one that comes a second time must be known as such.
+    Refresh tokens go with their session, or before it as ``accounts.rotation`` sees to.
     An account goes when it was made by a registration, its address was never confirmed, nobody has signed in to it,
     nothing was given to it and nothing belongs to it. A link that is under way to its address spares it for a day at
     most, since anybody can have one sent.

@@ -1,9 +1,11 @@
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from pytest_django import Settings
 
 from accounts import rotation
@@ -14,6 +16,8 @@ from accounts.signals import RefreshTokenReused, refresh_token_reused
 from project.crypto import derive_secrets
 from tests.accounts.conftest import NOW
 from tests.accounts.racing import ROUNDS, race
+
+type QueryCount = Callable[[int], AbstractContextManager[object]]
 
 pytestmark = pytest.mark.django_db
 
@@ -280,3 +284,93 @@ def test_of_a_refresh_and_the_end_of_the_session_nothing_stays_alive() -> None:
         assert len(successors) <= 1
         assert all(is_refused(raw) for raw in {first.refresh_token, *successors})
         assert Revocation.objects.filter(kind="sid", subject=str(first.session.pk)).exists()
+
+
+# --- Few rows -------------------------------------------------------------------------------------------------------
+
+TEN_MINUTES = timedelta(minutes=10)
+
+
+def rotate_often(first: rotation.Rotation, count: int, *, every: timedelta = TEN_MINUTES) -> tuple[list[str], datetime]:
+    """Exchange a token again and again; return all tokens, and when the last one was made."""
+    tokens, now = [first.refresh_token], NOW
+    for _ in range(count):
+        now += every
+        tokens.append(rotate(tokens[-1], now).refresh_token)
+    return tokens, now
+
+
+def list_generations() -> list[int]:
+    return [*RefreshToken.objects.order_by("generation").values_list("generation", flat=True)]
+
+
+def find_undetected(tokens: list[str], now: datetime) -> list[int]:
+    """Use each token but the last once more; return the generations whose use didn't end the session."""
+    undetected = []
+    for generation, raw in enumerate(tokens[:-1]):
+        with transaction.atomic():
+            assert is_refused(raw, now)
+            if Session.objects.get().end_reason != Session.EndReason.TOKEN_REUSED:
+                undetected.append(generation)
+            transaction.set_rollback(True)
+    return undetected
+
+
+def test_of_used_tokens_the_last_ones_and_one_in_sixteen_stay(user: User) -> None:
+    rotate_often(start(user), 100)
+    assert list_generations() == [0, 16, 32, 48, 64, *range(80, 101)]
+
+
+@pytest.mark.parametrize("count", [17, 31, 32, 33, 100])
+def test_a_second_use_ends_the_session_however_long_ago_the_first_was(user: User, count: int) -> None:
+    tokens, now = rotate_often(start(user), count)
+    assert find_undetected(tokens, now + TEN_MINUTES) == []
+    assert not is_refused(tokens[-1], now)
+
+
+def test_a_second_use_is_known_across_changed_secrets(user: User, settings: Settings) -> None:
+    first = start(user)
+    tokens, now = [first.refresh_token], NOW
+    for generation in range(1, 60):
+        if generation in {20, 41}:
+            settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+            settings.SECRET_KEY = str(generation) * 25
+        now += TEN_MINUTES
+        tokens.append(rotate(tokens[-1], now).refresh_token)
+    assert len(list_generations()) < 40
+    assert find_undetected(tokens, now + TEN_MINUTES) == []
+
+
+def test_requests_that_race_find_their_rows_however_fast_a_session_is_refreshed(user: User) -> None:
+    tokens, now = rotate_often(start(user), 100, every=timedelta(milliseconds=50))
+    assert list_generations() == [*range(101)]
+    assert rotate(tokens[3], now).refresh_token == tokens[4]
+
+
+def test_the_session_of_a_token_whose_row_is_gone_is_found(user: User) -> None:
+    first = start(user)
+    tokens, _now = rotate_often(first, 40)
+    assert 5 not in list_generations()
+    assert rotation.find_session(tokens[5]) == first.session
+    assert rotation.find_session(tokens[5], client_id="another") is None
+
+
+def test_another_client_can_not_end_a_session_with_an_old_token(user: User) -> None:
+    tokens, now = rotate_often(start(user), 40)
+    with pytest.raises(InvalidRefreshToken):
+        rotation.rotate(raw=tokens[5], client_id="another", started_at=now, now=now)
+    assert Session.objects.get().revoked_at is None
+
+
+def test_a_second_use_after_the_end_of_the_session_changes_nothing(user: User) -> None:
+    first = start(user)
+    tokens, now = rotate_often(first, 40)
+    rotation.end_session(session=first.session, reason=Session.EndReason.SIGNED_OUT, now=now)
+    assert is_refused(tokens[5], now)
+    assert Session.objects.get().end_reason == Session.EndReason.SIGNED_OUT
+
+
+def test_a_token_that_never_was_costs_two_queries(user: User, django_assert_num_queries: QueryCount) -> None:
+    start(user)
+    with django_assert_num_queries(2):
+        assert is_refused("x" * 43)
