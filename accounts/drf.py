@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar, override
+from typing import TYPE_CHECKING, ClassVar, Final, override
 
 import structlog
 from django.conf import settings
@@ -20,12 +20,17 @@ from accounts.opaque import read_bearer_token
 from accounts.selectors import get_token_user, is_token_revoked
 from accounts.services import require_recent_authentication
 from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims
+from permissions.scopes import find_scopes
 
 if TYPE_CHECKING:
     # At run time both would import this module, half made.
     from drf_spectacular.openapi import AutoSchema
     from rest_framework.views import APIView
 
+_PERSONAL: Final = (
+    "A personal access token, made at `/accounts/tokens/`. It needs the scopes that `x-required-scopes` names, and its "
+    "owner the right to do what is asked."
+)
 _log = structlog.get_logger("gatehouse.accounts")
 
 
@@ -55,9 +60,9 @@ class ClientPrincipal:
 class BearerAuthentication(BaseAuthentication):
     """Authenticate by ``Authorization: Bearer`` with an access token, first-party or OAuth alike (RFC 6750 §2.1).
 
-    A first-party token acts for its user in full. An OAuth token is refused at each view that doesn't list, in the
-    class attribute ``required_scopes`` (method to scopes), scopes which the token all holds. ``request.auth`` is the
-    token's ``AccessClaims``.
+    A first-party token acts for its user in full. Any other one, of an OAuth client or a personal access token, is
+    refused at each view that doesn't list, with ``permissions.drf.HasScopes`` among its ``permission_classes``, scopes
+    which the token all holds. ``request.auth`` is the token's ``AccessClaims``.
     """
 
     @override
@@ -158,41 +163,37 @@ def _get_principal(claims: AccessClaims) -> User | ClientPrincipal:
 
 
 def _check_scope(request: Request, claims: AccessClaims) -> None:
-    """Refuse an OAuth token where the view's ``required_scopes`` don't let it in."""
+    """Refuse a token with scopes where those of the view don't let it in."""
     if claims.scope is None and claims.client_id == FIRST_PARTY_CLIENT_ID and claims.subject != claims.client_id:
         return
-    required = _get_required_scopes(request.parser_context.get("view"), request.method or "")
+    required = find_scopes(request.parser_context.get("view"), request.method or "")
     missing = None if required is None else required - (claims.scope or frozenset())
     if missing is None or missing:
         raise ScopeRefused(missing)
 
 
-def _get_required_scopes(view: object, method: str) -> frozenset[str] | None:
-    """Return the scopes that open the view, or None where none does."""
-    by_method: dict[str, frozenset[str]] = getattr(view, "required_scopes", {})
-    return by_method.get("GET" if method == "HEAD" else method)
-
-
 class BearerScheme(OpenApiAuthenticationExtension):
-    """Tell the schema that a token may come from sign-in or from an OAuth client."""
+    """Tell the schema that a token may come from sign-in, from an OAuth client, or from its owner's own hand."""
 
     target_class = BearerAuthentication
-    name = ["bearer", "oauth2"]
+    name = ["bearer", "oauth2", "personalAccessToken"]
 
     @override
     def get_security_requirement(self, auto_schema: "AutoSchema") -> list[dict[str, list[str]]]:
-        """Return what opens the operation: always a first-party token, and OAuth where the view lists scopes."""
-        scopes = _get_required_scopes(auto_schema.view, auto_schema.method.upper())
+        """Return what opens the operation: always a first-party token, and others where the view lists scopes."""
+        scopes = find_scopes(auto_schema.view, auto_schema.method.upper())
         requirements: list[dict[str, list[str]]] = [{"bearer": []}]
         if scopes is not None:
-            requirements.append({"oauth2": sorted(scopes)})
+            # OpenAPI 3.0 has no scopes for the last; the operation lists them as x-required-scopes.
+            requirements += [{"oauth2": sorted(scopes)}, {"personalAccessToken": []}]
         return requirements
 
     @override
     def get_security_definition(self, auto_schema: "AutoSchema") -> list[dict[str, object]]:
-        """Return both schemes, in the order of ``name``."""
+        """Return the schemes, in the order of ``name``."""
         flow = {"authorizationUrl": "/oauth/authorize", "tokenUrl": "/oauth/token", "scopes": settings.OAUTH["SCOPES"]}
         return [
             {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "A token from `/auth/login`."},
             {"type": "oauth2", "flows": {"authorizationCode": flow}},
+            {"type": "http", "scheme": "bearer", "bearerFormat": "gpat_…", "description": _PERSONAL},
         ]

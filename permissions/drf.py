@@ -2,6 +2,7 @@
 
 ``permission_classes = [HasPermission("accounts.view_user")]``. One of the names is enough (``"a|b"``, or one by one);
 several entries are all needed, and ``&``, ``|`` and ``~`` join them with each other and with DRF's own classes.
+``HasScopes("users:read")`` beside it says with which scopes a program may do it for a user.
 
 Who brings no credentials gets 401. Who is known and lacks what it takes gets 403, which tells the names only where
 ``PERMISSIONS`` says so; the schema tells them in any case.
@@ -24,6 +25,25 @@ from rest_framework.views import APIView
 from permissions import conf, gate, scope, selectors
 from permissions.exceptions import Unauthorized, UserDoesNotExist
 from permissions.mixins import HasRoles
+from permissions.scopes import HasReadWriteScopes, HasScopes, find_scopes
+
+__all__ = [
+    "GUARD",
+    "TEAM",
+    "HasObjectPermission",
+    "HasPermission",
+    "HasReadWriteScopes",
+    "HasRole",
+    "HasRoleOrPermission",
+    "HasScopes",
+    "InTeam",
+    "OutsideTeams",
+    "Requirement",
+    "RequirementSchema",
+    "get_actor",
+    "get_guard",
+    "get_user",
+]
 
 type _Names = tuple[str, ...]
 
@@ -247,6 +267,8 @@ class RequirementSchema(AutoSchema):
         """Return the operation with its requirements."""
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)  # Any: as above
         if operation is not None:
+            if scopes := find_scopes(self.view, self.method):
+                operation["x-required-scopes"] = sorted(scopes)
             for extension, names in _find_requirements(self.view.permission_classes, self.method):
                 if names:
                     operation.setdefault(extension, []).append("|".join(names))

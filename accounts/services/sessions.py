@@ -132,7 +132,7 @@ def use_browser_session(*, session_id: UUID, user: User, now: datetime) -> Sessi
     return session
 
 
-def hold_session(*, session_id: UUID | None, user_id: UUID) -> Session:
+def hold_session(*, session_id: UUID, user_id: UUID) -> Session:
     """Return a user's living session, which nobody ends before the end of the caller's transaction.
 
     What is made in it for the user is thus there before whatever ends it, and is seen by that; or isn't made.

@@ -1,7 +1,6 @@
 """Who has which role, over HTTP."""
 
 from http import HTTPStatus
-from typing import ClassVar
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -12,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from permissions import scope, selectors
-from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_actor, get_guard, get_user
+from permissions.drf import GUARD, TEAM, HasPermission, HasReadWriteScopes, InTeam, get_actor, get_guard, get_user
 from permissions.exceptions import RoleDoesNotExist
 from permissions.mixins import HasRoles
 from permissions.models import RoleAssignment
@@ -82,13 +81,9 @@ class UserRolesView(InTeam, APIView):
             GET="permissions.view_role|permissions.assign_role",
             POST="permissions.assign_role",
             PUT="permissions.assign_role",
-        )
+        ),
+        HasReadWriteScopes("roles"),
     ]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {
-        "GET": frozenset({"roles:read"}),
-        "POST": frozenset({"roles:write"}),
-        "PUT": frozenset({"roles:write"}),
-    }
 
     @extend_schema(
         operation_id="get_user_roles",
@@ -144,8 +139,7 @@ class UserRolesView(InTeam, APIView):
 class UserRoleView(InTeam, APIView):
     """One role of one user."""
 
-    permission_classes = [HasPermission("permissions.assign_role")]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"DELETE": frozenset({"roles:write"})}
+    permission_classes = [HasPermission("permissions.assign_role"), HasReadWriteScopes("roles")]
 
     @extend_schema(
         operation_id="remove_role",

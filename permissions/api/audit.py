@@ -1,6 +1,6 @@
 """The audit log over HTTP."""
 
-from typing import ClassVar, override
+from typing import override
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from permissions import audit
-from permissions.drf import HasPermission, OutsideTeams
+from permissions.drf import HasPermission, HasScopes, OutsideTeams
 from permissions.models import AuditEvent
 from project.api import StringField
 
@@ -72,8 +72,7 @@ class AuditFilter(serializers.Serializer[None]):
 class AuditView(OutsideTeams, ListAPIView[AuditEvent]):
     """The audit log."""
 
-    permission_classes = [HasPermission("permissions.view_auditevent")]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"audit:read"})}
+    permission_classes = [HasPermission("permissions.view_auditevent"), HasScopes("audit:read")]
     serializer_class = AuditEventOut
 
     @override

@@ -1,7 +1,7 @@
 """Who may what, over HTTP."""
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import Model
 from drf_spectacular.utils import extend_schema
@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from permissions import gate, grants, scope, selectors
 from permissions.api.roles import MAX_PERMISSION_NAME_LENGTH
-from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_actor, get_guard, get_user
+from permissions.drf import GUARD, TEAM, HasPermission, HasScopes, InTeam, get_actor, get_guard, get_user
 from permissions.mixins import HasRoles
 from project.api import StringField
 
@@ -99,8 +99,7 @@ class DecisionOut(serializers.Serializer[None]):
 class CheckView(InTeam):
     """Many questions at once."""
 
-    permission_classes = [IsAuthenticated]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"POST": frozenset({"roles:read"})}
+    permission_classes = [IsAuthenticated, HasScopes("roles:read")]
 
     @extend_schema(
         operation_id="check_permissions",
@@ -139,8 +138,7 @@ class CheckView(InTeam):
 class ExplainView(InTeam):
     """One question, answered with reasons."""
 
-    permission_classes = [HasPermission(_SEE)]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"roles:read"})}
+    permission_classes = [HasPermission(_SEE), HasScopes("roles:read")]
 
     @extend_schema(
         operation_id="explain_permission",

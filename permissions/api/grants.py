@@ -1,7 +1,6 @@
 """What users may, or may not, directly, over HTTP."""
 
 from http import HTTPStatus
-from typing import ClassVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -12,7 +11,7 @@ from rest_framework.response import Response
 from permissions import scope, selectors
 from permissions.api.assignments import USER_ID
 from permissions.api.roles import MAX_PERMISSION_NAME_LENGTH, MAX_PERMISSIONS
-from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_actor, get_guard, get_user
+from permissions.drf import GUARD, TEAM, HasPermission, HasReadWriteScopes, InTeam, get_actor, get_guard, get_user
 from permissions.exceptions import PermissionDoesNotExist
 from permissions.mixins import HasRoles
 from project.api import StringField
@@ -20,7 +19,6 @@ from project.api import StringField
 _NAME = OpenApiParameter("name", str, OpenApiParameter.PATH, description="Name of the permission.")
 _GIVE = "permissions.assign_permission"
 _SEE = f"permissions.view_role|{_GIVE}"
-_READ, _WRITE = frozenset({"roles:read"}), frozenset({"roles:write"})
 
 
 class GrantOut(serializers.Serializer[None]):
@@ -56,8 +54,7 @@ class PermissionNames(serializers.Serializer[None]):
 class UserPermissionsView(InTeam):
     """What one user was given directly."""
 
-    permission_classes = [HasPermission(GET=_SEE, POST=_GIVE, PUT=_GIVE)]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": _READ, "POST": _WRITE, "PUT": _WRITE}
+    permission_classes = [HasPermission(GET=_SEE, POST=_GIVE, PUT=_GIVE), HasReadWriteScopes("roles")]
 
     @extend_schema(
         operation_id="get_user_permissions",
@@ -105,8 +102,7 @@ class UserPermissionsView(InTeam):
 class UserPermissionView(InTeam):
     """One permission of one user."""
 
-    permission_classes = [HasPermission(_GIVE)]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"DELETE": _WRITE}
+    permission_classes = [HasPermission(_GIVE), HasReadWriteScopes("roles")]
 
     @extend_schema(
         operation_id="revoke_user_permission",
@@ -131,8 +127,7 @@ class UserPermissionView(InTeam):
 class UserDenialsView(InTeam):
     """What one user is forbidden."""
 
-    permission_classes = [HasPermission(_GIVE)]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"POST": _WRITE}
+    permission_classes = [HasPermission(_GIVE), HasReadWriteScopes("roles")]
 
     @extend_schema(
         operation_id="forbid_user_permissions",
@@ -153,8 +148,7 @@ class UserDenialsView(InTeam):
 class UserDenialView(InTeam):
     """One permission that a user is forbidden."""
 
-    permission_classes = [HasPermission(_GIVE)]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"DELETE": _WRITE}
+    permission_classes = [HasPermission(_GIVE), HasReadWriteScopes("roles")]
 
     @extend_schema(
         operation_id="unforbid_user_permission",

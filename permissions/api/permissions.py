@@ -1,7 +1,7 @@
 """Permissions themselves over HTTP."""
 
 from http import HTTPStatus
-from typing import ClassVar, override
+from typing import override
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from permissions import selectors, services
-from permissions.drf import GUARD, HasPermission, OutsideTeams, get_actor, get_guard
+from permissions.drf import GUARD, HasPermission, HasReadWriteScopes, OutsideTeams, get_actor, get_guard
 from permissions.exceptions import PermissionDoesNotExist
 from permissions.models import Permission
 from permissions.selectors import MAX_NAME_LENGTH
@@ -56,11 +56,10 @@ class NewPermission(serializers.Serializer[None]):
 class PermissionListView(OutsideTeams, ListAPIView[Permission]):
     """All permissions. They are of the whole installation, so they are seen and made outside of teams."""
 
-    permission_classes = [HasPermission(GET="permissions.view_role", POST="auth.add_permission")]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {
-        "GET": frozenset({"roles:read"}),
-        "POST": frozenset({"roles:write"}),
-    }
+    permission_classes = [
+        HasPermission(GET="permissions.view_role", POST="auth.add_permission"),
+        HasReadWriteScopes("roles"),
+    ]
     serializer_class = PermissionOut
 
     @override
@@ -103,8 +102,7 @@ class PermissionListView(OutsideTeams, ListAPIView[Permission]):
 class PermissionView(OutsideTeams):
     """One permission."""
 
-    permission_classes = [HasPermission(DELETE="auth.delete_permission")]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"DELETE": frozenset({"roles:write"})}
+    permission_classes = [HasPermission(DELETE="auth.delete_permission"), HasReadWriteScopes("roles")]
 
     @extend_schema(
         operation_id="delete_permission",

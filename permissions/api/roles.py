@@ -1,7 +1,7 @@
 """Roles over HTTP."""
 
 from http import HTTPStatus
-from typing import ClassVar, override
+from typing import override
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from permissions import scope, selectors, services
-from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_actor, get_guard
+from permissions.drf import GUARD, TEAM, HasPermission, HasReadWriteScopes, InTeam, get_actor, get_guard
 from permissions.exceptions import RoleDoesNotExist
 from permissions.models import Role
 from permissions.selectors import MAX_NAME_LENGTH
@@ -94,11 +94,10 @@ class RoleChange(serializers.Serializer[None]):
 class RoleListView(InTeam, ListAPIView[Role]):
     """All roles."""
 
-    permission_classes = [HasPermission(GET="permissions.view_role", POST="permissions.add_role")]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {
-        "GET": frozenset({"roles:read"}),
-        "POST": frozenset({"roles:write"}),
-    }
+    permission_classes = [
+        HasPermission(GET="permissions.view_role", POST="permissions.add_role"),
+        HasReadWriteScopes("roles"),
+    ]
     serializer_class = RoleOut
 
     @override
@@ -141,13 +140,9 @@ class RoleView(InTeam, APIView):
     """One role. A role that all teams can use is changed outside of teams alone, and a team's own in its team."""
 
     permission_classes = [
-        HasPermission(GET="permissions.view_role", PATCH="permissions.change_role", DELETE="permissions.delete_role")
+        HasPermission(GET="permissions.view_role", PATCH="permissions.change_role", DELETE="permissions.delete_role"),
+        HasReadWriteScopes("roles"),
     ]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {
-        "GET": frozenset({"roles:read"}),
-        "PATCH": frozenset({"roles:write"}),
-        "DELETE": frozenset({"roles:write"}),
-    }
 
     @extend_schema(
         operation_id="get_role", summary="Show a role", parameters=[_ID, TEAM], responses={200: RoleOut}, tags=["roles"]

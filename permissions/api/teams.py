@@ -1,19 +1,20 @@
 """Teams, as far as rights go, over HTTP."""
 
-from typing import ClassVar, override
+from typing import override
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 from rest_framework.generics import ListAPIView
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from permissions import scope, selectors
 from permissions.api.assignments import AssignmentOut
-from permissions.drf import HasPermission, InTeam, get_actor
+from permissions.drf import HasPermission, HasScopes, InTeam, get_actor
 from permissions.exceptions import TeamDoesNotExist
 from permissions.models import RoleAssignment
 
@@ -50,7 +51,7 @@ class Member(AssignmentOut):
 class TeamListView(APIView):
     """The caller's teams."""
 
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"roles:read"})}
+    permission_classes = [IsAuthenticated, HasScopes("roles:read")]
 
     @extend_schema(
         operation_id="list_teams",
@@ -68,8 +69,7 @@ class TeamListView(APIView):
 class TeamMembersView(InTeam, ListAPIView[RoleAssignment]):
     """Who has a role in a team."""
 
-    permission_classes = [HasPermission("permissions.view_role|permissions.assign_role")]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"roles:read"})}
+    permission_classes = [HasPermission("permissions.view_role|permissions.assign_role"), HasScopes("roles:read")]
     serializer_class = Member
 
     @override

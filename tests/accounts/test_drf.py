@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import ClassVar
 from uuid import uuid4
 
 import pytest
@@ -15,6 +14,7 @@ from rest_framework.views import APIView
 from accounts import tokens
 from accounts.drf import ClientPrincipal, IsUser
 from accounts.models import User
+from permissions.drf import HasScopes
 from tests.accounts.conftest import Issue
 
 type QueryCount = Callable[[int], AbstractContextManager[object]]
@@ -34,10 +34,7 @@ class ClosedView(APIView):
 class ScopedView(ClosedView):
     """Opens its methods to OAuth clients by scope."""
 
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {
-        "GET": frozenset({"profile", "users:read"}),
-        "PUT": frozenset(),
-    }
+    permission_classes = [IsAuthenticated, HasScopes(GET="profile users:read", PUT="")]
 
     def post(self, request: Request) -> Response:
         return Response("posted")
@@ -46,7 +43,7 @@ class ScopedView(ClosedView):
 class UserView(ScopedView):
     """For users alone, whoever acts for them."""
 
-    permission_classes = [IsUser]
+    permission_classes = [IsUser & HasScopes(GET="profile users:read")]
 
 
 def call(view: type[APIView], raw: str | None, method: str = "get", scheme: str = "Bearer") -> Response:

@@ -1,6 +1,6 @@
 """The user who asks."""
 
-from typing import TYPE_CHECKING, ClassVar, override
+from typing import TYPE_CHECKING, override
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -10,7 +10,8 @@ from rest_framework.response import Response
 from accounts import services
 from accounts.api import serializers
 from accounts.api.views.endpoints import OwnView, answer_end, read
-from accounts.drf import IsRecent
+from accounts.drf import IsRecent, IsUser
+from permissions.drf import HasScopes
 
 if TYPE_CHECKING:
     from rest_framework.permissions import _SupportsHasPermission  # a name of the stubs
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 class MeView(OwnView):
     """The user who asks."""
 
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"profile"})}
+    permission_classes = [IsUser, HasScopes(GET="profile")]
 
     @override
     def get_permissions(self) -> "list[_SupportsHasPermission]":

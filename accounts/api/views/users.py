@@ -1,6 +1,6 @@
 """The users."""
 
-from typing import ClassVar, override
+from typing import override
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -11,15 +11,14 @@ from rest_framework.response import Response
 from accounts import selectors
 from accounts.api import serializers
 from accounts.models import User
-from permissions.drf import GUARD, TEAM, HasPermission, InTeam, get_guard
+from permissions.drf import GUARD, TEAM, HasPermission, HasScopes, InTeam, get_guard
 from permissions.scope import get_team
 
 
 class UserListView(InTeam, ListAPIView[User]):
     """All users, or those who have a role in a team."""
 
-    permission_classes = [HasPermission("accounts.view_user")]
-    required_scopes: ClassVar[dict[str, frozenset[str]]] = {"GET": frozenset({"users:read"})}
+    permission_classes = [HasPermission("accounts.view_user"), HasScopes("users:read")]
     serializer_class = serializers.UserSummary
 
     @override
