@@ -12,6 +12,7 @@ from accounts.passwords.lookup import is_acceptable_url
 from accounts.throttles.doors import Door, get_limits
 
 _BUILD = "Build it with manage.py build_breached_passwords, or leave BREACHED_PASSWORDS_FILE empty."
+_ID_TOKEN_ALGORITHMS: Final = frozenset({"RS256", "ES256", "EdDSA"})
 _DAY: Final = 24 * 3600
 #: Setting, least and greatest value, and what docs/accounts.md promises by it.
 _BOUNDS: Final[tuple[tuple[str, int, int | None, str], ...]] = (
@@ -96,6 +97,16 @@ def check_bounds(app_configs: object, **_: object) -> list[CheckMessage]:
         for name, least, most, promise in _BOUNDS
         if not _is_within(value := settings.ACCOUNTS[name], least, most)
     ]
+
+
+@register("accounts")
+def check_id_token_algorithms(app_configs: object, **_: object) -> list[CheckMessage]:
+    """E006: ID tokens couldn't be signed as clients want them, or as every client can read them."""
+    algorithms = settings.ACCOUNTS["ID_TOKEN_ALGORITHMS"]
+    if "RS256" in algorithms and {*algorithms} <= _ID_TOKEN_ALGORITHMS:
+        return []
+    message = 'ACCOUNTS["ID_TOKEN_ALGORITHMS"] must have RS256 (OpenID Connect Core §15.1) and at most ES256 and EdDSA.'
+    return [Error(message, id="accounts.E006")]
 
 
 def _is_within(value: object, least: int, most: int | None) -> bool:

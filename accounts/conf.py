@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from django.conf import settings
 
-#: Signature algorithms of access tokens, by the names of RFC 7518 §3.1 and RFC 9864 §2.2.
-type AlgorithmName = Literal["ES256", "Ed25519", "RS256"]
+#: Signature algorithms, by the names of RFC 7518 §3.1, RFC 9864 §2.2 and RFC 8037 §3.1. ``Ed25519`` and ``EdDSA`` are
+#: one algorithm under two names: the new one for access tokens, the old one for ID tokens, whose readers know no other.
+type AlgorithmName = Literal["ES256", "Ed25519", "RS256", "EdDSA"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,17 @@ class AccountsSettings:
     ended_session_lifetime: timedelta
     #: With which new access tokens are signed.
     signing_algorithm: AlgorithmName
+    #: With which ID tokens can be signed.
+    id_token_algorithms: tuple[AlgorithmName, ...]
     #: A key is published for at least so long before it signs.
     key_publish_time: timedelta
     #: A key that has signed for so long gives way to the next one.
     key_rotation_age: timedelta
+
+    @property
+    def algorithms(self) -> tuple[AlgorithmName, ...]:
+        """Return all that sign anything; keys of others retire."""
+        return tuple(dict.fromkeys((self.signing_algorithm, *self.id_token_algorithms)))
 
 
 def get_settings() -> AccountsSettings:
@@ -57,6 +65,7 @@ def get_settings() -> AccountsSettings:
         unverified_account_lifetime=timedelta(seconds=values["UNVERIFIED_ACCOUNT_SECONDS"]),
         ended_session_lifetime=timedelta(seconds=values["ENDED_SESSION_SECONDS"]),
         signing_algorithm=values["SIGNING_ALGORITHM"],
+        id_token_algorithms=tuple(values["ID_TOKEN_ALGORITHMS"]),
         key_publish_time=timedelta(seconds=values["KEY_PUBLISH_SECONDS"]),
         key_rotation_age=timedelta(seconds=values["KEY_ROTATION_SECONDS"]),
     )

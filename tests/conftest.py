@@ -5,9 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.core.cache import cache
+from django.utils import timezone
+from joserfc.jwk import RSAKey
 from rest_framework.test import APIClient
 
-from accounts.keys import forget_keys
+from accounts.keys import forget_keys, store_key
+from accounts.models import SigningKey
 from permissions import gate, registrar
 from project.logging import configure_logging
 
@@ -24,6 +27,18 @@ def empty_cache() -> None:
 def forget_signing_keys() -> None:
     """Start each test with no memory of keys whose rows are gone."""
     forget_keys()
+
+
+@pytest.fixture(scope="session")
+def rsa_key() -> RSAKey:
+    """An RSA key as the house makes them, made once: that takes longer than most tests."""
+    return RSAKey.generate_key(3072, auto_kid=True)
+
+
+@pytest.fixture
+def rs256(rsa_key: RSAKey, db: None) -> SigningKey:
+    """The key that signs with RS256, for tests that need one and not its making."""
+    return store_key(rsa_key, algorithm="RS256", state=SigningKey.State.ACTIVE, now=timezone.now())
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The keys that sign the access tokens of the house.
+"""The keys that sign the access tokens and ID tokens of the house: one at a time of each algorithm.
 
 Private keys lie in the database, encrypted with a key derived from ``SECRET_KEY``: neither alone can mint a token.
 Each process keeps the parsed keys, so a request that brings a known ``kid`` costs no query, and remembers for a short
@@ -19,7 +19,7 @@ import structlog
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from accounts.conf import AlgorithmName, get_settings
+from accounts.conf import get_settings
 from accounts.keys.algorithms import ALGORITHMS, REGISTRY, Key
 from accounts.keys.ring import KeyRing, KnownKey
 from accounts.keys.sealing import seal_private_jwk
@@ -37,6 +37,7 @@ __all__ = [
     "get_verifying_margin",
     "list_public_keys",
     "make_key",
+    "store_key",
 ]
 
 #: For how long a process remembers which key signs.
@@ -44,30 +45,26 @@ ACTIVE_SECONDS: Final = 30
 _log = structlog.get_logger("gatehouse.accounts")
 
 
-class _Active:
-    """The key with which this process signs, and until when it need not ask again."""
-
-    key: KnownKey | None = None
-    until: float = 0.0
-
-
 _ring = KeyRing()
+#: Algorithm to the key with which this process signs, and until when it need not ask again.
+_active: dict[str, tuple[KnownKey, float]] = {}
 
 
-def get_active_key() -> KnownKey:
-    """Return the key that signs now; the first call of an installation makes it.
+def get_active_key(algorithm: str | None = None) -> KnownKey:
+    """Return the key that signs now, for access tokens where no algorithm is named; the first call makes it.
 
     Safe against races: the database holds at most one active key of an algorithm, and who comes second takes the
     other's. An active key that ``SECRET_KEY`` no longer opens retires, so that its tokens still verify, and a new one
     takes over.
     """
-    remembered, algorithm = _Active.key, get_settings().signing_algorithm
-    if remembered is not None and remembered.algorithm == algorithm and time.monotonic() < _Active.until:
-        return remembered
+    algorithm = algorithm or get_settings().signing_algorithm
+    key, until = _active.get(algorithm, (None, 0.0))
+    if key is not None and time.monotonic() < until:
+        return key
     key = _load_active(algorithm)
     if not transaction.get_connection().in_atomic_block:
         # What a transaction has made may never come to be.
-        _Active.key, _Active.until = key, time.monotonic() + ACTIVE_SECONDS
+        _active[algorithm] = key, time.monotonic() + ACTIVE_SECONDS
     return key
 
 
@@ -77,7 +74,12 @@ def get_public_key(kid: str) -> KnownKey | None:
 
 
 def list_public_keys() -> list[dict[str, object]]:
-    """Return the public key set (RFC 7517 §5): what signs, what will, and what still verifies; newest first."""
+    """Return the public key set (RFC 7517 §5): what signs, what will, and what still verifies; newest first.
+
+    Who has it can verify whatever is signed from now on: the keys of algorithms that weren't needed yet are made.
+    """
+    for needed in get_settings().algorithms:
+        get_active_key(needed)
     rows = SigningKey.objects.filter(algorithm__in=ALGORITHMS).order_by("-created_at", "kid")
     found: list[dict[str, object]] = []
     for kid, algorithm, public_jwk in rows.values_list("kid", "algorithm", "public_jwk"):
@@ -85,9 +87,13 @@ def list_public_keys() -> list[dict[str, object]]:
     return found
 
 
-def make_key(algorithm: AlgorithmName, *, state: SigningKey.State, now: datetime) -> SigningKey:
+def make_key(algorithm: str, *, state: SigningKey.State, now: datetime) -> SigningKey:
     """Store a new key pair and return its row."""
-    key = ALGORITHMS[algorithm].generate()
+    return store_key(ALGORITHMS[algorithm].generate(), algorithm=algorithm, state=state, now=now)
+
+
+def store_key(key: Key, *, algorithm: str, state: SigningKey.State, now: datetime) -> SigningKey:
+    """Store a key pair that is there already, and return its row."""
     kid = key.thumbprint()
     row = SigningKey(
         kid=kid,
@@ -105,7 +111,7 @@ def make_key(algorithm: AlgorithmName, *, state: SigningKey.State, now: datetime
 def forget_keys() -> None:
     """Let this process look up every key again."""
     _ring.forget()
-    _Active.key = None
+    _active.clear()
 
 
 def get_verifying_margin() -> timedelta:
@@ -113,7 +119,7 @@ def get_verifying_margin() -> timedelta:
     return get_settings().access_token_lifetime + timedelta(seconds=2 * ACTIVE_SECONDS)
 
 
-def _load_active(algorithm: AlgorithmName) -> KnownKey:
+def _load_active(algorithm: str) -> KnownKey:
     row = _find_active(algorithm)
     key = _ring.get_private_key(row) if row else None
     if row and key is None:
@@ -129,11 +135,11 @@ def _load_active(algorithm: AlgorithmName) -> KnownKey:
     return key
 
 
-def _find_active(algorithm: AlgorithmName) -> SigningKey | None:
+def _find_active(algorithm: str) -> SigningKey | None:
     return SigningKey.objects.filter(algorithm=algorithm, state=SigningKey.State.ACTIVE).first()
 
 
-def _create_active(algorithm: AlgorithmName) -> SigningKey:
+def _create_active(algorithm: str) -> SigningKey:
     try:
         with transaction.atomic():
             return make_key(algorithm, state=SigningKey.State.ACTIVE, now=timezone.now())

@@ -1,12 +1,13 @@
 """The signature algorithms of the house: each key has one, and is used with no other (RFC 8725 §3.1)."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Final, override
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from joserfc.jwa import ESAlgorithm
+from joserfc.jwa import ESAlgorithm, JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
@@ -28,6 +29,7 @@ class Algorithm:
 ALGORITHMS: Final[Mapping[str, Algorithm]] = {
     "ES256": Algorithm(lambda: ECKey.generate_key("P-256", auto_kid=True), ECKey.import_key),
     "Ed25519": Algorithm(lambda: OKPKey.generate_key("Ed25519", auto_kid=True), OKPKey.import_key),
+    "EdDSA": Algorithm(lambda: OKPKey.generate_key("Ed25519", auto_kid=True), OKPKey.import_key),
     "RS256": Algorithm(lambda: RSAKey.generate_key(_RSA_BITS, auto_kid=True), RSAKey.import_key),
 }
 
@@ -42,12 +44,20 @@ class _DeterministicES256(ESAlgorithm):
         return r.to_bytes(_P256_BYTES) + s.to_bytes(_P256_BYTES)
 
 
+def _get_eddsa() -> JWSAlgModel:
+    """Return EdDSA without the warning that RFC 9864 has a better name for it: readers of ID tokens don't know that."""
+    algorithm = copy(JWSRegistry.algorithms["EdDSA"])
+    algorithm.security_warning = None
+    return algorithm
+
+
 class SignatureRegistry(JWSRegistry):
     """The algorithms that are known here; whatever a token says, no other can be chosen."""
 
     algorithms = {
         "ES256": _DeterministicES256("ES256", "P-256", 256, recommended=True),
         "Ed25519": JWSRegistry.algorithms["Ed25519"],
+        "EdDSA": _get_eddsa(),
         "RS256": JWSRegistry.algorithms["RS256"],
     }
 

@@ -1,11 +1,12 @@
-"""Rotating the keys that sign access tokens; ``accounts.keys`` says how the times fit together."""
+"""Rotating the keys that sign access tokens and ID tokens; ``accounts.keys`` says how the times fit together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from accounts.conf import AlgorithmName, get_settings
+from accounts.conf import get_settings
 from accounts.keys import forget_keys, get_verifying_margin, make_key
 from accounts.models import SigningKey
 from permissions import audit
@@ -15,9 +16,9 @@ State = SigningKey.State
 
 @dataclass(slots=True, kw_only=True)
 class KeyRotation:
-    """What a rotation did, and what is to come; key ids."""
+    """What a rotation did with the keys of one algorithm, and what is to come; key ids."""
 
-    algorithm: AlgorithmName
+    algorithm: str
     published: list[str] = field(default_factory=list)
     activated: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
@@ -27,8 +28,8 @@ class KeyRotation:
 
 
 def rotate_keys(
-    *, now: datetime, is_forced: bool = False, is_compromised: bool = False, algorithm: AlgorithmName | None = None
-) -> KeyRotation:
+    *, now: datetime, is_forced: bool = False, is_compromised: bool = False, algorithm: str | None = None
+) -> list[KeyRotation]:
     """Take the next step of a rotation: publish the next key or, once it was published long enough, let it sign.
 
     Of simultaneous rotations one goes first, and the others find what it left.
@@ -39,52 +40,75 @@ def rotate_keys(
             key set refuses its tokens until the copy is renewed.
         is_compromised: The key that signs is in wrong hands: another one signs at once, and what it signed is refused
             as soon as each process has looked again, which takes a minute at most.
-        algorithm: Of which; that of the settings where none is named.
+        algorithm: Of which; where none is named, of that of access tokens and of all others that have signed.
+
+    Returns:
+        One for each algorithm that has keys.
     """
-    done = KeyRotation(algorithm=algorithm or get_settings().signing_algorithm)
     with transaction.atomic():
         rows = _lock_keys()
-        _delete_expired(rows, done, now=now)
-        active, waiting = _pick(rows, done)
-        is_settled = any(row.algorithm == done.algorithm for row in active)
-        if is_compromised:
-            _delete(active, done)
-            active = []
-        if not is_settled or is_forced or is_compromised:
-            _switch(waiting[0] if waiting else _publish(done, now=now), active, done, now=now)
-        elif not waiting:
-            _publish(done, now=now)
-            done.next_at = now + get_settings().key_publish_time
-        elif _is_ready(waiting[0], now=now):
-            _switch(waiting[0], active, done, now=now)
-        else:
-            done.next_at = waiting[0].created_at + get_settings().key_publish_time
-        _record(done, is_compromised=is_compromised)
+        wanted = _list_in_use(rows) if algorithm is None else [algorithm]
+        rotations = _begin(rows, wanted, now=now)
+        for done in rotations:
+            if done.algorithm in wanted:
+                _rotate(rows, done, is_forced=is_forced, is_compromised=is_compromised, now=now)
+        _record(rotations, is_compromised=is_compromised)
     forget_keys()
-    return done
+    return rotations
 
 
-def maintain_keys(*, now: datetime) -> KeyRotation:
+def maintain_keys(*, now: datetime) -> list[KeyRotation]:
     """Do what it is time for: publish a key where the one that signs is old, let it sign, delete what is over.
 
-    Another algorithm in the settings counts as an old key. Safe to call at any time, by any number of processes.
+    Keys of algorithms that the settings no longer name retire. Safe to call at any time, by any number of processes.
     """
-    settings = get_settings()
-    done = KeyRotation(algorithm=settings.signing_algorithm)
     with transaction.atomic():
         rows = _lock_keys()
-        _delete_expired(rows, done, now=now)
-        active, waiting = _pick(rows, done)
-        signing = next((row for row in active if row.algorithm == done.algorithm), None)
-        if waiting and _is_ready(waiting[0], now=now):
-            _switch(waiting[0], active, done, now=now)
-        elif signing is not None and len(active) > 1:
-            _retire([row for row in active if row is not signing], done, now=now)
-        elif signing is not None and not waiting and _get_age(signing, now=now) >= settings.key_rotation_age:
-            _publish(done, now=now)
-        _record(done, is_compromised=False)
+        rotations = _begin(rows, [], now=now)
+        used = get_settings().algorithms
+        for done in rotations:
+            active, waiting = _pick(rows, done)
+            if done.algorithm not in used:
+                _retire(active, done, now=now)
+                _delete(waiting, done)
+            elif waiting and _is_ready(waiting[0], now=now):
+                _switch(waiting[0], active, done, now=now)
+            elif active and not waiting and _get_age(active[0], now=now) >= get_settings().key_rotation_age:
+                _publish(done, now=now)
+        _record(rotations, is_compromised=False)
     forget_keys()
-    return done
+    return rotations
+
+
+def _list_in_use(rows: list[SigningKey]) -> list[str]:
+    settings, known = get_settings(), {row.algorithm for row in rows if row.state != State.RETIRING}
+    return [one for one in settings.algorithms if one == settings.signing_algorithm or one in known]
+
+
+def _begin(rows: list[SigningKey], wanted: Sequence[str], *, now: datetime) -> list[KeyRotation]:
+    """Return what is to be told of each algorithm, after the end of its keys whose last token has expired."""
+    names = dict.fromkeys([*wanted, *(row.algorithm for row in rows)])
+    rotations = [KeyRotation(algorithm=name) for name in names]
+    for done in rotations:
+        _delete_expired([row for row in rows if row.algorithm == done.algorithm], done, now=now)
+    return rotations
+
+
+def _rotate(rows: list[SigningKey], done: KeyRotation, *, is_forced: bool, is_compromised: bool, now: datetime) -> None:
+    active, waiting = _pick(rows, done)
+    is_settled = bool(active)
+    if is_compromised:
+        _delete(active, done)
+        active = []
+    if not is_settled or is_forced or is_compromised:
+        _switch(waiting[0] if waiting else _publish(done, now=now), active, done, now=now)
+    elif not waiting:
+        _publish(done, now=now)
+        done.next_at = now + get_settings().key_publish_time
+    elif _is_ready(waiting[0], now=now):
+        _switch(waiting[0], active, done, now=now)
+    else:
+        done.next_at = waiting[0].created_at + get_settings().key_publish_time
 
 
 def _lock_keys() -> list[SigningKey]:
@@ -96,9 +120,9 @@ def _lock_keys() -> list[SigningKey]:
 
 
 def _pick(rows: list[SigningKey], done: KeyRotation) -> tuple[list[SigningKey], list[SigningKey]]:
-    """Return the keys that sign, and those of the algorithm that are to, in the order in which they were published."""
-    active = [row for row in rows if row.state == State.ACTIVE]
-    return active, [row for row in rows if row.state == State.NEXT and row.algorithm == done.algorithm]
+    """Return the key that signs and those that are to, in the order in which they were published."""
+    own = [row for row in rows if row.algorithm == done.algorithm]
+    return [row for row in own if row.state == State.ACTIVE], [row for row in own if row.state == State.NEXT]
 
 
 def _is_ready(row: SigningKey, *, now: datetime) -> bool:
@@ -140,14 +164,15 @@ def _delete(over: list[SigningKey], done: KeyRotation) -> None:
     done.deleted += [row.kid for row in over]
 
 
-def _record(done: KeyRotation, *, is_compromised: bool) -> None:
-    if done.published or done.activated or done.retired or done.deleted:
-        audit.record(
-            "signing_keys.rotated",
-            algorithm=done.algorithm,
-            published=done.published,
-            activated=done.activated,
-            retired=done.retired,
-            deleted=done.deleted,
-            is_compromised=is_compromised,
-        )
+def _record(rotations: list[KeyRotation], *, is_compromised: bool) -> None:
+    for done in rotations:
+        if done.published or done.activated or done.retired or done.deleted:
+            audit.record(
+                "signing_keys.rotated",
+                algorithm=done.algorithm,
+                published=done.published,
+                activated=done.activated,
+                retired=done.retired,
+                deleted=done.deleted,
+                is_compromised=is_compromised,
+            )

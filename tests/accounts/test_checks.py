@@ -47,3 +47,13 @@ def test_a_number_that_breaks_a_promise_is_found_and_told_the_way_out(
         way_out = f"Set it to a whole number, at least {least}" + ("." if most is None else f" and at most {most}.")
         (found,) = find(settings, name, value)
         assert (found.startswith(said), found.endswith(way_out)) == (True, True)
+
+
+@pytest.mark.parametrize("algorithms", [(), ("ES256",), ("RS256", "HS256"), ("RS256", "none")])
+def test_algorithms_that_clients_cannot_count_on_are_found(settings: Settings, algorithms: tuple[str, ...]) -> None:
+    (found,) = find(settings, "ID_TOKEN_ALGORITHMS", algorithms)
+    assert found.startswith("accounts.E006 ")
+
+
+def test_fewer_algorithms_pass(settings: Settings) -> None:
+    assert find(settings, "ID_TOKEN_ALGORITHMS", ("RS256",)) == []

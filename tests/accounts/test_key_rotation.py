@@ -2,7 +2,7 @@ import base64
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from uuid import uuid4
 
@@ -10,11 +10,11 @@ import pytest
 from django.core.management import call_command
 from pytest_django import Settings
 
-from accounts import keys
+from accounts import keys, services
 from accounts.conf import AlgorithmName, get_settings
 from accounts.exceptions import InvalidToken
 from accounts.models import SigningKey
-from accounts.services import KeyRotation, maintain_keys, rotate_keys
+from accounts.services import KeyRotation
 from accounts.tokens import issue_access_token, read_access_token
 from permissions.models.audit import AuditEvent
 from tests.accounts.conftest import NOW
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 type QueryCount = Callable[[int], AbstractContextManager[object]]
 
 PUBLISH = timedelta(days=1)
-ALGORITHMS: list[AlgorithmName] = ["ES256", "Ed25519", "RS256"]
+ACCESS_ALGORITHMS: list[AlgorithmName] = ["ES256", "Ed25519", "RS256"]
 
 
 def issue() -> str:
@@ -40,6 +40,18 @@ def is_good(raw: str) -> bool:
     except InvalidToken:
         return False
     return True
+
+
+def rotate_keys(*, is_forced: bool = False, is_compromised: bool = False, now: datetime) -> KeyRotation:
+    """Rotate the keys of the only algorithm that has any."""
+    (done,) = services.rotate_keys(now=now, is_forced=is_forced, is_compromised=is_compromised)
+    return done
+
+
+def maintain_keys(*, now: datetime) -> KeyRotation:
+    """Do what is due with the keys of the only algorithm that has any."""
+    (done,) = services.maintain_keys(now=now)
+    return done
 
 
 def get_states() -> dict[str, str]:
@@ -68,13 +80,21 @@ def test_a_rotation_publishes_the_next_key_first() -> None:
     assert keys.get_active_key().kid == first
 
 
-def test_the_key_set_shows_what_will_sign_what_signs_and_what_still_verifies() -> None:
+def test_the_key_set_shows_what_will_sign_what_signs_and_what_still_verifies(settings: Settings) -> None:
+    settings.ACCOUNTS = settings.ACCOUNTS | {"ID_TOKEN_ALGORITHMS": ("ES256",)}
     first, second = start(), publish()
     rotate_keys(now=NOW + PUBLISH)
     third = rotate_keys(now=NOW + PUBLISH).published[0]
     shown = keys.list_public_keys()
     assert {one["kid"] for one in shown} == {first, second, third}
     assert all(one["use"] == "sig" and one["alg"] == "ES256" and "d" not in one for one in shown)
+
+
+def test_the_key_set_has_a_key_of_each_algorithm_though_nothing_was_signed(rs256: SigningKey) -> None:
+    shown = keys.list_public_keys()
+    assert sorted(str(one["alg"]) for one in shown) == ["ES256", "EdDSA", "RS256"]
+    assert {one["kty"] for one in shown if one["alg"] == "EdDSA"} == {"OKP"}
+    assert {one["kid"] for one in keys.list_public_keys()} == {one["kid"] for one in shown}
 
 
 def test_a_key_that_was_published_for_too_short_a_time_does_not_sign() -> None:
@@ -127,7 +147,7 @@ def test_a_compromised_key_gives_way_to_the_one_that_is_published() -> None:
     assert (done.deleted, done.activated, done.published) == ([first], [second], [])
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ACCESS_ALGORITHMS)
 @pytest.mark.compliance("RFC 9864", "2.2", "EdDSA over Curve25519 is called Ed25519")
 def test_tokens_can_be_signed_with_each_algorithm(algorithm: AlgorithmName, settings: Settings) -> None:
     settings.ACCOUNTS = settings.ACCOUNTS | {"SIGNING_ALGORITHM": algorithm}
@@ -135,7 +155,7 @@ def test_tokens_can_be_signed_with_each_algorithm(algorithm: AlgorithmName, sett
     assert is_good(issue())
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", ACCESS_ALGORITHMS)
 def test_the_same_claims_make_the_same_token(algorithm: AlgorithmName, settings: Settings) -> None:
     settings.ACCOUNTS = settings.ACCOUNTS | {"SIGNING_ALGORITHM": algorithm}
     subject, jti = str(uuid4()), uuid4()
@@ -161,11 +181,50 @@ def keys_text(raw: bytes) -> str:
 
 
 def test_tokens_of_the_algorithm_before_stay_good_after_a_change_of_the_setting(settings: Settings) -> None:
-    first, old = start(), issue()
-    settings.ACCOUNTS = settings.ACCOUNTS | {"SIGNING_ALGORITHM": "Ed25519"}
+    first, second, old = start(), publish(), issue()
+    settings.ACCOUNTS = settings.ACCOUNTS | {"SIGNING_ALGORITHM": "Ed25519", "ID_TOKEN_ALGORITHMS": ("RS256",)}
     assert is_good(issue())
-    assert maintain_keys(now=NOW).retired == [first]
+    done = {one.algorithm: one for one in services.maintain_keys(now=NOW)}
+    assert (done["ES256"].retired, done["ES256"].deleted) == ([first], [second])
+    assert get_states()[first] == "retiring"
+    assert second not in get_states()
     assert is_good(old)
+
+
+def test_a_key_of_id_tokens_goes_on_after_a_change_of_the_setting_for_access_tokens(settings: Settings) -> None:
+    first = start()
+    settings.ACCOUNTS = settings.ACCOUNTS | {"SIGNING_ALGORITHM": "Ed25519"}
+    services.maintain_keys(now=NOW)
+    assert get_states() == {first: "active"}
+
+
+def test_each_algorithm_rotates_by_itself(rs256: SigningKey) -> None:
+    first = start()
+    eddsa = keys.get_active_key("EdDSA").kid
+    done = {one.algorithm: one for one in services.rotate_keys(now=NOW, is_forced=True)}
+    assert {name: one.retired for name, one in done.items()} == {
+        "ES256": [first],
+        "EdDSA": [eddsa],
+        "RS256": [rs256.kid],
+    }
+    assert {name: [keys.get_active_key(one.algorithm).kid] for name, one in done.items()} == {
+        name: one.activated for name, one in done.items()
+    }
+
+
+def test_one_algorithm_can_be_rotated_alone() -> None:
+    first = start()
+    eddsa = keys.get_active_key("EdDSA").kid
+    services.rotate_keys(now=NOW, is_forced=True, algorithm="EdDSA")
+    assert keys.get_active_key().kid == first
+    assert keys.get_active_key("EdDSA").kid != eddsa
+
+
+def test_no_key_is_made_before_its_algorithm_is_needed() -> None:
+    start()
+    services.rotate_keys(now=NOW, is_forced=True)
+    services.maintain_keys(now=NOW + timedelta(days=90))
+    assert set(SigningKey.objects.values_list("algorithm", flat=True)) == {"ES256"}
 
 
 def test_simultaneous_rotations_take_one_step(transactional_db: None) -> None:
@@ -225,13 +284,14 @@ def run(*arguments: str) -> str:
 def test_the_command_says_what_it_did_and_what_comes_next() -> None:
     start()
     words = run()
-    assert words.startswith("Published, not yet signing: ")
+    assert words.startswith("ES256:\n  Published, not yet signing: ")
     assert "run this command again then" in words
-    assert "Signs from now on (ES256)" in run("--now")
+    assert "ES256:\n  Signs from now on: " in run("--now")
+    assert "ES256" not in run("--now", "--algorithm", "EdDSA").partition("ES256: nothing to do.")[0]
 
 
 def test_the_command_speaks_json() -> None:
     first = start()
-    done = json.loads(run("--compromised", "--json"))
+    (done,) = json.loads(run("--compromised", "--json"))["rotations"]
     assert done["deleted"] == [first]
     assert set(done) == set(KeyRotation.__slots__)
