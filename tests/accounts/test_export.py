@@ -17,7 +17,7 @@ from guardian.shortcuts import assign_perm
 
 from accounts.models import EmailToken, Registration, Revocation, Session, User
 from accounts.services import export_account
-from oauth.models import AccessToken, Application, Grant, RefreshToken
+from oauth.models import AccessToken, Application, Consent, DeviceGrant, Grant, PersonalAccessToken
 from permissions import audit
 from permissions.services import create_role
 from tests.accounts.conftest import NOW
@@ -50,20 +50,28 @@ def log(*, by: User, of: User, message: object) -> None:
 
 
 def make_client(user: User) -> Application:
-    client: Application = Application.objects.create(user=user, authorization_grant_type="authorization-code")
+    client: Application = Application.objects.create(user=user, name="Example")
     return client
 
 
-def make_grant(user: User) -> None:
+def make_consent(user: User) -> None:
+    Consent.objects.create(user=user, application=make_client(user), expires_at=LATER)
+
+
+def make_code(user: User) -> None:
     Grant.objects.create(user=user, application=make_client(user), code="digest", expires=LATER)
+
+
+def make_device(user: User) -> None:
+    DeviceGrant.objects.create(user=user, application=make_client(user), expires=LATER)
 
 
 def make_access_token(user: User) -> None:
     AccessToken.objects.create(user=user, application=make_client(user), token="raw", expires=LATER)
 
 
-def make_refresh_token(user: User) -> None:
-    RefreshToken.objects.create(user=user, application=make_client(user), token="raw", expires=LATER)
+def make_personal_token(user: User) -> None:
+    PersonalAccessToken.objects.create(user=user, name="Example", digest="digest", expires_at=LATER)
 
 
 def take_role(user: User) -> None:
@@ -89,9 +97,11 @@ EXPORTED: Final[dict[str, tuple[str, Callable[[User], object]]]] = {
         lambda u: Revocation.objects.create(kind="sub", subject=str(u.pk), revoked_at=NOW, expires_at=LATER),
     ),
     "oauth.Application.user": ("oauth_clients", make_client),
-    "oauth.Grant.user": ("oauth_codes", make_grant),
-    "oauth.AccessToken.user": ("oauth_access_tokens", make_access_token),
-    "oauth.RefreshToken.user": ("oauth_refresh_tokens", make_refresh_token),
+    "oauth.Consent.user": ("oauth_consents", make_consent),
+    "oauth.Grant.user": ("oauth_codes", make_code),
+    "oauth.DeviceGrant.user": ("oauth_devices", make_device),
+    "oauth.AccessToken.user": ("oauth_opaque_access_tokens", make_access_token),
+    "oauth.PersonalAccessToken.user": ("personal_access_tokens", make_personal_token),
 }
 
 
@@ -158,3 +168,10 @@ def test_the_export_says_for_which_object_a_permission_was_given(user: User, unv
     assert export(user, "object_permissions") == [
         {"permission": "accounts.change_user", "object_type": "accounts.user", "object_id": str(unverified.pk)}
     ]
+
+
+def test_the_export_tells_all_of_a_session(user: User) -> None:
+    Session.objects.create(user=user, kind="client", client_id="app", scope="profile", expires_at=LATER)
+    (row,) = export(user, "sessions")
+    assert set(row) == {field.name for field in Session._meta.concrete_fields} - {"user"}
+    assert (row["client_id"], row["scope"]) == ("app", "profile")
