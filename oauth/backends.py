@@ -9,7 +9,6 @@ from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, QueryDict
-from django.utils import timezone
 from oauth2_provider.oauth2_backends import OAuthLibCore, get_oauthlib_core
 from oauthlib.common import Request, add_params_to_uri, urlencode
 from oauthlib.oauth2.rfc6749 import errors, grant_types
@@ -22,7 +21,7 @@ from accounts.services import Access, Device
 from oauth import services
 from oauth.models import Application
 from oauth.tokens import begin_exchange, get_exchange
-from oauth.validators import PRESENCE, Validator, get_client
+from oauth.validators import PRESENCE, Validator, choose_audiences, get_client
 from project.current_request import get_client_ip, get_current_request
 
 #: Parameters that mean something here; every other one is ignored (RFC 6749 §3.1, §3.2). Nothing else gets through to
@@ -32,6 +31,7 @@ _KNOWN = frozenset(
         *("response_type", "client_id", "redirect_uri", "scope", "state", "response_mode"),
         *("code_challenge", "code_challenge_method", "request", "request_uri", "registration"),
         *("grant_type", "code", "code_verifier", "refresh_token", "client_secret", "token", "token_type_hint"),
+        "resource",
     }
 )
 _MAY_REPEAT = frozenset({"resource", "audience"})
@@ -143,14 +143,15 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
 
 def _issue(request: Request) -> services.Issued:
     """Issue what a granted request is worth: for a code, a refresh token, or the client itself."""
-    exchange, application, now = get_exchange(request), get_client(request), timezone.now()
+    exchange, application = get_exchange(request), get_client(request)
+    now = exchange.started_at  # what ends a client's tokens ends those of requests that were under way, too
     if exchange.session is not None:
         try:
             return services.issue_for_refresh(
                 application=application,
                 refresh_token=str(request.refresh_token),
                 scopes=request.scopes or (),
-                resource=(),
+                resource=exchange.resource,
                 started_at=exchange.started_at,
                 now=now,
             )
@@ -172,10 +173,13 @@ def _issue(request: Request) -> services.Issued:
             access=access,
             device=_get_device(),
             session_id=grant.session_id,
+            resource=exchange.resource,
             asked=services.Asked(nonce=grant.nonce, claims=grant.claims, code=str(request.code)),
             now=now,
         )
-    return services.issue_for_client(application=application, scopes=request.scopes or (), now=now)
+    return services.issue_for_client(
+        application=application, scopes=request.scopes or (), resource=choose_audiences(request, granted=None), now=now
+    )
 
 
 def _get_device() -> Device:
@@ -313,6 +317,8 @@ def read_form(request: HttpRequest) -> dict[str, str]:
 def read_parameters(received: QueryDict) -> dict[str, str]:
     """Return the known parameters; one without a value counts as left out (RFC 6749 §3.1).
 
+    ``resource``, which may be there several times (RFC 8707 §2), comes as one text with spaces in between.
+
     Raises:
         InvalidRequestFatalError: One is there twice, or isn't text.
     """
@@ -322,6 +328,8 @@ def read_parameters(received: QueryDict) -> dict[str, str]:
         if any("\x00" in text or "\ufffd" in text for text in (name, *values)):
             raise errors.InvalidRequestFatalError("A parameter has characters that are no text.")
     parameters = {name: str(value) for name, value in received.items() if name in _KNOWN and value}
+    if "resource" in parameters:
+        parameters["resource"] = " ".join(filter(None, map(str, received.getlist("resource"))))
     if "scope" in parameters:
         parameters["scope"] = " ".join(dict.fromkeys(parameters["scope"].split(" ")))
     return parameters

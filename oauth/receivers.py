@@ -1,4 +1,4 @@
-"""Facts that end tokens: a row is gone, a client loses scopes, client or user are switched off, a password changes.
+"""Facts that end tokens: a client loses scopes or is gone, client or user are switched off, password or address change.
 
 And what becomes of clients, for the audit log.
 """
@@ -8,8 +8,8 @@ from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 from django.utils import timezone
 
-from accounts.services import disable_client
-from accounts.signals import PasswordChanged, password_changed
+from accounts.services import EndReason, disable_client
+from accounts.signals import EmailChanged, PasswordChanged, email_changed, password_changed
 from oauth.conf import get_settings
 from oauth.models import CLIENTS_FACT, Application, ClientSecret
 from oauth.services import revoke_client, revoke_lost_rights, revoke_user
@@ -71,10 +71,16 @@ def kill_tokens_of_deleted_client(instance: Application, **_: object) -> None:
 def end_tokens_of_inactive_user(instance: object, **_: object) -> None:
     """End what acts for an inactive user; switched on again, the user allows clients anew."""
     if isinstance(instance, get_user_model()) and not instance.is_active:
-        revoke_user(user_id=instance.pk, now=timezone.now())
+        revoke_user(user_id=instance.pk, reason=EndReason.DEACTIVATED, now=timezone.now())
 
 
 @password_changed.listen
 def end_tokens_of_changed_password(fact: PasswordChanged) -> None:
     """End what acts for a user whose password was changed: it may have been granted by whoever knew the old one."""
-    revoke_user(user_id=fact.user.pk, now=timezone.now())
+    revoke_user(user_id=fact.user.pk, reason=EndReason.PASSWORD_CHANGED, now=timezone.now())
+
+
+@email_changed.listen
+def end_tokens_of_changed_address(fact: EmailChanged) -> None:
+    """Do the same for a changed address, for the same reason."""
+    revoke_user(user_id=fact.user.pk, reason=EndReason.EMAIL_CHANGED, now=timezone.now())

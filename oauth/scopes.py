@@ -1,9 +1,10 @@
-"""Which scopes there are, which a client may have, and what they say to a person."""
+"""Which scopes and audiences there are, which a client may have, and what scopes say to a person."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, override
 
+from django.conf import settings
 from oauth2_provider.scopes import SettingsScopes
 
 from oauth.conf import get_settings
@@ -18,6 +19,12 @@ class HasAllowedScopes(Protocol):
     """A client, as far as scopes are concerned."""
 
     allowed_scopes: list[str]
+
+
+class HasAllowedResources(Protocol):
+    """A client, as far as audiences are concerned."""
+
+    allowed_resources: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,34 @@ def describe_scopes(scopes: Iterable[str]) -> list[ScopeLine]:
         if scope in wanted
     ]
     return sorted(lines, key=lambda line: not line.is_dangerous)
+
+
+def list_resources(client: HasAllowedResources) -> list[str]:
+    """Return the audiences that a client may ask for (RFC 8707): this house first."""
+    return [settings.BASE_URL, *client.allowed_resources]
+
+
+def choose_resources(
+    asked: Iterable[str], *, granted: Sequence[str] | None, client: HasAllowedResources
+) -> tuple[str, ...]:
+    """Return the audiences of a token: those that are asked for, else all that there may be.
+
+    Args:
+        asked: In particular.
+        granted: What was allowed at first; where that was nothing in particular, this house. None where the client asks
+            for the first time, or for itself: it gets this house then, unless it asks.
+        client: Who asks; what it is no longer allowed was granted in vain.
+
+    Raises:
+        ValueError: One is asked for that isn't among them, or none is left.
+    """
+    allowed = list_resources(client)
+    usual = allowed[:1] if granted is None else [one for one in granted or allowed[:1] if one in allowed]
+    wanted = tuple(dict.fromkeys(asked)) or tuple(usual)
+    if not wanted or not {*wanted} <= {*(allowed if granted is None else usual)}:
+        message = "not an audience of this client"
+        raise ValueError(message)
+    return wanted
 
 
 def _narrow(scopes: Iterable[str], application: HasAllowedScopes | None) -> list[str]:

@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, override
 from urllib.parse import unquote_plus
@@ -15,7 +15,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from accounts.selectors import find_refresh_session
 from oauth import services
 from oauth.models import Application, GrantType
-from oauth.scopes import ClientScopes
+from oauth.scopes import ClientScopes, choose_resources
 from oauth.selectors import get_active_client
 from oauth.tokens import get_exchange
 
@@ -202,7 +202,7 @@ class Validator(OAuth2Validator):
         if grant is None or not _is_same_redirect_uri(grant.redirect_uri, request.redirect_uri, application):
             return False
         request.user, request.scopes = grant.user, _get_remaining_scopes(grant.scope, application)
-        exchange.grant = grant
+        exchange.grant, exchange.resource = grant, choose_audiences(request, granted=grant.resource)
         return bool(request.scopes)
 
     @override
@@ -246,7 +246,8 @@ class Validator(OAuth2Validator):
         session = find_refresh_session(refresh_token=refresh_token, client_id=application.client_id)
         if session is None or not _get_remaining_scopes(session.scope, application):
             return False
-        get_exchange(request).session, request.user = session, session.user
+        exchange, request.user = get_exchange(request), session.user
+        exchange.session, exchange.resource = session, choose_audiences(request, granted=session.resource)
         return True
 
     @override
@@ -281,6 +282,19 @@ def get_client(request: Request) -> Application:
     if not isinstance(request.client, Application):
         raise errors.InvalidClientError(request=request)
     return request.client
+
+
+def choose_audiences(request: Request, *, granted: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the audiences that a request is for (RFC 8707 §2); ``granted`` as for ``choose_resources``.
+
+    Raises:
+        CustomOAuth2Error: ``invalid_target``: one of them isn't the client's.
+    """
+    try:
+        return choose_resources(str(request.resource or "").split(), granted=granted, client=get_client(request))
+    except ValueError as error:
+        description = "The client may not have a token for that resource."
+        raise errors.CustomOAuth2Error("invalid_target", description, status_code=400, request=request) from error
 
 
 def _get_presence(request: Request) -> services.Presence:

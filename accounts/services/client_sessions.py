@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from accounts import rotation
 from accounts.models import Session
@@ -13,8 +14,6 @@ from accounts.services.sessions import NOWHERE, Device, clean_user_agent
 from accounts.tokens import revoke_access_tokens
 
 EndReason = Session.EndReason
-#: How much later than a client's end tokens may be issued by requests that began before it, and are dead all the same.
-_IN_FLIGHT = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -89,10 +88,11 @@ def end_client_session(*, session_id: UUID, reason: EndReason, now: datetime) ->
     return rotation.end_session(session=Session(pk=session_id), reason=reason, now=now)
 
 
-def end_client_sessions(*, user_id: UUID, client_id: str, reason: EndReason, now: datetime) -> int:
-    """Kill whatever a client may do for a user, at once; return how many sessions it was."""
+def end_client_sessions(*, user_id: UUID, client_id: str | None = None, reason: EndReason, now: datetime) -> int:
+    """Kill whatever a client, or any client, may do for a user, at once; return how many sessions it was."""
+    allowed = Q(user_id=user_id) if client_id is None else Q(user_id=user_id, client_id=client_id)
     with transaction.atomic():
-        return _end_each(Q(user_id=user_id, client_id=client_id), reason, now)
+        return _end_each(allowed, reason, now)
 
 
 def end_sessions_opened_in(*, session_id: UUID, client_id: str | None = None, now: datetime) -> int:
@@ -108,7 +108,7 @@ def disable_client(*, client_id: str, lifetime: timedelta, now: datetime) -> Non
     Args:
         client_id: Whose.
         lifetime: Longest life of its access tokens.
-        now: The end of those issued up to now, and of those that are being issued.
+        now: The end of those issued up to now.
     """
     with transaction.atomic():
         kill_client_tokens(client_id=client_id, lifetime=lifetime, now=now)
@@ -117,9 +117,18 @@ def disable_client(*, client_id: str, lifetime: timedelta, now: datetime) -> Non
 
 
 def kill_client_tokens(*, client_id: str, lifetime: timedelta, now: datetime) -> None:
-    """Kill the access tokens that a client has, wherever they are; its sessions may give it new ones."""
-    dead_until = now + _IN_FLIGHT
-    revoke_access_tokens(kind="client", subject=client_id, now=dead_until, expires_at=dead_until + lifetime)
+    """Kill the access tokens that a client has, wherever they are; its sessions may give it new ones.
+
+    Until the commit, requests go on that know the client as it was. Their tokens count from when the request began, so
+    that they are dead with what was issued up to the commit.
+    """
+
+    def kill(moment: datetime) -> None:
+        revoke_access_tokens(kind="client", subject=client_id, now=moment, expires_at=moment + lifetime)
+
+    with transaction.atomic():
+        kill(now)
+        transaction.on_commit(lambda: kill(timezone.now()))
 
 
 def _end_each(which: Q, reason: EndReason, now: datetime) -> int:

@@ -7,7 +7,7 @@ client may do for a person is a session of its own in ``accounts``, with refresh
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django.db import transaction
 
@@ -59,13 +59,15 @@ def issue_for_person(
     access: Access,
     device: Device,
     session_id: UUID | None = None,
+    resource: tuple[str, ...] = (),
     asked: Asked | None = None,
     now: datetime,
 ) -> Issued:
     """Begin a client's session for a person who has allowed it, and give the client its first tokens.
 
-    A refresh token comes with it where the client is registered for that and, with OpenID Connect, was allowed
-    ``offline_access`` (OpenID Connect Core §11). Without one the session ends with its access token.
+    ``resource`` narrows the first access token alone. A refresh token comes with it where the client is registered for
+    that and, with OpenID Connect, was allowed ``offline_access`` (OpenID Connect Core §11). Without one the session
+    ends with its access token.
     """
     settings = get_settings()
     is_lasting = application.allows_grant_type(GrantType.REFRESH_TOKEN) and (
@@ -87,7 +89,7 @@ def issue_for_person(
         jti=jti,
         refresh_token=refresh_token,
         scope=access.scope,
-        resource=access.resource,
+        resource=resource or access.resource,
         asked=asked,
         now=now,
     )
@@ -108,13 +110,14 @@ def issue_for_refresh(
         application: The client.
         refresh_token: The token.
         scopes: For this access token alone; what was granted stays.
-        resource: As above; empty means all that was granted.
+        resource: Its audiences; empty means this house.
         started_at: When the request arrived.
         now: Beginning of the new tokens' life.
 
     Raises:
         InvalidRefreshToken: See ``accounts.rotation.rotate``.
     """
+    scope, audiences = tuple(scopes), tuple(resource)
     rotation: Rotation = refresh_client_session(
         refresh_token=refresh_token,
         client_id=application.client_id,
@@ -125,10 +128,11 @@ def issue_for_refresh(
     return _issue_for_session(
         application,
         rotation.session,
-        jti=rotation.jti,
+        # Within the grace period the same refresh token may give tokens for one audience and for another.
+        jti=uuid5(rotation.jti, f"{' '.join(scope)}\n{' '.join(audiences)}"),
         refresh_token=rotation.refresh_token,
-        scope=tuple(scopes),
-        resource=tuple(resource) or tuple(rotation.session.resource),
+        scope=scope,
+        resource=audiences,
         asked=None,
         now=rotation.issued_at,
     )

@@ -114,11 +114,15 @@ def kill_all_tokens(*, client_id: str, now: datetime) -> None:
 
 
 @transaction.atomic
-def revoke_user(*, user_id: UUID, now: datetime) -> None:
-    """End what waits for a person's tokens, and their personal access tokens; ``accounts`` ends the sessions."""
+def revoke_user(*, user_id: UUID, reason: EndReason, now: datetime) -> None:
+    """End what clients have for a person and what waits to give them more, and the personal access tokens.
+
+    The sessions come last: to take a code away is to wait for whoever exchanges it, and to see what that gave.
+    """
     ended = Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
     ended += _deny_devices(DeviceGrant.objects.filter(user_id=user_id))
     ended += PersonalAccessToken.objects.filter(user_id=user_id, revoked_at=None).update(revoked_at=now)
+    ended += end_client_sessions(user_id=user_id, reason=reason, now=now)
     if ended:
         audit.record("user.consents_revoked", subject=audit.Reference.to(get_user_model(), user_id))
 

@@ -5,7 +5,7 @@ from typing import Final, override
 
 import structlog
 from django.core.exceptions import SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -63,8 +63,15 @@ class TokenView(FormEndpoint):
 
     @override
     def answer(self, request: HttpRequest) -> tuple[str, int]:
-        """Exchange what the client brings for tokens."""
-        return get_backend().exchange(request)
+        """Exchange what the client brings for tokens.
+
+        Raises:
+            InvalidGrantError: What they were to be for, a person or a client, was deleted meanwhile.
+        """
+        try:
+            return get_backend().exchange(request)
+        except IntegrityError as error:
+            raise errors.InvalidGrantError from error
 
 
 class RevokeView(FormEndpoint):

@@ -1,9 +1,6 @@
 """System checks of the authorization server."""
 
-from typing import Any
-
 import pytest
-from django.conf import settings
 from django.core.checks import run_checks
 from pytest_django.fixtures import Settings
 
@@ -22,7 +19,6 @@ def test_our_settings_pass() -> None:
         ("PKCE_REQUIRED", False, "oauth.E001"),
         ("COMPLIANT_BCP_RFC9700_PKCE_METHOD", False, "oauth.E001"),
         ("COMPLIANT_BCP_RFC9700_TOKEN_STORAGE", False, "oauth.E001"),
-        ("CLIENT_SECRET_HASHER", "default", "oauth.E001"),
         ("OIDC_ISS_ENDPOINT", "", "oauth.E002"),
         ("OIDC_ISS_ENDPOINT", "https://other.example", "oauth.E002"),
         ("AUTHORIZATION_CODE_EXPIRE_SECONDS", 600, "oauth.E003"),
@@ -41,9 +37,3 @@ def test_a_setting_that_breaks_a_promise_is_found(settings: Settings, name: str,
 def test_a_scope_that_does_not_exist_is_found(settings: Settings, name: str) -> None:
     settings.OAUTH = {**settings.OAUTH, name: ["__all__"]}
     assert _get_ids() == {"oauth.E004"}
-
-
-@pytest.mark.parametrize("hashers", [["oauth.hashers.ClientSecretHasher"], settings.PASSWORD_HASHERS[:1]])
-def test_a_misplaced_secret_hasher_is_found(settings: Settings, hashers: list[Any]) -> None:
-    settings.PASSWORD_HASHERS = hashers
-    assert _get_ids() == {"oauth.E006"}

@@ -1,15 +1,18 @@
-"""What a second use, a narrower client or the end of a client means for tokens, told apart by injected times."""
+"""What a second use or the end of a client means for tokens, told apart by injected times."""
 
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from oauth.models import AccessToken, Application, Grant, RefreshToken
-from oauth.services import lock_refresh_token, redeem_code, revoke_client
+from accounts.exceptions import InvalidRefreshToken
+from accounts.models import RefreshToken, Revocation, Session
+from oauth.models import Application, Grant
+from oauth.services import issue_for_refresh, redeem_code, revoke_client
 from tests.oauth.flow import Flow
 
 SECOND = timedelta(seconds=1)
+GRACE = timedelta(seconds=10)
 
 
 @pytest.fixture
@@ -18,55 +21,57 @@ def application(flow: Flow) -> Application:
     return found
 
 
-def test_a_request_that_began_after_the_code_was_used_ends_its_family(flow: Flow, application: Application) -> None:
+def _is_living() -> bool:
+    return Session.objects.filter(kind=Session.Kind.CLIENT, revoked_at=None).exists()
+
+
+@pytest.mark.parametrize(("delay", "is_living"), [(SECOND, False), (-SECOND, True)])
+def test_a_request_that_began_after_the_code_was_used_ends_its_session(
+    flow: Flow, application: Application, delay: timedelta, is_living: bool
+) -> None:
     code = flow.get_code()
     flow.exchange(code)
     used_at = Grant.objects.get().consumed_at
     assert used_at is not None
-    assert redeem_code(code=code, application=application, started_at=used_at + SECOND, now=timezone.now()) is None
-    assert not RefreshToken.objects.filter(revoked=None).exists()
-    assert not AccessToken.objects.exists()
+    assert redeem_code(code=code, application=application, started_at=used_at + delay, now=timezone.now()) is None
+    assert _is_living() is is_living
 
 
-def test_a_request_that_began_before_the_code_was_used_ends_nothing(flow: Flow, application: Application) -> None:
-    code = flow.get_code()
-    flow.exchange(code)
-    used_at = Grant.objects.get().consumed_at
-    assert used_at is not None
-    assert redeem_code(code=code, application=application, started_at=used_at - SECOND, now=timezone.now()) is None
-    assert RefreshToken.objects.filter(revoked=None).count() == AccessToken.objects.count() == 1
-
-
-def test_a_request_that_began_after_the_refresh_token_was_used_ends_its_family(
-    flow: Flow, application: Application
+@pytest.mark.parametrize(("delay", "is_living"), [(GRACE + SECOND, False), (GRACE - SECOND, True), (-SECOND, True)])
+def test_a_request_that_began_after_the_grace_period_of_a_refresh_token_ends_its_session(
+    flow: Flow, application: Application, delay: timedelta, is_living: bool
 ) -> None:
     token = flow.get_tokens()["refresh_token"]
-    flow.refresh(token)
-    used_at = RefreshToken.objects.get(revoked__isnull=False).revoked
+    second = flow.refresh(token).json()
+    used_at = RefreshToken.objects.get(used_at__isnull=False).used_at
     assert used_at is not None
-    locked = lock_refresh_token(token=token, application=application, started_at=used_at + SECOND, now=timezone.now())
-    assert locked is None
-    assert not RefreshToken.objects.filter(revoked=None).exists()
-    assert not AccessToken.objects.exists()
+    try:
+        repeated = issue_for_refresh(
+            application=application,
+            refresh_token=token,
+            scopes=["profile"],
+            resource=[],
+            started_at=used_at + delay,
+            now=timezone.now(),
+        )
+    except InvalidRefreshToken:
+        assert not is_living
+    else:
+        assert repeated.refresh_token == second["refresh_token"]
+    assert _is_living() is is_living
 
 
-def test_a_request_that_began_before_the_refresh_token_was_used_ends_nothing(
-    flow: Flow, application: Application
-) -> None:
-    token = flow.get_tokens()["refresh_token"]
-    flow.refresh(token)
-    used_at = RefreshToken.objects.get(revoked__isnull=False).revoked
-    assert used_at is not None
-    locked = lock_refresh_token(token=token, application=application, started_at=used_at - SECOND, now=timezone.now())
-    assert locked is None
-    assert RefreshToken.objects.filter(revoked=None).exists()
-    assert AccessToken.objects.exists()
+def test_a_code_that_nobody_ever_had_ends_nothing(flow: Flow, application: Application) -> None:
+    assert redeem_code(code="guess", application=application, started_at=timezone.now(), now=timezone.now()) is None
+    assert not Revocation.objects.exists()
 
 
-def test_the_end_of_a_client_kills_also_a_token_whose_row_is_missing(service: Flow) -> None:
+@pytest.mark.parametrize("is_opaque", [False, True])
+def test_the_end_of_a_client_kills_the_tokens_it_has_for_itself(service: Flow, is_opaque: bool) -> None:
+    application = Application.objects.get()
+    application.access_token_format = "opaque" if is_opaque else "jwt"
+    application.save()
     token = service.post("/oauth/token", grant_type="client_credentials", scope="users:read").json()["access_token"]
-    rows = AccessToken.objects.all()
-    rows._raw_delete(rows.db)  # as SQL does, past every receiver
     assert service.call_api(token, "/api/v1/users") == 403
-    revoke_client(application=Application.objects.get(), now=timezone.now())
+    revoke_client(application=application, now=timezone.now())
     assert service.call_api(token, "/api/v1/users") == 401
