@@ -167,6 +167,7 @@ def _issue(request: Request) -> services.Issued:
             authenticated_at=grant.authenticated_at,
             amr=tuple(grant.amr.split()),
             opened_in=grant.opened_in_id,
+            claims=grant.claims,
         )
         return services.issue_for_person(
             application=application,
@@ -174,7 +175,7 @@ def _issue(request: Request) -> services.Issued:
             device=_get_device(),
             session_id=grant.session_id,
             resource=exchange.resource,
-            asked=services.Asked(nonce=grant.nonce, claims=grant.claims, code=str(request.code)),
+            asked=services.Asked(nonce=grant.nonce, code=str(request.code)),
             now=now,
         )
     return services.issue_for_client(

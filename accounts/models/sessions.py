@@ -63,6 +63,8 @@ class Session(models.Model):
     scope = models.TextField(blank=True)
     #: Audiences of the client's tokens (RFC 8707); empty means this house.
     resource = models.JSONField(default=list, blank=True)
+    #: What the client asks to be told of the user (OpenID Connect Core §5.5), as it came; empty where it didn't.
+    claims = models.TextField(blank=True)
     #: The session on the pages in which the user let the client in.
     opened_in = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="opened")
 

@@ -28,6 +28,7 @@ class Access:
         authenticated_at: When the user last showed who they are.
         amr: How they did (RFC 8176).
         opened_in: The session on the pages in which they let the client in.
+        claims: What the client asks to be told of them (OpenID Connect Core §5.5), as it came.
     """
 
     user_id: UUID
@@ -37,6 +38,7 @@ class Access:
     authenticated_at: datetime
     amr: tuple[str, ...] = ()
     opened_in: UUID | None = None
+    claims: str = ""
 
 
 def open_client_session(
@@ -72,6 +74,7 @@ def open_client_session(
         scope=" ".join(access.scope),
         resource=list(access.resource),
         opened_in_id=access.opened_in,
+        claims=access.claims,
     )
     if session_id is not None:
         session.pk = session_id

@@ -2,56 +2,73 @@
 
 import base64
 import hashlib
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import datetime
 from typing import Final
 
 from django.conf import settings
 from joserfc import jwt
 
 from accounts import keys
+from accounts.conf import get_settings as get_accounts_settings
 from accounts.services import Session
+from oauth.claims import describe_person, get_acr, parse_claims
+from oauth.conf import get_settings
 from oauth.models import Application
 
-#: An ID token is read once, when it arrives.
-_LIFETIME: Final = timedelta(minutes=10)
+#: What ``at_hash`` and ``c_hash`` are made with (OpenID Connect Core §3.1.3.6): the hash of the algorithm.
+_HASHES: Final = {"RS256": hashlib.sha256, "ES256": hashlib.sha256, "EdDSA": hashlib.sha512}
 
 
 def issue_id_token(
     *,
     application: Application,
     session: Session,
-    scope: tuple[str, ...],
+    scope: Collection[str],
     access_token: str,
-    nonce: str,
-    claims: str,
-    code: str,
+    nonce: str = "",
+    code: str = "",
     now: datetime,
 ) -> str:
-    """Return the signed ID token that goes with an access token."""
-    del scope, claims
+    """Return the signed ID token that goes with an access token.
+
+    It is signed as its client wants it. Beside the sign-in it tells only what the parameter ``claims`` asks to find
+    there (§5.5); all the rest is at the userinfo endpoint (§5.4).
+    """
+    algorithm = _choose_algorithm(application)
+    wanted = parse_claims(session.claims).id_token
+    told: dict[str, object] = {}
+    if wanted - {"sub", "acr", "auth_time"}:
+        told = describe_person(session.user, client_id=application.client_id, scopes=scope)
     said: dict[str, object] = {
+        **{name: value for name, value in told.items() if name in wanted},
         "iss": settings.BASE_URL,
         "sub": str(session.user_id),
         "aud": application.client_id,
         "iat": int(now.timestamp()),
-        "exp": int((now + _LIFETIME).timestamp()),
-        "at_hash": _hash_half(access_token),
+        "exp": int((now + get_settings().id_token_lifetime).timestamp()),
+        "at_hash": _hash_half(access_token, algorithm),
     }
-    if session.authenticated_at is not None:
-        said["auth_time"] = int(session.authenticated_at.timestamp())
-    if session.amr:
-        said["amr"] = session.amr.split()
-    if session.opened_in_id is not None:
-        said["sid"] = str(session.opened_in_id)
-    if nonce:
-        said["nonce"] = nonce
-    if code:
-        said["c_hash"] = _hash_half(code)
-    signer = keys.get_active_key()
+    methods = session.amr.split()
+    optional: dict[str, object] = {
+        "auth_time": session.authenticated_at and int(session.authenticated_at.timestamp()),
+        "amr": methods,
+        "acr": get_acr(methods),
+        "sid": session.opened_in_id and str(session.opened_in_id),
+        "nonce": nonce,
+        "c_hash": code and _hash_half(code, algorithm),
+    }
+    said |= {name: value for name, value in optional.items() if value}
+    signer = keys.get_active_key(algorithm)
     return jwt.encode({"alg": signer.algorithm, "kid": signer.kid}, said, signer.key, registry=keys.REGISTRY)
 
 
-def _hash_half(text: str) -> str:
-    """Return ``at_hash`` or ``c_hash`` (OpenID Connect Core §3.1.3.6) for algorithms with SHA-256."""
-    digest = hashlib.sha256(text.encode()).digest()
+def _choose_algorithm(application: Application) -> str:
+    """Return what the client wants, or RS256 where that was taken out of the settings since it was registered."""
+    known = get_accounts_settings().id_token_algorithms
+    return application.algorithm if application.algorithm in known else Application.Algorithm.RS256.value
+
+
+def _hash_half(text: str, algorithm: str) -> str:
+    digest = _HASHES[algorithm](text.encode()).digest()
     return base64.urlsafe_b64encode(digest[: len(digest) // 2]).rstrip(b"=").decode()

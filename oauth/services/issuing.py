@@ -37,8 +37,6 @@ class Asked:
     """What OpenID Connect adds to an authorization request, for the ID token."""
 
     nonce: str = ""
-    #: The parameter of OpenID Connect Core §5.5 as it came.
-    claims: str = ""
     #: The code that is exchanged, if any.
     code: str = ""
 
@@ -161,7 +159,6 @@ def _issue_for_session(
             scope=scope,
             access_token=access_token,
             nonce=asked.nonce if asked else "",
-            claims=asked.claims if asked else "",
             code=asked.code if asked else "",
             now=now,
         )
