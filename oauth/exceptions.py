@@ -10,3 +10,17 @@ class InvalidClientMetadata(DomainError):
 
     code = "invalid_client_metadata"
     status = HTTPStatus.BAD_REQUEST
+
+
+class ClientDoesNotExist(DomainError):
+    """There is no such client."""
+
+    code = "client_not_found"
+    status = HTTPStatus.NOT_FOUND
+
+
+class SecretDoesNotExist(DomainError):
+    """The client has no such secret."""
+
+    code = "client_secret_not_found"
+    status = HTTPStatus.NOT_FOUND

@@ -45,6 +45,11 @@ class LinesField(forms.CharField):
     @override
     def clean(self, value: Any) -> str:  # Any: as Django has it
         """Return the words with one space between them."""
+    @override
+    def has_changed(self, initial: Any, data: Any) -> bool:  # Any: as Django has it
+        """Compare the words, not what stands between them."""
+        return (initial if isinstance(initial, list) else str(initial or "").split()) != str(data or "").split()
+
         return " ".join(super().clean(value).split())
 
 

@@ -6,13 +6,15 @@ from typing import Final
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from accounts.exceptions import InvalidToken
 from accounts.exports import Row
 from accounts.opaque import read_bearer_token
 from accounts.selectors import find_living_refresh_token, get_token_user, is_token_revoked
 from accounts.tokens import AccessClaims, read_access_token
-from oauth.models import AccessToken, Application, Consent, DeviceGrant, Grant, PersonalAccessToken
+from oauth.exceptions import ClientDoesNotExist, SecretDoesNotExist
+from oauth.models import AccessToken, Application, ClientSecret, Consent, DeviceGrant, Grant, PersonalAccessToken
 from oauth.registrar import find_client
 from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests
 
@@ -30,6 +32,36 @@ def get_client_id_by_name(*, name: str) -> str | None:
     """Return the id of the active client of that name, the oldest one if there are more."""
     clients = Application.objects.filter(name=name, is_active=True)
     return clients.order_by("created").values_list("client_id", flat=True).first()
+
+
+def list_clients(*, owner_id: UUID | None = None) -> QuerySet[Application]:
+    """Return all clients, or those that belong to a user, by name, each with its secrets."""
+    clients = Application.objects.all() if owner_id is None else Application.objects.filter(user=owner_id)
+    return clients.order_by("name", "pk").prefetch_related("secrets")
+
+
+def get_client(*, client_id: str, owner_id: UUID | None = None) -> Application:
+    """Return a client, active or not, with its secrets.
+
+    Raises:
+        ClientDoesNotExist: There is none of that id, or it doesn't belong to that user.
+    """
+    client = list_clients(owner_id=owner_id).filter(client_id=client_id).first()
+    if client is None:
+        raise ClientDoesNotExist
+    return client
+
+
+def get_client_secret(*, application: Application, secret_id: int) -> ClientSecret:
+    """Return a secret of a client.
+
+    Raises:
+        SecretDoesNotExist: The client has none of that id.
+    """
+    secret = ClientSecret.objects.filter(application=application, pk=secret_id).first()
+    if secret is None:
+        raise SecretDoesNotExist
+    return secret
 
 
 def find_consent(*, user_id: UUID, application: Application, now: datetime) -> Consent | None:

@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/v1/auth/", include("accounts.api.urls")),
     path("api/v1/", include("accounts.api.user_urls")),
     path("api/v1/", include("permissions.api.urls")),
+    path("api/v1/oauth/", include("oauth.api.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("", include("oauth.urls")),

@@ -83,10 +83,11 @@ class ApplicationAdmin(ApplicationModelAdmin):
         return () if obj is None else ("client_id", "client_type", "created", "updated")
 
     @override
-    def save_model(self, request: HttpRequest, obj: Application, form: object, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Application, form: ClientAdminForm, change: bool) -> None:
         """Store the client; show a new one's secret, this once."""
         if change:
-            services.change_client(application=obj)
+            changes = {name: getattr(obj, name) for name in form.changed_data}
+            services.change_client(application=obj, changes=changes)
             return
         _show_secret(request, services.save_new_client(application=obj))
 

@@ -1,6 +1,6 @@
 """Clients: how they come to be."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from oauth.conf import get_settings
-from oauth.exceptions import InvalidClientMetadata
+from oauth.exceptions import ClientDoesNotExist, InvalidClientMetadata
 from oauth.models import LOOPBACK_HOSTS, Application, ClientSecret, GrantType
 from oauth.tokens import make_secret
 from permissions import audit
@@ -93,15 +93,21 @@ def save_new_client(*, application: Application) -> RegisteredClient:
 
 
 @transaction.atomic
-def change_client(*, application: Application) -> Application:
-    """Check and store a client that was changed; what it may no longer do ends with the change.
+def change_client(*, application: Application, changes: Mapping[str, object]) -> Application:
+    """Change some columns of a client, checked as a whole; what it may no longer do ends with the change.
 
     Raises:
+        ClientDoesNotExist: Somebody has deleted it meanwhile.
         InvalidClientMetadata: Something of it isn't allowed; ``fields`` says what.
     """
-    _check(application)
-    application.save()
-    return application
+    current = Application.objects.select_for_update().filter(pk=application.pk).first()
+    if current is None:
+        raise ClientDoesNotExist
+    for name, value in changes.items():
+        setattr(current, name, value)
+    _check(current)
+    current.save()
+    return current
 
 
 @transaction.atomic

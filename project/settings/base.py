@@ -296,7 +296,9 @@ OAUTH: dict[str, Any] = {  # Any: each setting has its own type
         "audit:read": "Read the audit log: who did what, when and from which address",
     },
     #: Scopes that the consent page marks as powerful and shows first.
-    "DANGEROUS_SCOPES": ["roles:write", "audit:read"],
+        "clients:read": "See the apps that are registered here, and how they are set up",
+        "clients:write": "Register, change and delete apps, and give them new secrets",
+    "DANGEROUS_SCOPES": ["roles:write", "clients:write", "audit:read"],
     #: Granted when a client asks for no scope.
     "DEFAULT_SCOPES": ["profile"],
     #: What a person allowed ends after so many seconds, however often it is refreshed.
