@@ -31,6 +31,12 @@ class OAuthSettings:
     claim_scopes: Mapping[str, str]
     #: Import path of the function that knows their values; empty for none. See ``oauth.claims.ClaimsHook``.
     claims_hook: str
+    #: For so long a device waits for its user.
+    device_lifetime: timedelta
+    #: A device waits for so long between two questions whether its user has decided.
+    device_interval: timedelta
+    #: Whether clients may take people's passwords.
+    allows_password_grant: bool
 
 
 def get_settings() -> OAuthSettings:
@@ -49,4 +55,7 @@ def get_settings() -> OAuthSettings:
         consent_lifetime=timedelta(seconds=house["CONSENT_SECONDS"]) if house["CONSENT_SECONDS"] else None,
         claim_scopes=house["CLAIMS"],
         claims_hook=house["CLAIMS_HOOK"],
+        device_lifetime=timedelta(seconds=house["DEVICE_CODE_SECONDS"]),
+        device_interval=timedelta(seconds=toolkit["DEVICE_FLOW_INTERVAL"]),
+        allows_password_grant=house["ALLOW_PASSWORD_GRANT"],
     )

@@ -312,6 +312,10 @@ OAUTH: dict[str, Any] = {  # Any: each setting has its own type
 }
 OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth.Application"
 OAUTH2_PROVIDER_GRANT_MODEL = "oauth.Grant"
+    #: For so many seconds a device waits for its user.
+    "DEVICE_CODE_SECONDS": 15 * 60,
+    #: Whether clients that are registered for it may take people's passwords (RFC 6749 §4.3), against RFC 9700 §2.4.
+    "ALLOW_PASSWORD_GRANT": False,
 OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "oauth.AccessToken"  # noqa: S105 - the name of a model
 OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "oauth.RefreshToken"  # noqa: S105 - the name of a model
 OAUTH2_PROVIDER_ID_TOKEN_MODEL = "oauth.IDToken"  # noqa: S105 - the name of a model
@@ -330,11 +334,18 @@ OAUTH2_PROVIDER = {
     "ROTATE_REFRESH_TOKEN": True,
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "REQUEST_APPROVAL_PROMPT": "force",
+    # A device asks at most once in so many seconds whether its user has decided.
+    "DEVICE_FLOW_INTERVAL": 5,
     "PKCE_REQUIRED": True,
     # "http" is for loopback addresses only, which the Application model enforces (RFC 8252 §7.3).
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
     "OIDC_ISS_ENDPOINT": BASE_URL,
-    "OAUTH2_GRANT_TYPES_SUPPORTED": ["authorization_code", "client_credentials", "refresh_token"],
+    "OAUTH2_GRANT_TYPES_SUPPORTED": [
+        "authorization_code",
+        "client_credentials",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code",
+    ],
     "OAUTH2_RESPONSE_TYPES_SUPPORTED": ["code"],
     "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
     "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
