@@ -1,16 +1,14 @@
 """The toolkit's core and oauthlib's server, cut down to what the house supports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, override
 
-from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, QueryDict
 from oauth2_provider.oauth2_backends import OAuthLibCore, get_oauthlib_core
-from oauthlib.common import Request, add_params_to_uri, urlencode
+from oauthlib.common import Request, urlencode
 from oauthlib.oauth2.rfc6749 import errors, grant_types
 from oauthlib.oauth2.rfc6749.endpoints import AuthorizationEndpoint, RevocationEndpoint, TokenEndpoint
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
@@ -19,6 +17,7 @@ from oauthlib.oauth2.rfc6749.tokens import BearerToken, OAuth2Token, TokenBase
 from accounts.exceptions import InvalidRefreshToken
 from accounts.services import Access, Device
 from oauth import services
+from oauth.authorization import AuthorizationRequest, AuthorizationResponse, read_interaction
 from oauth.models import Application
 from oauth.tokens import begin_exchange, get_exchange
 from oauth.validators import PRESENCE, Validator, choose_audiences, get_client
@@ -32,6 +31,9 @@ _KNOWN = frozenset(
         *("code_challenge", "code_challenge_method", "request", "request_uri", "registration"),
         *("grant_type", "code", "code_verifier", "refresh_token", "client_secret", "token", "token_type_hint"),
         "resource",
+        # OpenID Connect: Core §3.1.2.1 and §5.5, RP-Initiated Logout §2.
+        *("nonce", "display", "prompt", "max_age", "ui_locales", "claims_locales", "id_token_hint", "login_hint"),
+        *("acr_values", "claims", "post_logout_redirect_uri"),
     }
 )
 _MAY_REPEAT = frozenset({"resource", "audience"})
@@ -109,7 +111,7 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
         code = CodeGrant(
             request_validator,
             pre_auth=[request_validator.refuse_unsupported],
-            post_auth=[request_validator.validate_code_challenge],
+            post_auth=[request_validator.validate_code_challenge, read_interaction],
         )
         bearer: Any = TokenHandler(request_validator)  # Any: the stubs take a token handler for its name
         AuthorizationEndpoint.__init__(
@@ -190,28 +192,6 @@ def _get_device() -> Device:
     return Device(get_client_ip(request), request.headers.get("User-Agent", ""))
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorizationRequest:
-    """A valid authorization request, and what follows from it.
-
-    Attributes:
-        parameters: As the client sent them.
-        application: Who asks.
-        scopes: What for; the default ones where it names none.
-        redirect_uri: Where the answer goes.
-    """
-
-    parameters: Mapping[str, str]
-    application: Application
-    scopes: list[str]
-    redirect_uri: str
-
-    @property
-    def state(self) -> str | None:
-        """Return what the client wants to see again."""
-        return self.parameters.get("state")
-
-
 class Backend(OAuthLibCore):
     """Reads requests strictly and hands them to oauthlib."""
 
@@ -270,10 +250,17 @@ class Backend(OAuthLibCore):
         asked: Request = details["request"]
         if not isinstance(asked.client, Application):
             raise errors.InvalidClientIdError(request=asked)
-        return AuthorizationRequest(parameters, asked.client, scopes, str(asked.redirect_uri))
+        return AuthorizationRequest(
+            parameters=parameters,
+            application=asked.client,
+            scopes=scopes,
+            resource=details["resource"],
+            redirect_uri=str(asked.redirect_uri),
+            interaction=details["interaction"],
+        )
 
-    def allow(self, asked: AuthorizationRequest, *, presence: services.Presence) -> str:
-        """Make a code for what was asked and return the address that carries it to the client.
+    def allow(self, asked: AuthorizationRequest, *, presence: services.Presence) -> AuthorizationResponse:
+        """Make a code for what was asked and return the response that carries it to the client.
 
         Raises:
             OAuth2Error: The request isn't valid any more.
@@ -283,7 +270,7 @@ class Backend(OAuthLibCore):
             scopes=asked.scopes,
             credentials={PRESENCE: presence},
         )
-        return add_issuer(str(headers["Location"]))
+        return asked.answer(str(headers["Location"]))
 
 
 @cache
@@ -291,11 +278,6 @@ def get_backend() -> Backend:
     """Return the backend that the settings name; it keeps no state between requests."""
     backend: Backend = get_oauthlib_core()
     return backend
-
-
-def add_issuer(uri: str) -> str:
-    """Return an authorization response with the name of the server that gives it (RFC 9207 §2)."""
-    return add_params_to_uri(uri, [("iss", settings.BASE_URL)])
 
 
 def read_form(request: HttpRequest) -> dict[str, str]:

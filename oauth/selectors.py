@@ -1,6 +1,6 @@
 """What other modules and apps may read of the authorization server."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -14,9 +14,19 @@ from accounts.opaque import read_bearer_token
 from accounts.selectors import find_living_refresh_token, get_token_user, is_token_revoked
 from accounts.tokens import AccessClaims, read_access_token
 from oauth.exceptions import ClientDoesNotExist, SecretDoesNotExist
-from oauth.models import AccessToken, Application, ClientSecret, Consent, DeviceGrant, Grant, PersonalAccessToken
+from oauth.models import (
+    AccessToken,
+    Application,
+    ClientSecret,
+    Consent,
+    DeviceGrant,
+    Grant,
+    PersonalAccessToken,
+    StoredRequest,
+    is_loopback,
+)
 from oauth.registrar import find_client
-from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests
+from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests, get_request_digests
 
 _INACTIVE: dict[str, object] = {"active": False}
 #: How many rows of an export are read at once.
@@ -70,6 +80,35 @@ def find_consent(*, user_id: UUID, application: Application, now: datetime) -> C
     if consent is None or (consent.expires_at is not None and consent.expires_at <= now):
         return None
     return consent
+
+
+def list_new_scopes(*, consent: Consent | None, scopes: Iterable[str]) -> list[str]:
+    """Return those of some scopes that a person has not allowed yet."""
+    known = set(consent.scope.split()) if consent else set()
+    return [scope for scope in scopes if scope not in known]
+
+
+def covers(*, consent: Consent | None, scopes: Iterable[str], resource: Iterable[str]) -> bool:
+    """Say whether a person has allowed all of that before; what every consent allows is this house."""
+    if consent is None or list_new_scopes(consent=consent, scopes=scopes):
+        return False
+    return {*resource} <= {settings.BASE_URL, *consent.resource}
+
+
+def is_identity_assured(*, application: Application, redirect_uri: str) -> bool:
+    """Say whether it is certain that a request comes from that client (RFC 8252 §8.6).
+
+    A confidential one will show its secret, and an ``https`` address belongs to its owner; but every program on a
+    computer can listen at a loopback address, and be a public client by its id.
+    """
+    return application.client_type == Application.CLIENT_CONFIDENTIAL or not is_loopback(redirect_uri)
+
+
+def find_stored_request(*, handle: str, browser_key: str, now: datetime) -> Mapping[str, str] | None:
+    """Return the authorization request that one browser has waiting under a handle."""
+    found = StoredRequest.objects.filter(digest__in=get_request_digests(handle, browser_key), expires_at__gt=now)
+    parameters: Mapping[str, str] | None = found.values_list("parameters", flat=True).first()
+    return parameters
 
 
 def read_opaque_token(raw: str, now: datetime) -> AccessClaims:

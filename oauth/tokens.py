@@ -6,9 +6,14 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import GuestProtocol
 from oauthlib.common import Request
 
+from accounts import keys
 from accounts.services import Session
 from oauth.models import DeviceGrant, Grant
 from project.crypto import derive_secrets, keyed_digest, keyed_digests
@@ -23,6 +28,25 @@ _OPAQUE_PURPOSE: Final = "opaque-access-token"
 _USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 _USER_CODE_LENGTH: Final = 8
 _EXCHANGE: Final = "gatehouse.exchange"
+_MAX_HINT_CHARACTERS: Final = 8192
+#: RFC 9864 §2.2.
+_OLDER_NAMES: Final = {"Ed25519": "EdDSA"}
+_REQUEST_PURPOSE: Final = "authorization-request"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdTokenHint:
+    """What an ID token of ours says that comes back.
+
+    Attributes:
+        subject: Id of the person.
+        client_id: For whom it was made.
+        session_id: The session on the pages in which the client was let in, if any.
+    """
+
+    subject: str
+    client_id: str
+    session_id: UUID | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +132,16 @@ def get_user_code_digests(code: str) -> tuple[str, ...]:
     return keyed_digests(_USER_CODE_PURPOSE, code)
 
 
+def hash_request_handle(handle: str, browser_key: str) -> str:
+    """Return the digest under which a stored authorization request lies; only one browser can name it."""
+    return keyed_digest(_REQUEST_PURPOSE, f"{handle}\n{browser_key}")
+
+
+def get_request_digests(handle: str, browser_key: str) -> tuple[str, ...]:
+    """Return the digests under which one may lie, now and before a change of keys."""
+    return keyed_digests(_REQUEST_PURPOSE, f"{handle}\n{browser_key}")
+
+
 def make_opaque_token(jti: UUID) -> str:
     """Return the opaque access token of that id. It follows from the id by HMAC, so it can be given again unstored."""
     return OPAQUE_PREFIX + derive_secrets(_OPAQUE_PURPOSE, str(jti))[0]
@@ -121,3 +155,40 @@ def hash_opaque_token(token: str) -> str:
 def get_opaque_digests(token: str) -> tuple[str, ...]:
     """Return the digests under which an opaque access token may be stored, now and before a change of keys."""
     return keyed_digests(_OPAQUE_PURPOSE, token)
+
+
+def read_id_token_hint(raw: str) -> IdTokenHint | None:
+    """Return what an ID token says that this server made; it may have expired long ago (OpenID Connect Core §3.1.2.1).
+
+    None for anything else, and for one whose key is gone.
+    """
+    if not raw.isascii() or len(raw) > _MAX_HINT_CHARACTERS:
+        return None
+    try:
+        said = jwt.decode(raw, _find_hint_key, registry=keys.REGISTRY).claims
+    except (JoseError, ValueError, RecursionError):
+        return None
+    match said:
+        case {"iss": issuer, "sub": str(subject), "aud": str(client_id)} if issuer == settings.BASE_URL:
+            session_id = said.get("sid")
+            return IdTokenHint(
+                subject=subject, client_id=client_id, session_id=UUID(session_id) if session_id else None
+            )
+        case _:
+            return None
+
+
+def _find_hint_key(token: GuestProtocol) -> keys.Key:
+    """Return the key of an ID token; an access token of ours has another type.
+
+    Raises:
+        ValueError: It is no ID token of ours.
+    """
+    match token.headers():
+        case {"alg": algorithm, "kid": str(kid), **others} if others in ({}, {"typ": "JWT"}):
+            known = keys.get_public_key(kid)
+            # ID tokens use the older name of the algorithm, which more clients know.
+            if known is not None and algorithm in {known.algorithm, _OLDER_NAMES.get(known.algorithm)}:
+                return known.key
+    message = "not an ID token of ours"
+    raise ValueError(message)

@@ -7,6 +7,9 @@ from oauth import views
 app_name = "oauth2_provider"
 urlpatterns = [
     path("oauth/authorize", views.AuthorizeView.as_view(), name="authorize"),
+    path("oauth/consent", views.ConsentView.as_view(), name="consent"),
+    path("oauth/logout", views.LogoutView.as_view(), name="rp-initiated-logout"),
+    path("oauth/logout/confirm", views.ConfirmLogoutView.as_view(), name="confirm-logout"),
     path("oauth/token", views.TokenView.as_view(), name="token"),
     path("oauth/introspect", views.IntrospectView.as_view(), name="introspect"),
     path("oauth/revoke", views.RevokeView.as_view(), name="revoke-token"),

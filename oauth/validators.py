@@ -27,6 +27,8 @@ _UNSUPPORTED = {
     "request_uri": "request_uri_not_supported",
     "registration": "registration_not_supported",
 }
+#: The response mode of a form that the browser posts (OAuth 2.0 Form Post Response Mode).
+FORM_POST: Final = "form_post"
 #: Under which name an authorization request carries the person who allowed it.
 PRESENCE: Final = "presence"
 
@@ -104,14 +106,16 @@ class Validator(OAuth2Validator):
     def refuse_unsupported(self, request: Request) -> dict[str, object]:
         """Refuse parameters whose silent loss would change what the client meant.
 
+        Of ``response_mode`` RFC 6749 knows ``query``, and OAuth 2.0 Form Post Response Mode the other.
+
         Raises:
             OAuth2Error: One of them is there.
         """
         for name, code in _UNSUPPORTED.items():
             if getattr(request, name, None):
                 raise errors.CustomOAuth2Error(code, f"The parameter {name} is not supported.", request=request)
-        if request.response_mode not in {None, "query"}:
-            raise errors.InvalidRequestError("The response_mode is not supported; use query.", request=request)
+        if request.response_mode not in {None, "query", FORM_POST}:
+            raise errors.InvalidRequestError("Use query or form_post as the response_mode.", request=request)
         return {}
 
     @override
@@ -177,7 +181,10 @@ class Validator(OAuth2Validator):
             asked=services.CodeRequest(
                 redirect_uri="" if getattr(request, "using_default_redirect_uri", None) else str(request.redirect_uri),
                 scopes=tuple(request.scopes or ()),
+                resource=choose_audiences(request, granted=None) if request.resource else (),
                 code_challenge=str(request.code_challenge),
+                nonce=request.nonce or "",
+                claims=request.claims or "",
             ),
             now=timezone.now(),
         )

@@ -1,5 +1,6 @@
 """What OAuth clients may do for a user: a session of its own for each time that a user let one in."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -98,9 +99,20 @@ def end_client_sessions(*, user_id: UUID, client_id: str | None = None, reason: 
         return _end_each(allowed, reason, now)
 
 
-def end_sessions_opened_in(*, session_id: UUID, client_id: str | None = None, now: datetime) -> int:
-    """Kill what clients, or one of them, may do since a session on the pages; return how many sessions it was."""
+def end_sessions_opened_in(
+    *, session_id: UUID, client_id: str | None = None, spared_scope: str = "", now: datetime
+) -> int:
+    """Kill what clients, or one of them, may do since a session on the pages; return how many sessions it was.
+
+    Args:
+        session_id: The session on the pages.
+        client_id: The client; None means all of them.
+        spared_scope: What may do this is left alone; empty means nothing is.
+        now: The end.
+    """
     opened = Q(opened_in=session_id) if client_id is None else Q(opened_in=session_id, client_id=client_id)
+    if spared_scope:
+        opened &= ~Q(scope__regex=rf"(^| ){re.escape(spared_scope)}( |$)")
     with transaction.atomic():
         return _end_each(opened, EndReason.SIGNED_OUT, now)
 

@@ -32,6 +32,8 @@ class Door(StrEnum):
     REAUTHENTICATE = "reauthenticate"
     #: Using up a link that sets a password or changes the address.
     CONFIRM = "confirm"
+    #: Having something kept while one signs in.
+    KEEP = "keep"
     #: Starting a device that waits for its user.
     START_DEVICE = "start_device"
     #: Entering the code that a device shows; the account is the id of who is signed in.
@@ -106,6 +108,7 @@ DEFAULTS: Final[Mapping[Door, DoorLimits]] = {
     # A whole office behind one address refreshes every few minutes.
     Door.REFRESH: DoorLimits(address=_limit(600, recovery=0.1, longest=10)),
     # Each makes a row, which lives for a quarter of an hour or so.
+    Door.KEEP: _TOKEN,
     Door.START_DEVICE: _TOKEN,
     # People can guess at these codes of 34 bits (RFC 8628 §5.1).
     Door.ENTER_DEVICE_CODE: DoorLimits(

@@ -1,6 +1,6 @@
 """Pages: sign in, sign out, and showing once more who one is."""
 
-from typing import TYPE_CHECKING, override
+from typing import TYPE_CHECKING, Any, override
 
 from django.contrib.auth import views as auth_views
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -28,6 +28,11 @@ class LoginView(HouseRedirectMixin, DjangoLoginView):
     @override
     def get_request(self) -> HttpRequest:
         return self.request
+
+    @override
+    def get_initial(self) -> dict[str, Any]:  # Any: as Django has it
+        """Fill in the address that ``login_hint`` names, for whoever knows it already."""
+        return {**super().get_initial(), "username": self.request.GET.get("login_hint", "")}
 
     @override
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:

@@ -15,6 +15,8 @@ from oauth.services.clients import (
 from oauth.services.codes import CodeRequest, Presence, create_code, redeem_code, void_code
 from oauth.services.consents import give_consent
 from oauth.services.issuing import Asked, Issued, issue_for_client, issue_for_person, issue_for_refresh
+from oauth.services.logout import LogoutRequest, end_client_of_session, read_logout_request
+from oauth.services.requests import store_request
 from oauth.services.revocation import (
     deny_waiting_device,
     end_consent,
@@ -32,6 +34,7 @@ __all__ = [
     "Asked",
     "CodeRequest",
     "Issued",
+    "LogoutRequest",
     "Presence",
     "RegisteredClient",
     "change_client",
@@ -39,6 +42,7 @@ __all__ = [
     "create_code",
     "delete_client",
     "deny_waiting_device",
+    "end_client_of_session",
     "end_client_secret",
     "end_consent",
     "end_personal_token",
@@ -48,6 +52,7 @@ __all__ = [
     "issue_for_person",
     "issue_for_refresh",
     "kill_all_tokens",
+    "read_logout_request",
     "redeem_code",
     "register_client",
     "renew_client_secret",
@@ -59,5 +64,6 @@ __all__ = [
     "revoke_user",
     "save_new_client",
     "seed_clients",
+    "store_request",
     "void_code",
 ]

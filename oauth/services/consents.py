@@ -13,9 +13,18 @@ from permissions import audit
 
 @transaction.atomic
 def give_consent(
-    *, user_id: UUID, application: Application, scopes: Iterable[str], resource: Iterable[str] = (), now: datetime
+    *,
+    user_id: UUID,
+    application: Application,
+    scopes: Iterable[str],
+    resource: Iterable[str] = (),
+    is_asked: bool = True,
+    now: datetime,
 ) -> Consent:
-    """Note that a person lets a client act for them; what was allowed before stays allowed."""
+    """Note that a person lets a client act for them; what was allowed before stays allowed.
+
+    ``is_asked`` says whether the person was asked, or the client is one of those that needn't ask.
+    """
     wanted, audiences = list(scopes), list(resource)
     consent = _lock(user_id, application)
     if consent is None:
@@ -32,7 +41,15 @@ def give_consent(
     lifetime = get_settings().consent_lifetime
     consent.updated_at, consent.expires_at = now, None if lifetime is None else now + lifetime
     consent.save()
-    audit.record("consent.given", subject=application, client=application.client_id, user_id=user_id, scopes=wanted)
+    audit.record(
+        "consent.given",
+        subject=application,
+        client=application.client_id,
+        user_id=user_id,
+        scopes=wanted,
+        resource=audiences,
+        is_asked=is_asked,
+    )
     return consent
 
 

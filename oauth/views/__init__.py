@@ -1,7 +1,18 @@
 """The pages and endpoints of the protocol."""
 
-from oauth.views.authorize import AuthorizeView
+from oauth.views.authorize import AuthorizeView, ConsentView
+from oauth.views.logout import ConfirmLogoutView, LogoutView
 from oauth.views.metadata import MetadataView
 from oauth.views.programs import FormEndpoint, IntrospectView, RevokeView, TokenView
 
-__all__ = ["AuthorizeView", "FormEndpoint", "IntrospectView", "MetadataView", "RevokeView", "TokenView"]
+__all__ = [
+    "AuthorizeView",
+    "ConfirmLogoutView",
+    "ConsentView",
+    "FormEndpoint",
+    "IntrospectView",
+    "LogoutView",
+    "MetadataView",
+    "RevokeView",
+    "TokenView",
+]

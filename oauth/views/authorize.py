@@ -1,34 +1,35 @@
 """The authorization endpoint, with its consent page."""
 
-from http import HTTPStatus
-from typing import Any, override
-from urllib.parse import urlencode, urlsplit
+from datetime import datetime
+from typing import Any, Final, override
+from urllib.parse import urlsplit
 
-from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.core import signing
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.csp import CSP
-from django.views.decorators.csp import csp_override
+from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
-from oauth2_provider.http import OAuth2ResponseRedirect
-from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2.rfc6749 import errors
+from oauthlib.openid.connect.core.exceptions import ConsentRequired, LoginRequired
 
 from accounts.middleware import get_browser_session
 from oauth import services
-from oauth.backends import AuthorizationRequest, add_issuer, get_backend, read_parameters
+from oauth.authorization import AuthorizationRequest
+from oauth.backends import get_backend, read_form
+from oauth.conf import get_settings
 from oauth.models import is_loopback
-from oauth.scopes import describe_scopes
+from oauth.scopes import OFFLINE, describe_scopes
+from oauth.selectors import covers, find_consent, is_identity_assured, list_new_scopes
+from oauth.views.answers import answer_client, answer_error, keep_out_of_caches, render_form_to_client
+from oauth.views.waiting import find_asked_at, get_address, read_request, send_back, send_through
 
 #: How long a consent page may stay open, in seconds.
-CONSENT_SECONDS = 3600
-_CONSENT_SALT = "oauth.consent"
-_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+CONSENT_SECONDS: Final = 3600
+_CONSENT_SALT: Final = "oauth.consent"
 
 
+@method_decorator(csrf_exempt, name="dispatch")
 class AuthorizeView(View):
     """The authorization endpoint (RFC 6749 §3.1): ask the person, then send the answer to the client.
 
@@ -39,63 +40,89 @@ class AuthorizeView(View):
 
     @override
     def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
-        """Keep every answer out of caches: they carry codes and names."""
-        response = super().dispatch(request, *args, **kwargs)
-        for name, value in _NO_STORE.items():
-            response[name] = value
-        return response
+        """Turn errors into answers, and keep every answer out of caches."""
+        try:
+            response = super().dispatch(request, *args, **kwargs)
+        except errors.OAuth2Error as error:
+            response = answer_error(request, error)
+        return keep_out_of_caches(response)
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
-        """Show the consent page, after sign-in if need be."""
-        try:
-            asked = get_backend().read_authorization(read_parameters(request.GET))
-        except errors.OAuth2Error as error:
-            return _answer_error(request, error)
-        if not request.user.is_authenticated:
-            return redirect_to_login(request.get_full_path())
-        return _show_consent(request, asked)
+        """Answer, or show the person what has to come before.
+
+        Raises:
+            OAuth2Error: The request is refused.
+        """
+        asked = get_backend().read_authorization(read_request(request))
+        wish, now = asked.interaction, timezone.now()
+        first_asked_at = find_asked_at(request, asked)
+        asked_at = first_asked_at or now
+        presence = find_presence(request)
+        if presence is None or not wish.accepts(str(presence.user_id)):
+            if wish.is_silent or (presence is not None and first_asked_at is not None):
+                raise asked.refuse(LoginRequired("Nobody is signed in who could answer this."))
+            return send_through(request, asked, "accounts:login", asked_at=asked_at, login_hint=wish.login_hint)
+        if not wish.is_recent_enough(presence.authenticated_at, asked_at=asked_at):
+            if wish.is_silent:
+                raise asked.refuse(LoginRequired("The person signed in too long ago."))
+            return send_through(request, asked, "accounts:reauthenticate", asked_at=asked_at)
+        if _must_ask(asked, presence, now):
+            if wish.is_silent:
+                raise asked.refuse(ConsentRequired("The person has to be asked."))
+            return _show_consent(request, asked, presence, now)
+        return _allow(request, asked, presence, is_asked=False)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
-        """Take the decision on exactly what the page showed, which comes back signed."""
+        """Take a request that comes as a form (OpenID Connect Core §3.1.2.1), and have it made once more by GET.
+
+        A form from elsewhere brings no cookies of ours, so that nobody seems to be signed in.
+
+        Raises:
+            OAuth2Error: The request is refused.
+        """
+        return send_back(request, get_backend().read_authorization(read_form(request)))
+
+
+class ConsentView(View):
+    """Takes the decision on exactly what the consent page showed, which comes back signed."""
+
+    http_method_names = ["post", "options"]
+
+    @override
+    def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+        """Turn errors into answers, and keep every answer out of caches."""
+        try:
+            response = super().dispatch(request, *args, **kwargs)
+        except errors.OAuth2Error as error:
+            response = answer_error(request, error)
+        return keep_out_of_caches(response)
+
+    def post(self, request: HttpRequest) -> HttpResponseBase:
+        """Send the client what the person decided.
+
+        Raises:
+            OAuth2Error: The request is refused.
+        """
         try:
             shown = signing.loads(request.POST.get("request", ""), salt=_CONSENT_SALT, max_age=CONSENT_SECONDS)
-            parameters: dict[str, str] = shown["parameters"]
-            asked = get_backend().read_authorization(parameters)
-        except signing.BadSignature:
-            error = errors.InvalidRequestFatalError("This page was open for too long, or was changed on the way.")
-            return _answer_error(request, error)
-        except errors.OAuth2Error as error:
-            return _answer_error(request, error)
-        decision = request.POST.get("decision")
-        if shown["user"] != str(request.user.pk) or decision not in {"allow", "deny"}:
+        except signing.BadSignature as error:
+            message = "This page was open for too long, or was changed on the way."
+            raise errors.InvalidRequestFatalError(message) from error
+        asked = get_backend().read_authorization(shown["parameters"])
+        presence, decision = find_presence(request), request.POST.get("decision")
+        if presence is None or shown["user"] != str(presence.user_id) or decision not in {"allow", "deny"}:
             # Another account than the one that the page named, or no answer yet: ask (again).
-            return redirect(f"{request.path}?{urlencode(parameters)}")
-        return self._answer(request, asked, is_allowed=decision == "allow")
-
-    def _answer(self, request: HttpRequest, asked: AuthorizationRequest, *, is_allowed: bool) -> HttpResponseBase:
-        try:
-            if not is_allowed:
-                denied = errors.AccessDeniedError("The person said no.", state=asked.state)
-                denied.redirect_uri = asked.redirect_uri
-                raise denied
-            presence = _get_presence(request)
-            services.give_consent(
-                user_id=presence.user_id, application=asked.application, scopes=asked.scopes, now=timezone.now()
-            )
-            return _redirect(get_backend().allow(asked, presence=presence))
-        except errors.OAuth2Error as error:
-            return _answer_error(request, error)
+            return send_back(request, asked)
+        if decision == "deny":
+            raise asked.refuse(errors.AccessDeniedError("The person said no."))
+        return _allow(request, asked, presence, is_asked=True)
 
 
-def _get_presence(request: HttpRequest) -> services.Presence:
-    """Return who is signed in here, and since when.
-
-    Raises:
-        AccessDeniedError: Nobody is.
-    """
+def find_presence(request: HttpRequest) -> services.Presence | None:
+    """Return who is signed in here, and since when."""
     session = get_browser_session(request)
     if session is None or session.authenticated_at is None:
-        raise errors.AccessDeniedError("Nobody is signed in.")
+        return None
     return services.Presence(
         user_id=session.user_id,
         session_id=session.pk,
@@ -104,37 +131,62 @@ def _get_presence(request: HttpRequest) -> services.Presence:
     )
 
 
-def _show_consent(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponseBase:
+def _must_ask(asked: AuthorizationRequest, presence: services.Presence, now: datetime) -> bool:
+    """Say whether the person must see the consent page. What the client would like for that doesn't count."""
+    application = asked.application
+    if asked.interaction.wants_page:
+        return True
+    if not is_identity_assured(application=application, redirect_uri=asked.redirect_uri):
+        return True
+    if application.skip_authorization:
+        return False
+    consent = find_consent(user_id=presence.user_id, application=application, now=now)
+    return not covers(consent=consent, scopes=asked.scopes, resource=asked.resource)
+
+
+def _allow(
+    request: HttpRequest, asked: AuthorizationRequest, presence: services.Presence, *, is_asked: bool
+) -> HttpResponseBase:
+    """Note what is allowed, where that is new or was asked just now, and send the client a code."""
+    now, application = timezone.now(), asked.application
+    consent = None if is_asked else find_consent(user_id=presence.user_id, application=application, now=now)
+    if not covers(consent=consent, scopes=asked.scopes, resource=asked.resource):
+        services.give_consent(
+            user_id=presence.user_id,
+            application=application,
+            scopes=asked.scopes,
+            resource=asked.resource,
+            is_asked=is_asked,
+            now=now,
+        )
+    return answer_client(request, get_backend().allow(asked, presence=presence), application)
+
+
+def _show_consent(
+    request: HttpRequest, asked: AuthorizationRequest, presence: services.Presence, now: datetime
+) -> HttpResponseBase:
+    application = asked.application
+    consent = find_consent(user_id=presence.user_id, application=application, now=now)
     # The scopes are spelled out, so that nothing wider can be meant when the answer comes back.
     parameters = {**asked.parameters, "scope": " ".join(asked.scopes)}
-    signed = signing.dumps({"parameters": parameters, "user": str(request.user.pk)}, salt=_CONSENT_SALT, compress=True)
-    target = urlsplit(asked.redirect_uri)
-    context = {
-        "application": asked.application,
-        "homepage_host": urlsplit(asked.application.homepage_url).hostname or "",
+    shown = {"parameters": parameters, "user": str(presence.user_id)}
+    lifetime = get_settings().consent_lifetime
+    context: dict[str, Any] = {  # Any: whatever the template shows
+        "application": application,
+        # Whom the house itself vouches for, it doesn't ask about.
+        "owner": None if application.skip_authorization else application.user,
+        "homepage_host": urlsplit(application.homepage_url).hostname or "",
         "scopes": describe_scopes(asked.scopes),
-        "redirect_host": target.netloc,
+        "new_scopes": list_new_scopes(consent=consent, scopes=asked.scopes) if consent else [],
+        "is_known": consent is not None,
+        "is_lasting": OFFLINE in asked.scopes,
+        "resource_hosts": [urlsplit(uri).netloc or uri for uri in asked.resource],
+        "ends_at": now + lifetime if lifetime else None,
+        "redirect_host": urlsplit(asked.redirect_uri).netloc,
         "is_loopback": is_loopback(asked.redirect_uri),
-        "signed_request": signed,
-        "authorize_url": f"{request.path}?{urlencode(asked.parameters)}",
+        "signed_request": signing.dumps(shown, salt=_CONSENT_SALT, compress=True),
+        "authorize_url": get_address(asked),
     }
-    # Chromium holds form-action against the redirect that answers a form, too. A host source can't be an IPv6 address.
-    source = f"{target.scheme}:" if "[" in target.netloc else f"{target.scheme}://{target.netloc}"
-    policy: dict[str, Any] = {**settings.SECURE_CSP, "form-action": [CSP.SELF, source]}  # Any: Django's own shape
-    page: HttpResponseBase = csp_override(policy)(render)(request, "oauth/authorize.html", context)
-    return page
-
-
-def _answer_error(request: HttpRequest, error: errors.OAuth2Error) -> HttpResponseBase:
-    """Tell the client at its verified address, or the person where there is none (RFC 6749 §4.1.2.1)."""
-    if isinstance(error, errors.FatalClientError) or not error.redirect_uri:
-        context = {"error": error.error, "description": error.description}
-        return render(request, "oauth/error.html", context, status=HTTPStatus.BAD_REQUEST)
-    told = [(name, str(value)) for name, value in error.twotuples]
-    return _redirect(add_issuer(add_params_to_uri(error.redirect_uri, told)))
-
-
-def _redirect(uri: str) -> HttpResponseBase:
-    """Redirect to an address that was verified before."""
-    answer: HttpResponseBase = OAuth2ResponseRedirect(uri, ["https", "http"])
-    return answer
+    return render_form_to_client(
+        request, "oauth/authorize.html", context, redirect_uri=asked.redirect_uri, client=application
+    )

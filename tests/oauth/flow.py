@@ -74,11 +74,12 @@ class Flow:
 
     def decide(self, page: Answer, decision: str = "allow") -> Answer:
         """Press a button of the consent page."""
-        return self.browser.post("/oauth/authorize", {"request": get_hidden(page, "request"), "decision": decision})
+        return self.browser.post("/oauth/consent", {"request": get_hidden(page, "request"), "decision": decision})
 
     def get_code(self, **changes: str | None) -> str:
-        """Return a code that the person allowed."""
-        return get_answer(self.decide(self.open(**changes)))["code"]
+        """Return a code that the person allowed, now or before."""
+        page = self.open(**changes)
+        return get_answer(page if page.status_code == 302 else self.decide(page))["code"]
 
     def post(self, path: str, **form: str | None) -> Answer:
         """Post a form as the client does: a confidential one authenticates, a public one names itself."""

@@ -1,21 +1,29 @@
 """The consent page: what it says, and that nothing but what it says can be allowed."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
+from django.conf import settings
 from django.core import signing
 from django.test import Client
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from accounts.models import User
-from oauth.models import Application
+from oauth.models import Application, Consent
 from oauth.services import RegisteredClient
+from permissions.audit import AuditEvent
 from tests.oauth.flow import Flow, get_answer, get_hidden
 
 
 def _read(flow: Flow, **changes: str | None) -> str:
     return unescape(flow.open(**changes).content.decode())
+
+
+def _list_scopes(text: str) -> list[str]:
+    return re.findall(r"<li>(.*?)</li>", text[text.index('<ul class="scopes"') :])
 
 
 def test_the_page_names_client_account_and_destination(flow: Flow) -> None:
@@ -27,7 +35,7 @@ def test_the_page_names_client_account_and_destination(flow: Flow) -> None:
 
 
 def test_the_page_names_the_scopes_as_sentences_the_powerful_ones_first(flow: Flow) -> None:
-    items = re.findall(r"<li>(.*?)</li>", _read(flow, scope="profile roles:write"))
+    items = _list_scopes(_read(flow, scope="profile roles:write"))
     assert items[0].startswith("Create roles, and change who has which role")
     assert "powerful" in items[0]
     assert items[1] == "See your name and your e-mail address"
@@ -47,7 +55,7 @@ def test_both_answers_look_the_same(flow: Flow) -> None:
 
 def test_enter_does_not_allow_by_surprise(flow: Flow) -> None:
     text = _read(flow)
-    form = text[text.index('action="/oauth/authorize"') :]
+    form = text[text.index('action="/oauth/consent"') :]
     assert form.index('value="deny"') < form.index('value="allow"')
     assert "autofocus" not in text
     assert not re.search(r'<input(?![^>]*type="hidden")', form)
@@ -59,14 +67,24 @@ def test_the_page_is_not_cached(flow: Flow) -> None:
 
 def test_the_page_may_send_its_form_on_to_the_client_only(flow: Flow) -> None:
     policy = flow.open()["Content-Security-Policy"]
-    assert "form-action 'self' https://client.example;" in policy + ";"
+    assert "form-action 'self' https://client.example https://app.example;" in policy + ";"
     assert "frame-ancestors 'none'" in policy
+
+
+def test_the_client_may_go_on_to_its_other_addresses(flow: Flow) -> None:
+    Application.objects.update(
+        redirect_uris="https://client.example/callback https://api.client.example/callback",
+        allowed_origins="https://spa.client.example",
+    )
+    policy = flow.open()["Content-Security-Policy"]
+    sources = "'self' https://client.example https://api.client.example https://spa.client.example https://app.example"
+    assert f"form-action {sources};" in policy + ";"
 
 
 def test_an_address_that_the_policy_cannot_name_is_let_through_by_its_scheme(flow: Flow) -> None:
     Application.objects.update(redirect_uris="http://[::1]/callback")
     policy = flow.open(redirect_uri="http://[::1]:5000/callback")["Content-Security-Policy"]
-    assert "form-action 'self' http:;" in policy + ";"
+    assert "form-action 'self' http: https://app.example;" in policy + ";"
 
 
 def test_markup_in_a_name_or_state_is_shown_as_text(flow: Flow) -> None:
@@ -84,25 +102,126 @@ def test_switching_the_account_signs_out_and_comes_back(flow: Flow) -> None:
     response = flow.browser.post("/accounts/logout/", {"next": get_hidden(page, "next")})
     assert response["Location"] == get_hidden(page, "next")
     response = flow.browser.get(response["Location"])
-    assert response["Location"].startswith("/accounts/login/?next=/oauth/authorize")
+    assert response["Location"].startswith("/accounts/login/?next=/oauth/authorize%3Frequest_handle%3D")
 
 
 def test_a_long_request_survives_sign_in(flow: Flow, person: User) -> None:
     person.set_password("correct horse battery")
     person.save()
     browser = Client()
-    response = browser.get("/oauth/authorize", flow.build_request(state="s" * 5000))
+    response = browser.get("/oauth/authorize", flow.build_request(state="s" * 20_000))
+    assert len(response["Location"]) < 500
     page = browser.get(response["Location"])
     form = {"username": person.email, "password": "correct horse battery", "next": get_hidden(page, "next")}
     response = browser.post("/accounts/login/", form)
     flow.browser = browser
-    assert get_answer(flow.decide(browser.get(response["Location"])))["state"] == "s" * 5000
+    assert get_answer(flow.decide(browser.get(response["Location"])))["state"] == "s" * 20_000
 
 
-def test_the_person_is_asked_each_time(flow: Flow) -> None:
+def test_what_was_allowed_is_not_asked_again(flow: Flow) -> None:
+    flow.get_tokens(scope="profile users:read")
+    assert "code" in get_answer(flow.open(scope="users:read"))
+
+
+@pytest.mark.parametrize("prompt", ["auto", "force"])
+def test_what_the_client_would_like_about_being_asked_does_not_count(flow: Flow, prompt: str) -> None:
+    assert flow.open(approval_prompt=prompt).status_code == 200
     flow.get_tokens()
-    for prompt in ("auto", "force"):
-        assert flow.open(approval_prompt=prompt).status_code == 200
+    assert "code" in get_answer(flow.open(approval_prompt=prompt))
+    assert flow.open(scope="profile roles:write", approval_prompt=prompt).status_code == 200
+
+
+def test_more_is_asked_for_and_marked_as_new(flow: Flow) -> None:
+    flow.get_tokens(scope="profile")
+    items = _list_scopes(_read(flow, scope="profile users:read"))
+    marked = {item.split(" <")[0]: ">new<" in item for item in items}
+    assert marked == {
+        "See your name and your e-mail address": False,
+        "See the list of users and their roles": True,
+    }
+
+
+def test_nothing_is_marked_as_new_where_nothing_is_old(flow: Flow) -> None:
+    assert 'class="badge">new' not in _read(flow, scope="profile users:read")
+
+
+def test_a_consent_that_has_run_out_is_asked_for_again(flow: Flow) -> None:
+    flow.get_tokens()
+    Consent.objects.update(expires_at=timezone.now())
+    assert flow.open().status_code == 200
+
+
+def test_another_audience_is_asked_for_and_named(flow: Flow) -> None:
+    Application.objects.update(allowed_resources=["https://files.example/api", "https://mail.example/"])
+    flow.get_tokens()
+    both = [("resource", "https://files.example/api"), ("resource", "https://mail.example/")]
+    page = flow.browser.get("/oauth/authorize", [*flow.build_request().items(), *both])
+    text = page.content.decode()
+    assert "<strong>files.example</strong> and <strong>mail.example</strong>" in text
+    assert "code" in get_answer(flow.decide(page))
+    assert Consent.objects.get().resource == ["https://files.example/api", "https://mail.example/"]
+    assert "code" in get_answer(flow.open(resource="https://files.example/api"))
+
+
+def test_this_house_as_audience_is_part_of_every_consent(flow: Flow) -> None:
+    flow.get_tokens()
+    assert "code" in get_answer(flow.open(resource=settings.BASE_URL))
+
+
+def test_a_consent_to_one_client_is_none_to_another(flow: Flow, web: Flow) -> None:
+    flow.get_tokens()
+    assert web.open().status_code == 200
+
+
+def test_a_public_client_on_this_computer_is_asked_for_each_time(flow: Flow) -> None:
+    Application.objects.update(redirect_uris="http://127.0.0.1/callback", skip_authorization=True)
+    flow.redirect_uri = "http://127.0.0.1:5000/callback"
+    flow.get_tokens()
+    assert flow.open().status_code == 200
+    assert get_answer(flow.open(prompt="none"))["error"] == "consent_required"
+
+
+def test_a_confidential_client_on_this_computer_is_known_by_its_secret(web: Flow) -> None:
+    Application.objects.update(redirect_uris="http://127.0.0.1/callback")
+    web.redirect_uri = "http://127.0.0.1:5000/callback"
+    web.get_tokens()
+    assert "code" in get_answer(web.open())
+
+
+def test_a_client_of_the_house_is_not_asked_for_but_recorded(flow: Flow, person: User) -> None:
+    Application.objects.update(skip_authorization=True)
+    assert "code" in get_answer(flow.open(scope="profile users:read"))
+    assert "code" in get_answer(flow.open(scope="profile"))
+    consent = Consent.objects.get()
+    assert (consent.user_id, consent.scope) == (person.pk, "profile users:read")
+    event = AuditEvent.objects.get(event="consent.given")
+    assert event.data["is_asked"] is False
+
+
+def test_being_let_in_again_makes_a_consent_no_longer(flow: Flow) -> None:
+    flow.get_tokens()
+    before = Consent.objects.get()
+    flow.open()
+    assert Consent.objects.get().expires_at == before.expires_at
+
+
+def test_policy_and_terms_are_linked(flow: Flow) -> None:
+    Application.objects.update(policy_uri="https://app.example/privacy", tos_uri="https://app.example/terms")
+    text = _read(flow)
+    for link in ("https://app.example/", "https://app.example/privacy", "https://app.example/terms"):
+        assert f'<a href="{link}" rel="noreferrer">' in text
+
+
+def test_a_client_of_a_user_is_marked_as_unchecked(flow: Flow, person: User) -> None:
+    assert "has not checked it" not in _read(flow)
+    Application.objects.update(user=person)
+    assert "Pat, a user of Gatehouse, answers for Example app. Gatehouse has not checked it." in " ".join(
+        _read(flow).split()
+    )
+
+
+def test_the_page_says_how_long_it_lasts(flow: Flow) -> None:
+    assert f"asked again after {date_format(timezone.now() + timedelta(days=365), 'j F Y')}" in _read(flow)
 
 
 @pytest.mark.parametrize("field", ["scope", "redirect_uri", "client_id", "state", "code_challenge"])
@@ -110,7 +229,7 @@ def test_nothing_beside_the_signed_request_counts(flow: Flow, web: Flow, field: 
     page = flow.open()
     changed = {"scope": "roles:write", "redirect_uri": "https://evil.example/", "client_id": web.client_id}
     form = {"request": get_hidden(page, "request"), "decision": "allow", field: changed.get(field, "changed")}
-    response = flow.browser.post("/oauth/authorize", form)
+    response = flow.browser.post("/oauth/consent", form)
     assert response["Location"].startswith("https://client.example/callback?")
     tokens = flow.exchange(get_answer(response)["code"]).json()
     assert tokens["scope"] == "profile"
@@ -124,13 +243,13 @@ def test_default_scopes_are_spelled_out_in_what_is_signed(flow: Flow) -> None:
 
 @pytest.mark.parametrize("signed", ["", "x", "x:y:z", "\x00", "é"])
 def test_a_request_that_is_not_signed_by_us_is_refused(flow: Flow, signed: str) -> None:
-    response = flow.browser.post("/oauth/authorize", {"request": signed, "decision": "allow"})
+    response = flow.browser.post("/oauth/consent", {"request": signed, "decision": "allow"})
     assert response.status_code == 400
 
 
 def test_a_request_signed_for_another_purpose_is_refused(flow: Flow) -> None:
     signed = signing.dumps({"parameters": flow.build_request(), "user": "x"}, salt="other")
-    assert flow.browser.post("/oauth/authorize", {"request": signed, "decision": "allow"}).status_code == 400
+    assert flow.browser.post("/oauth/consent", {"request": signed, "decision": "allow"}).status_code == 400
 
 
 def test_a_page_shown_to_one_person_cannot_be_answered_by_another(flow: Flow) -> None:

@@ -1,0 +1,81 @@
+"""How pages answer: to the client at its address, or to the person."""
+
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.csp import CSP
+from django.views.decorators.csp import csp_override
+from oauth2_provider.http import OAuth2ResponseRedirect
+from oauthlib.oauth2.rfc6749 import errors
+
+from oauth.authorization import AuthorizationResponse
+from oauth.models import Application
+from oauth.selectors import get_active_client
+
+_NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+def keep_out_of_caches(response: HttpResponseBase) -> HttpResponseBase:
+    """Say that an answer, which carries codes and names, is to be kept nowhere."""
+    for name, value in _NO_STORE.items():
+        response[name] = value
+    return response
+
+
+def redirect_out(uri: str) -> HttpResponseBase:
+    """Redirect to an address that was verified before."""
+    answer: HttpResponseBase = OAuth2ResponseRedirect(uri, ["https", "http"])
+    return answer
+
+
+def answer_client(
+    request: HttpRequest, response: AuthorizationResponse, client: Application | None
+) -> HttpResponseBase:
+    """Send the browser to the client with what it is told: in the address, or in a form that the browser posts."""
+    if not response.is_form_post:
+        return redirect_out(response.address)
+    context = {"response": response, "redirect_host": urlsplit(response.redirect_uri).netloc}
+    return render_form_to_client(
+        request, "oauth/form_post.html", context, redirect_uri=response.redirect_uri, client=client
+    )
+
+
+def answer_error(request: HttpRequest, error: errors.OAuth2Error) -> HttpResponseBase:
+    """Tell the client at its verified address, or the person where there is none (RFC 6749 §4.1.2.1)."""
+    if isinstance(error, errors.FatalClientError) or not error.redirect_uri:
+        context = {"error": error.error, "description": error.description}
+        return render(request, "oauth/error.html", context, status=HTTPStatus.BAD_REQUEST)
+    client = get_active_client(client_id=error.client_id or "")
+    return answer_client(request, AuthorizationResponse.from_error(error, error.redirect_uri), client)
+
+
+def refuse_attempt(request: HttpRequest, wait: int) -> HttpResponse:
+    """Say that there were too many attempts, and how many seconds to wait."""
+    response = render(request, "accounts/too_many_attempts.html", {"wait": wait}, status=HTTPStatus.TOO_MANY_REQUESTS)
+    response["Retry-After"] = str(wait)
+    return response
+
+
+def render_form_to_client(
+    request: HttpRequest, template: str, context: dict[str, object], *, redirect_uri: str, client: Application | None
+) -> HttpResponseBase:
+    """Render a page whose form ends at the client's address.
+
+    Chromium holds ``form-action`` against each redirect that follows a form, so the client's other addresses are let
+    through as well: its callback may go on to one of them.
+    """
+    others = [*client.redirect_uris.split(), *client.allowed_origins.split(), client.homepage_url] if client else []
+    sources = dict.fromkeys(map(_get_source, filter(None, [redirect_uri, *others])))
+    policy: dict[str, Any] = {**settings.SECURE_CSP, "form-action": [CSP.SELF, *sources]}  # Any: Django's own shape
+    page: HttpResponseBase = csp_override(policy)(render)(request, template, context)
+    return page
+
+
+def _get_source(uri: str) -> str:
+    """Return an address as a policy names it; a host source can't be an IPv6 address."""
+    target = urlsplit(uri)
+    return f"{target.scheme}:" if "[" in target.netloc else f"{target.scheme}://{target.netloc}"

@@ -1,0 +1,128 @@
+"""Authorization requests on their way through sign-in: in the address that comes back, or stored if they are long."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils import timezone
+from oauthlib.oauth2.rfc6749 import errors
+
+from accounts.throttles import Door, count_attempt
+from oauth import services
+from oauth.authorization import AuthorizationRequest
+from oauth.backends import read_parameters
+from oauth.selectors import find_stored_request
+from oauth.tokens import make_secret
+from oauth.views.answers import refuse_attempt
+
+#: Longest address that goes through sign-in by itself: what Django, proxies and browsers agree on.
+_MAX_ADDRESS_CHARACTERS: Final = 2_000
+#: Longest request that is stored.
+_MAX_REQUEST_CHARACTERS: Final = 50_000
+_HANDLE: Final = "request_handle"
+_ASKED: Final = "asked"
+_ASKED_SALT: Final = "oauth.asked"
+_ASKED_SECONDS: Final = 3600
+#: Ties stored requests to one browser.
+_COOKIE: Final = "authorization"
+_COOKIE_PATH: Final = "/oauth/"
+_COOKIE_SECONDS: Final = 3600
+
+
+def read_request(request: HttpRequest) -> Mapping[str, str]:
+    """Return the parameters of the authorization request that an address carries, or has stored.
+
+    Raises:
+        InvalidRequestFatalError: They can't be read, or are stored no longer.
+    """
+    handle = request.GET.get(_HANDLE)
+    if handle is None or "client_id" in request.GET:  # to a client, the name is one that means nothing
+        return read_parameters(request.GET)
+    found = find_stored_request(handle=handle, browser_key=request.COOKIES.get(_COOKIE, ""), now=timezone.now())
+    if found is None:
+        raise errors.InvalidRequestFatalError("You took too long to sign in. Go back to the app and begin again.")
+    return found
+
+
+def find_asked_at(request: HttpRequest, asked: AuthorizationRequest) -> datetime | None:
+    """Return when this very request was sent through sign-in for the first time; None where it wasn't lately."""
+    try:
+        signed = signing.loads(request.GET.get(_ASKED, ""), salt=_ASKED_SALT, max_age=_ASKED_SECONDS)
+        at, digest = signed
+    except (signing.BadSignature, ValueError):
+        return None
+    return datetime.fromtimestamp(at, UTC) if digest == _digest(asked) else None
+
+
+def send_through(
+    request: HttpRequest, asked: AuthorizationRequest, page: str, *, asked_at: datetime, login_hint: str = ""
+) -> HttpResponseBase:
+    """Send the person to a page of accounts that comes back to the request.
+
+    Raises:
+        InvalidRequestError: The request is too long to be kept.
+    """
+    signed = signing.dumps([asked_at.timestamp(), _digest(asked)], salt=_ASKED_SALT)
+    more = {"login_hint": login_hint} if login_hint else {}
+
+    def build(address: str) -> str:
+        return f"{reverse(page)}?{urlencode({'next': address, **more}, safe='/')}"
+
+    return _leave(request, asked, build, signed)
+
+
+def send_back(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponseBase:
+    """Have the request made once more, by an address.
+
+    Raises:
+        InvalidRequestError: The request is too long to be kept.
+    """
+    return _leave(request, asked, str)
+
+
+def get_address(asked: AuthorizationRequest) -> str:
+    """Return the request as an address, however long."""
+    return f"{reverse('oauth2_provider:authorize')}?{asked.query}"
+
+
+def _leave(
+    request: HttpRequest, asked: AuthorizationRequest, build: Callable[[str], str], signed: str = ""
+) -> HttpResponseBase:
+    suffix = f"&{urlencode({_ASKED: signed})}" if signed else ""
+    address = get_address(asked) + suffix
+    if len(address) <= _MAX_ADDRESS_CHARACTERS:
+        return HttpResponseRedirect(build(address))
+    if len(address) > _MAX_REQUEST_CHARACTERS:
+        raise asked.refuse(errors.InvalidRequestError("The request is too long."))
+    path, handle, now = reverse("oauth2_provider:authorize"), request.GET.get(_HANDLE), timezone.now()
+    if handle is not None and "client_id" not in request.GET:  # it is stored already
+        return HttpResponseRedirect(build(f"{path}?{urlencode({_HANDLE: handle})}{suffix}"))
+    wait = count_attempt(request, door=Door.KEEP, now=now)
+    if wait is not None:
+        return refuse_attempt(request, wait)
+    browser_key = request.COOKIES.get(_COOKIE) or make_secret()
+    parameters = {**asked.parameters, "scope": " ".join(asked.scopes)}
+    handle = services.store_request(
+        application=asked.application, parameters=parameters, browser_key=browser_key, now=now
+    )
+    response = HttpResponseRedirect(build(f"{path}?{urlencode({_HANDLE: handle})}{suffix}"))
+    response.set_cookie(
+        _COOKIE,
+        browser_key,
+        max_age=_COOKIE_SECONDS,
+        path=_COOKIE_PATH,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _digest(asked: AuthorizationRequest) -> str:
+    return sha256(asked.query.encode()).hexdigest()
