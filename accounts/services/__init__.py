@@ -58,7 +58,7 @@ from accounts.services.sessions import (
     sign_out_everywhere,
     use_browser_session,
 )
-from accounts.services.sweeping import Swept, count_sweepable, sweep
+from accounts.services.sweeping import Swept, count_sweepable, delete_some, sweep
 
 __all__ = [
     "Access",
@@ -76,6 +76,7 @@ __all__ = [
     "confirm_email_change",
     "count_sweepable",
     "delete_account",
+    "delete_some",
     "disable_client",
     "end_all_sessions",
     "end_client_session",

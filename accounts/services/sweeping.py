@@ -61,7 +61,7 @@ def sweep(*, now: datetime, longest: timedelta = _LONGEST) -> Swept:
         size = _MAX_ACCOUNTS if rows.model is User else MAX_SWEPT
         count = size
         while count == size:
-            count = _delete_some(rows, size=size)
+            count = delete_some(rows, size=size)
             counts[name] += count
             if time.monotonic() >= end:
                 return Swept(counts=counts, is_complete=False)
@@ -119,7 +119,7 @@ def _list_belongings() -> Iterator[tuple[QuerySet[Any], str]]:  # Any: of all mo
             yield field.related_model._base_manager.all(), field.field.name  # noqa: SLF001 - as above
 
 
-def _delete_some[M: Model](rows: QuerySet[M], *, size: int) -> int:
+def delete_some[M: Model](rows: QuerySet[M], *, size: int) -> int:
     """Delete some of the rows that nobody holds, and return how many."""
     with transaction.atomic():
         free = rows.select_for_update(skip_locked=True, of=("self",))

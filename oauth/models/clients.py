@@ -238,6 +238,11 @@ class ClientSecret(models.Model):
 
     def __str__(self) -> str:
         return f"Secret {self.hint}…"
+        indexes = [
+            models.Index(
+                fields=["expires_at"], name="oauth_clientsecret_expiry", condition=models.Q(expires_at__isnull=False)
+            )
+        ]
 
 
 def get_client_fact_key(client_id: str) -> str:

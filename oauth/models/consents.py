@@ -29,6 +29,11 @@ class Consent(models.Model):
     class Meta:
         ordering = ["-updated_at", "-id"]
         constraints = [models.UniqueConstraint(fields=["user", "application"], name="oauth_consent_one_per_client")]
+        indexes = [
+            models.Index(
+                fields=["expires_at"], name="oauth_consent_expiry", condition=models.Q(expires_at__isnull=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return f"Consent #{self.pk}"

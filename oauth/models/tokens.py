@@ -68,3 +68,7 @@ class PersonalAccessToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+        indexes = [
+            models.Index(fields=["expires_at"], name="oauth_pat_expiry", condition=models.Q(expires_at__isnull=False)),
+            models.Index(fields=["revoked_at"], name="oauth_pat_end", condition=models.Q(revoked_at__isnull=False)),
+        ]
