@@ -293,11 +293,11 @@ OAUTH: dict[str, Any] = {  # Any: each setting has its own type
         "users:read": "See the list of users and their roles",
         "roles:read": "See the roles and what each permits",
         "roles:write": "Create roles, and change who has which role",
+        "clients:read": "See the apps that are registered here, and how they are set up",
+        "clients:write": "Register, change and delete apps, and give them new secrets",
         "audit:read": "Read the audit log: who did what, when and from which address",
     },
     #: Scopes that the consent page marks as powerful and shows first.
-        "clients:read": "See the apps that are registered here, and how they are set up",
-        "clients:write": "Register, change and delete apps, and give them new secrets",
     "DANGEROUS_SCOPES": ["roles:write", "clients:write", "audit:read"],
     #: Granted when a client asks for no scope.
     "DEFAULT_SCOPES": ["profile"],
@@ -309,13 +309,13 @@ OAUTH: dict[str, Any] = {  # Any: each setting has its own type
     "CLAIMS": {},
     #: Import path of a function of user, client id and granted scopes that returns those claims; empty for none.
     "CLAIMS_HOOK": "",
-}
-OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth.Application"
-OAUTH2_PROVIDER_GRANT_MODEL = "oauth.Grant"
     #: For so many seconds a device waits for its user.
     "DEVICE_CODE_SECONDS": 15 * 60,
     #: Whether clients that are registered for it may take people's passwords (RFC 6749 §4.3), against RFC 9700 §2.4.
     "ALLOW_PASSWORD_GRANT": False,
+}
+OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth.Application"
+OAUTH2_PROVIDER_GRANT_MODEL = "oauth.Grant"
 OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "oauth.AccessToken"  # noqa: S105 - the name of a model
 OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "oauth.RefreshToken"  # noqa: S105 - the name of a model
 OAUTH2_PROVIDER_ID_TOKEN_MODEL = "oauth.IDToken"  # noqa: S105 - the name of a model
@@ -331,11 +331,11 @@ OAUTH2_PROVIDER = {
     "ID_TOKEN_EXPIRE_SECONDS": ACCOUNTS["ACCESS_TOKEN_SECONDS"],
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
     "REFRESH_TOKEN_EXPIRE_SECONDS": 14 * 24 * 3600,
+    # A device asks at most once in so many seconds whether its user has decided.
+    "DEVICE_FLOW_INTERVAL": 5,
     "ROTATE_REFRESH_TOKEN": True,
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "REQUEST_APPROVAL_PROMPT": "force",
-    # A device asks at most once in so many seconds whether its user has decided.
-    "DEVICE_FLOW_INTERVAL": 5,
     "PKCE_REQUIRED": True,
     # "http" is for loopback addresses only, which the Application model enforces (RFC 8252 §7.3).
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
