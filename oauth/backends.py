@@ -1,9 +1,11 @@
 """The toolkit's core and oauthlib's server, cut down to what the house supports."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any, override
 
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, QueryDict
@@ -13,12 +15,16 @@ from oauthlib.oauth2.rfc6749 import errors, grant_types
 from oauthlib.oauth2.rfc6749.endpoints import AuthorizationEndpoint, RevocationEndpoint, TokenEndpoint
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
 from oauthlib.oauth2.rfc6749.tokens import BearerToken, OAuth2Token, TokenBase
+from oauthlib.oauth2.rfc8628.grant_types import device_code
 
 from accounts.exceptions import InvalidRefreshToken
 from accounts.services import Access, Device
 from oauth import services
 from oauth.authorization import AuthorizationRequest, AuthorizationResponse, read_interaction
-from oauth.models import Application
+from oauth.conf import get_settings
+from oauth.models import Application, DeviceGrant, GrantType
+from oauth.services.devices import StartedDevice, issue_for_device, start_device
+from oauth.services.passwords import issue_for_password
 from oauth.tokens import begin_exchange, get_exchange
 from oauth.validators import PRESENCE, Validator, choose_audiences, get_client
 from project.current_request import get_client_ip, get_current_request
@@ -30,6 +36,7 @@ _KNOWN = frozenset(
         *("response_type", "client_id", "redirect_uri", "scope", "state", "response_mode"),
         *("code_challenge", "code_challenge_method", "request", "request_uri", "registration"),
         *("grant_type", "code", "code_verifier", "refresh_token", "client_secret", "token", "token_type_hint"),
+        *("device_code", "username", "password"),
         "resource",
         # OpenID Connect: Core §3.1.2.1 and §5.5, RP-Initiated Logout §2.
         *("nonce", "display", "prompt", "max_age", "ui_locales", "claims_locales", "id_token_hint", "login_hint"),
@@ -99,8 +106,16 @@ class ClientCredentialsGrant(_Timed, grant_types.ClientCredentialsGrant):
     """Client credentials."""
 
 
+class DeviceCodeGrant(_Timed, device_code.DeviceCodeGrant):  # type: ignore[misc]  # oauthlib takes its handler for a function
+    """Device code: its answer to a device that waits is one of RFC 8628 §3.5."""
+
+
+class PasswordGrant(_Timed, grant_types.ResourceOwnerPasswordCredentialsGrant):
+    """A person's password, for old programs, where the house allows it at all."""
+
+
 class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
-    """The endpoints and grants of the house. The password and implicit grants are not built in at all."""
+    """The endpoints and grants of the house. The implicit grant is not built in at all."""
 
     def __init__(
         self,
@@ -124,10 +139,17 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
                 "authorization_code": code,
                 "refresh_token": RefreshGrant(request_validator),
                 "client_credentials": ClientCredentialsGrant(request_validator),
+                GrantType.DEVICE_CODE.value: DeviceCodeGrant(request_validator),
+                "password": PasswordGrant(request_validator),
             },
             default_token_type=bearer,
         )
         RevocationEndpoint.__init__(self, request_validator)
+
+    def list_grant_types(self) -> list[str]:
+        """Return the grant types that this house allows."""
+        allows_passwords = get_settings().allows_password_grant
+        return [name for name in self.grant_types if name != GrantType.PASSWORD or allows_passwords]
 
     @override
     def validate_token_request(self, request: Request) -> None:
@@ -139,12 +161,12 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
         super().validate_token_request(request)
         if not request.grant_type:
             raise errors.InvalidRequestError("The grant_type is missing.", request=request)
-        if request.grant_type not in self.grant_types:
+        if request.grant_type not in self.list_grant_types():
             raise errors.UnsupportedGrantTypeError(request=request)
 
 
 def _issue(request: Request) -> services.Issued:
-    """Issue what a granted request is worth: for a code, a refresh token, or the client itself."""
+    """Issue what a granted request is worth: to a person's client, or to a client for itself."""
     exchange, application = get_exchange(request), get_client(request)
     now = exchange.started_at  # what ends a client's tokens ends those of requests that were under way, too
     if exchange.session is not None:
@@ -180,9 +202,42 @@ def _issue(request: Request) -> services.Issued:
             asked=services.Asked(nonce=grant.nonce, code=str(request.code)),
             now=now,
         )
+    if exchange.device is not None:
+        return _issue_for_device(request, exchange.device)
+    if isinstance(request.user, AbstractBaseUser):
+        return _issue_for_password(request, request.user)
     return services.issue_for_client(
         application=application, scopes=request.scopes or (), resource=choose_audiences(request, granted=None), now=now
     )
+
+
+def _issue_for_device(request: Request, grant: DeviceGrant) -> services.Issued:
+    exchange = get_exchange(request)
+    issued = issue_for_device(
+        application=get_client(request),
+        grant=grant,
+        scopes=request.scopes or (),
+        resource=exchange.resource,
+        device=_get_device(),
+        now=exchange.started_at,
+    )
+    if issued is None:
+        raise errors.InvalidGrantError(request=request)
+    return issued
+
+
+def _issue_for_password(request: Request, user: AbstractBaseUser) -> services.Issued:
+    issued = issue_for_password(
+        application=get_client(request),
+        user=user,
+        scopes=request.scopes or (),
+        resource=choose_audiences(request, granted=None),
+        device=_get_device(),
+        now=get_exchange(request).started_at,
+    )
+    if issued is None:
+        raise errors.InvalidGrantError(request=request)
+    return issued
 
 
 def _get_device() -> Device:
@@ -218,6 +273,28 @@ class Backend(OAuthLibCore):
         if not self.server.request_validator.authenticate_client(asked) or not isinstance(asked.client, Application):
             raise errors.InvalidClientError(request=asked)
         return asked.client, dict(asked.decoded_body or [])
+
+    def start_device(self, request: HttpRequest, *, now: datetime) -> StartedDevice:
+        """Let the device that sends the form wait for its user (RFC 8628 §3.1).
+
+        Raises:
+            OAuth2Error: The form can't be read, the client isn't known by it, or may not ask for that.
+        """
+        uri, _, body, headers = self._extract_params(request)
+        asked, grant = Request(uri, "POST", body, headers), self.server.grant_types[GrantType.DEVICE_CODE]
+        grant.validate_client_authentication(asked)
+        asked.grant_type = GrantType.DEVICE_CODE
+        grant.validate_grant_type(asked)
+        grant.validate_scopes(asked)
+        if not asked.scopes:
+            raise errors.InvalidScopeError(request=asked)  # a person must be asked for something
+        return start_device(
+            application=get_client(asked),
+            scopes=asked.scopes,
+            resource=choose_audiences(asked, granted=None) if asked.resource else (),
+            ip_address=get_client_ip(request),
+            now=now,
+        )
 
     def exchange(self, request: HttpRequest) -> tuple[str, int]:
         """Return body and status of the answer to a token request.
@@ -286,7 +363,7 @@ def read_form(request: HttpRequest) -> dict[str, str]:
     Raises:
         InvalidRequestFatalError: It isn't a form, or one that can't be read without guessing.
     """
-    if request.content_type != _FORM:
+    if request.content_type != _FORM and (request.content_type or request.body):
         raise errors.InvalidRequestFatalError(f"Send the parameters as {_FORM}.")
     if request.META.get("QUERY_STRING"):
         raise errors.InvalidRequestFatalError("Send the parameters in the body, not in the address.")

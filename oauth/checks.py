@@ -5,7 +5,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
 from django.utils.module_loading import import_string
 
 _MAX_CODE_SECONDS = 60
@@ -85,6 +86,16 @@ def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> 
         for name, path in _CLASSES
         if not issubclass(import_string(toolkit.get(name, "builtins.object")), import_string(path))
     ]
+
+
+@register("oauth", Tags.security, deploy=True)
+def check_password_grant(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """W001: programs may take people's passwords."""
+    if not settings.OAUTH["ALLOW_PASSWORD_GRANT"]:
+        return []
+    message = "OAUTH['ALLOW_PASSWORD_GRANT'] lets programs take people's passwords, against RFC 9700 §2.4."
+    hint = "Each client that is registered for the grant sees every password: let only your own old programs have it."
+    return [checks.Warning(message, hint=hint, id="oauth.W001")]
 
 
 def _is_within(value: object, limit: int | None) -> bool:

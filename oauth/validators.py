@@ -17,6 +17,8 @@ from oauth import services
 from oauth.models import Application, GrantType
 from oauth.scopes import ClientScopes, choose_resources
 from oauth.selectors import get_active_client
+from oauth.services.devices import Poll, poll_device
+from oauth.throttles import check_password
 from oauth.tokens import get_exchange
 
 _CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # BASE64URL of a SHA-256 digest, RFC 7636 §4.2
@@ -236,6 +238,35 @@ class Validator(OAuth2Validator):
         self, client_id: str, code: str, request: Request, *args: object, **kwargs: object
     ) -> None:
         """Do nothing: ``validate_code`` has consumed it."""
+
+    # --- Devices and passwords ---------------------------------------------------------------------------------------
+
+    def validate_device_code(self, client_id: str, code: str, request: Request) -> str | None:
+        """Say where a device of this very client stands; it is given its tokens when it is exchanged."""
+        application, exchange = get_client(request), get_exchange(request)
+        found = poll_device(device_code=code, application=application, now=exchange.started_at)
+        if found is None:
+            return None
+        answer, grant = found
+        if answer is Poll.AUTHORIZED:
+            request.user, request.scopes = grant.user, _get_remaining_scopes(grant.scope, application)
+            exchange.device, exchange.resource = grant, choose_audiences(request, granted=grant.resource)
+            return answer.value if request.scopes else None
+        return answer.value
+
+    @override
+    def validate_user(
+        self, username: str, password: str, client: object, request: Request, *args: object, **kwargs: object
+    ) -> bool:
+        """Check a password that a client was given, if that client may ask for them.
+
+        Raises:
+            UnauthorizedClientError: It may not; the password wasn't looked at.
+        """
+        if not get_client(request).allows_grant_type(GrantType.PASSWORD):
+            raise errors.UnauthorizedClientError(request=request)
+        request.user = check_password(email=username, password=password)
+        return request.user is not None
 
     # --- Tokens ------------------------------------------------------------------------------------------------------
 

@@ -214,8 +214,10 @@ def _list_waiting(now: datetime) -> QuerySet[DeviceGrant]:
 
 def _note_poll(grant: DeviceGrant, now: datetime) -> Poll:
     waiting = DeviceGrant.objects.filter(pk=grant.pk, status=DeviceGrant.AUTHORIZATION_PENDING)
-    in_time = Q(last_polled_at=None) | Q(last_polled_at__lte=now - timedelta(seconds=grant.interval))
-    if waiting.filter(in_time).update(last_polled_at=now):
-        return Poll.PENDING
+    latest = now - timedelta(seconds=grant.interval)
+    if grant.last_polled_at is None or grant.last_polled_at <= latest:
+        in_time = Q(last_polled_at=None) | Q(last_polled_at__lte=latest)  # of several at once, one is
+        if waiting.filter(in_time).update(last_polled_at=now):
+            return Poll.PENDING
     waiting.update(last_polled_at=now, interval=F("interval") + _SLOWER_BY)
     return Poll.SLOW_DOWN

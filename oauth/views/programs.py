@@ -1,6 +1,7 @@
 """The endpoints that programs post forms to: token, introspect, revoke."""
 
 from http import HTTPStatus
+from math import ceil
 from typing import Final, override
 
 import structlog
@@ -14,8 +15,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import View
 from oauthlib.oauth2.rfc6749 import errors
 
+from accounts.exceptions import TooBusy
 from oauth.backends import get_backend
 from oauth.selectors import introspect_token
+from oauth.throttles import TooManyAttempts
 
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _CHALLENGE: Final = 'Basic realm="gatehouse", charset="UTF-8"'
@@ -35,6 +38,8 @@ class FormEndpoint(View):
             body, status = self.answer(request)
         except errors.OAuth2Error as error:
             body, status = error.json, error.status_code
+        except (TooManyAttempts, TooBusy) as error:
+            return _ask_to_wait(error)
         except (OperationalError, InterfaceError) as error:
             _log.error("store_unavailable", error=type(error).__qualname__, path=request.path)
             body, status = errors.TemporarilyUnavailableError().json, HTTPStatus.SERVICE_UNAVAILABLE
@@ -98,6 +103,13 @@ class IntrospectView(FormEndpoint):
             raise errors.InvalidRequestError("The token is missing.")
         state = introspect_token(token=form["token"], application=application, now=timezone.now())
         return JsonResponse(state).content.decode(), HTTPStatus.OK
+
+
+def _ask_to_wait(refusal: TooManyAttempts | TooBusy) -> HttpResponse:
+    status = HTTPStatus.TOO_MANY_REQUESTS if isinstance(refusal, TooManyAttempts) else refusal.status
+    response = _json_response(errors.TemporarilyUnavailableError(str(refusal)).json, status)
+    response["Retry-After"] = str(ceil(refusal.wait or 1))
+    return response
 
 
 def _json_response(body: str, status: int) -> HttpResponse:

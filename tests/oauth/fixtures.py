@@ -7,9 +7,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from oauth.services import RegisteredClient, register_client
+from tests.oauth.devices import DEVICE_CODE, Device
 from tests.oauth.flow import REDIRECT_URI, Flow
 
-__all__ = ["confidential", "flow", "person", "service", "web"]
+__all__ = ["confidential", "device", "flow", "person", "service", "web"]
 
 _SCOPES = ("profile", "users:read", "roles:read", "roles:write")
 
@@ -64,6 +65,19 @@ def service(db: None) -> Flow:
         allowed_scopes=["users:read", "roles:read"],
     )
     return Flow(client.application.client_id, client.client_secret)
+
+
+@pytest.fixture
+def device(person: User) -> Device:
+    """A public client on a device, and the browser of the signed-in person."""
+    client = register_client(
+        name="Example TV",
+        client_type="public",
+        grant_types=[DEVICE_CODE, "refresh_token"],
+        allowed_scopes=_SCOPES,
+    )
+    flow = _sign_in(client, person)
+    return Device(flow, flow.browser)
 
 
 def _sign_in(client: RegisteredClient, user: User) -> Flow:

@@ -37,3 +37,9 @@ def test_a_setting_that_breaks_a_promise_is_found(settings: Settings, name: str,
 def test_a_scope_that_does_not_exist_is_found(settings: Settings, name: str) -> None:
     settings.OAUTH = {**settings.OAUTH, name: ["__all__"]}
     assert _get_ids() == {"oauth.E004"}
+
+
+def test_a_house_where_programs_may_take_passwords_is_warned(settings: Settings) -> None:
+    settings.OAUTH = settings.OAUTH | {"ALLOW_PASSWORD_GRANT": True}
+    found = run_checks(tags=["oauth"], include_deployment_checks=True)
+    assert [message.id for message in found] == ["oauth.W001"]
