@@ -13,6 +13,7 @@ from accounts.exports import Row
 from accounts.opaque import read_bearer_token
 from accounts.selectors import find_living_refresh_token, get_token_user, is_token_revoked
 from accounts.tokens import AccessClaims, read_access_token
+from oauth.claims import describe_person
 from oauth.exceptions import ClientDoesNotExist, SecretDoesNotExist
 from oauth.models import (
     AccessToken,
@@ -26,6 +27,7 @@ from oauth.models import (
     is_loopback,
 )
 from oauth.registrar import find_client
+from oauth.scopes import OPENID
 from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests, get_request_digests
 
 _INACTIVE: dict[str, object] = {"active": False}
@@ -156,6 +158,32 @@ def introspect_token(*, token: str, application: Application, now: datetime) -> 
     if claims.client_id != application.client_id and not set(application.allowed_resources) & set(claims.audience):
         return _INACTIVE
     return _introspect_access_token(claims)
+
+
+def describe_token_user(*, token: str, now: datetime) -> dict[str, object] | None:
+    """Return what an access token lets its holder know of the person it acts for; None where it lacks ``openid``.
+
+    Raises:
+        InvalidToken: The token isn't one of ours, or is dead.
+    """
+    claims = read_bearer_token(token, now=now)
+    scopes = claims.scope or frozenset()
+    if claims.subject == claims.client_id:
+        if is_token_revoked(claims=claims):
+            raise InvalidToken(detail="revoked")
+        return None
+    person = get_token_user(claims=claims)
+    if OPENID not in scopes:
+        return None
+    return {"sub": claims.subject, **describe_person(person, client_id=claims.client_id, scopes=scopes)}
+
+
+def is_allowed_origin(*, origin: str) -> bool:
+    """Say whether an active client lists the origin, or the house has it itself."""
+    if origin == settings.BASE_URL:
+        return True
+    candidates = Application.objects.filter(is_active=True, allowed_origins__contains=origin)
+    return any(client.origin_allowed(origin) for client in candidates.only("allowed_origins"))
 
 
 def list_own_clients(user_id: UUID) -> Iterable[Row]:

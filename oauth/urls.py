@@ -17,5 +17,9 @@ urlpatterns = [
     path("oauth/device/decided", views.DeviceDecidedView.as_view(), name="device-decided"),
     path("oauth/introspect", views.IntrospectView.as_view(), name="introspect"),
     path("oauth/revoke", views.RevokeView.as_view(), name="revoke-token"),
-    path(".well-known/oauth-authorization-server", views.MetadataView.as_view(), name="oauth-server-metadata"),
+    path("oauth/userinfo", views.UserInfoView.as_view(), name="user-info"),
+    path("oauth/jwks", views.KeySetView.as_view(), name="jwks-info"),
+    path(".well-known/oauth-authorization-server", views.ServerMetadataView.as_view(), name="oauth-server-metadata"),
+    path(".well-known/openid-configuration", views.ServerMetadataView.as_view(), name="oidc-connect-discovery-info"),
+    path(".well-known/oauth-protected-resource", views.ResourceMetadataView.as_view(), name="oauth-resource-metadata"),
 ]

@@ -3,8 +3,9 @@
 from oauth.views.authorize import AuthorizeView, ConsentView
 from oauth.views.devices import DeviceAuthorizationView, DeviceDecidedView, DeviceDecisionView, DeviceView
 from oauth.views.logout import ConfirmLogoutView, LogoutView
-from oauth.views.metadata import MetadataView
+from oauth.views.metadata import KeySetView, ResourceMetadataView, ServerMetadataView
 from oauth.views.programs import FormEndpoint, IntrospectView, RevokeView, TokenView
+from oauth.views.userinfo import UserInfoView
 
 __all__ = [
     "AuthorizeView",
@@ -16,8 +17,11 @@ __all__ = [
     "DeviceView",
     "FormEndpoint",
     "IntrospectView",
+    "KeySetView",
     "LogoutView",
-    "MetadataView",
+    "ResourceMetadataView",
     "RevokeView",
+    "ServerMetadataView",
     "TokenView",
+    "UserInfoView",
 ]

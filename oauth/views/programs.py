@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.generic import View
 from oauthlib.oauth2.rfc6749 import errors
 
 from accounts.exceptions import TooBusy
 from oauth.backends import get_backend
 from oauth.selectors import introspect_token
 from oauth.throttles import TooManyAttempts
+from oauth.views.cross_origin import CrossOriginView
 
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _CHALLENGE: Final = 'Basic realm="gatehouse", charset="UTF-8"'
@@ -27,7 +27,7 @@ _log = structlog.get_logger("gatehouse.oauth")
 
 @method_decorator(csrf_exempt, name="dispatch")
 @method_decorator(sensitive_post_parameters(), name="dispatch")
-class FormEndpoint(View):
+class FormEndpoint(CrossOriginView):
     """An endpoint that takes a form from a program and answers JSON, errors as RFC 6749 §5.2 says."""
 
     http_method_names = ["post", "options"]
@@ -90,6 +90,8 @@ class RevokeView(FormEndpoint):
 
 class IntrospectView(FormEndpoint):
     """The introspection endpoint (RFC 7662)."""
+
+    readers = "none"
 
     @override
     def answer(self, request: HttpRequest) -> tuple[str, int]:

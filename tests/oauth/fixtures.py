@@ -5,12 +5,12 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import SigningKey, User
 from oauth.services import RegisteredClient, register_client
 from tests.oauth.devices import DEVICE_CODE, Device
 from tests.oauth.flow import REDIRECT_URI, Flow
 
-__all__ = ["confidential", "device", "flow", "person", "service", "web"]
+__all__ = ["confidential", "device", "flow", "person", "rp", "service", "web"]
 
 _SCOPES = ("profile", "users:read", "roles:read", "roles:write")
 
@@ -53,6 +53,19 @@ def confidential(db: None) -> RegisteredClient:
 def web(confidential: RegisteredClient, person: User) -> Flow:
     """The confidential client and the signed-in person."""
     return _sign_in(confidential, person)
+
+
+@pytest.fixture
+def rp(person: User, rs256: SigningKey) -> Flow:
+    """A confidential client that signs people in by OpenID Connect, and the signed-in person."""
+    client = register_client(
+        name="Example relying party",
+        client_type="confidential",
+        grant_types=["authorization_code", "refresh_token"],
+        redirect_uris=[REDIRECT_URI],
+        allowed_scopes=["openid", "profile", "email", "offline_access"],
+    )
+    return _sign_in(client, person)
 
 
 @pytest.fixture

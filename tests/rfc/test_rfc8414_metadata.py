@@ -4,7 +4,8 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from tests.oauth.flow import Answer
+from accounts.models import SigningKey
+from tests.oauth.flow import Answer, Flow
 
 _PATH = "/.well-known/oauth-authorization-server"
 
@@ -28,15 +29,29 @@ def test_the_issuer_does_not_follow_the_request(client: Client) -> None:
 
 
 @pytest.mark.compliance("RFC 8414", "2", "what is said to be supported is what works")
-def test_the_document_says_what_works_and_nothing_else(document: Answer) -> None:
+@pytest.mark.django_db
+def test_the_document_says_what_works_and_nothing_else(document: Answer, flow: Flow) -> None:
     answer = document.json()
     assert answer["response_types_supported"] == ["code"]
-    assert answer["response_modes_supported"] == ["query"]
-    assert sorted(answer["grant_types_supported"]) == ["authorization_code", "client_credentials", "refresh_token"]
+    assert sorted(answer["response_modes_supported"]) == ["form_post", "query"]
     assert answer["code_challenge_methods_supported"] == ["S256"]
-    assert sorted(answer["scopes_supported"]) == ["audit:read", "profile", "roles:read", "roles:write", "users:read"]
+    assert answer["scopes_supported"] == list(settings.OAUTH["SCOPES"])
     assert answer["authorization_response_iss_parameter_supported"] is True
-    assert not {"registration_endpoint", "jwks_uri", "userinfo_endpoint", "device_authorization_endpoint"} & set(answer)
+    for grant_type in ("password", "implicit", *answer["grant_types_supported"]):
+        error = flow.post("/oauth/token", grant_type=grant_type).json()["error"]
+        assert (error == "unsupported_grant_type") is (grant_type not in answer["grant_types_supported"]), grant_type
+
+
+@pytest.mark.compliance("RFC 8414", "3.2", "members without a value are left out")
+def test_no_member_is_empty(document: Answer) -> None:
+    assert not [name for name, value in document.json().items() if value in (None, [], "")]
+
+
+@pytest.mark.compliance("RFC 8414", "3.1", "the issuer has no path, so there is one address only")
+@pytest.mark.django_db
+def test_there_is_no_document_of_another_issuer(client: Client) -> None:
+    assert client.get(f"{_PATH}/tenant").status_code == 404
+    assert client.post(_PATH).status_code == 405
 
 
 @pytest.mark.compliance("RFC 8414", "2", "the ways to authenticate are named for each endpoint")
@@ -50,8 +65,9 @@ def test_the_ways_to_authenticate_are_named(document: Answer) -> None:
 
 @pytest.mark.compliance("RFC 8414", "2", "every endpoint that is named is there")
 @pytest.mark.django_db
-def test_every_endpoint_is_there(document: Answer, client: Client) -> None:
-    answer = document.json()
-    for name in ("authorization_endpoint", "token_endpoint", "introspection_endpoint", "revocation_endpoint"):
-        path = answer[name].removeprefix(settings.BASE_URL)
-        assert client.post(path).status_code in {400, 401}
+def test_every_endpoint_is_there(document: Answer, client: Client, rs256: SigningKey) -> None:
+    endpoints = {name: value for name, value in document.json().items() if name.endswith(("_endpoint", "jwks_uri"))}
+    assert {"authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint"} <= set(endpoints)
+    for address in endpoints.values():
+        path = address.removeprefix(settings.BASE_URL)
+        assert {client.get(path).status_code, client.post(path).status_code} & {200, 302, 400, 401}, path
