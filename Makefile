@@ -1,7 +1,8 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help run dev dev-debug test test-fast test-servers worlds exactness races test-browser demo format format-check lint imports type-check \
-	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 db-reset queue-work \
+	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
+	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
 	queue-restart queue-prune queue-schedule queue-example queue-advanced-example make-job bench
 
@@ -97,6 +98,10 @@ db-seed: ## Make the roles, users and clients of the first minute; changes nothi
 	@sh scripts/setup base && $(manage) db_seed $(ARGS)
 db-seed-oauth2: ## Make the two OAuth clients of the first minute
 	@sh scripts/setup base && $(manage) db_seed_oauth2 $(ARGS)
+create-client: ## Make an OAuth client: ARGS='"Shop" --redirect-uri https://shop.example/callback --scope profile'
+	@sh scripts/setup base && $(manage) create_client $(ARGS)
+rotate-client-secret: ## Give an OAuth client another secret: ARGS="CLIENT_ID --overlap HOURS"
+	@sh scripts/setup base && $(manage) rotate_client_secret $(ARGS)
 db-reset: ## Delete all data and seed anew; asks first
 	@sh scripts/setup base && $(manage) db_reset $(ARGS)
 
