@@ -165,9 +165,9 @@ def list_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
     return living.filter(is_used, is_kept, expires_at__gt=now).order_by("-last_used_at", "pk")
 
 
-def list_client_sessions(*, user: User, now: datetime) -> QuerySet[Session]:
+def list_client_sessions(*, user_id: UUID, now: datetime) -> QuerySet[Session]:
     """Return the living sessions in which OAuth clients act for a user, the one used last first."""
-    living = Session.objects.filter(user=user, kind=Session.Kind.CLIENT, revoked_at__isnull=True, expires_at__gt=now)
+    living = Session.objects.filter(user_id=user_id, kind=Session.Kind.CLIENT, revoked_at=None, expires_at__gt=now)
     return living.order_by("-last_used_at", "pk")
 
 

@@ -24,3 +24,23 @@ class SecretDoesNotExist(DomainError):
 
     code = "client_secret_not_found"
     status = HTTPStatus.NOT_FOUND
+
+
+class PersonalTokenRefused(DomainError):
+    """The personal access token can't be made like this."""
+
+    code = "personal_token_refused"
+
+
+class PersonalTokenDoesNotExist(DomainError):
+    """You have no such personal access token, or it was revoked."""
+
+    code = "personal_token_not_found"
+    status = HTTPStatus.NOT_FOUND
+
+
+class ConnectionDoesNotExist(DomainError):
+    """You allow nothing to such an app."""
+
+    code = "connection_not_found"
+    status = HTTPStatus.NOT_FOUND

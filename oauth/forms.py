@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, override
 
 from django import forms
 
+from accounts.forms import PageForm
 from oauth.conf import get_settings
 from oauth.models import Application, GrantType
+from oauth.scopes import describe_scopes, list_personal_scopes
+from oauth.services.personal_tokens import DEFAULT_PERSONAL_TOKEN_DAYS, MAX_NAME_CHARACTERS, PERSONAL_TOKEN_DAYS
 
 if TYPE_CHECKING:
     ClientModelForm = forms.ModelForm[Application]
@@ -43,13 +46,13 @@ class LinesField(forms.CharField):
         return "\n".join(value) if isinstance(value, list) else value
 
     @override
-    def clean(self, value: Any) -> str:  # Any: as Django has it
-        """Return the words with one space between them."""
-    @override
     def has_changed(self, initial: Any, data: Any) -> bool:  # Any: as Django has it
         """Compare the words, not what stands between them."""
         return (initial if isinstance(initial, list) else str(initial or "").split()) != str(data or "").split()
 
+    @override
+    def clean(self, value: Any) -> str:  # Any: as Django has it
+        """Return the words with one space between them."""
         return " ".join(super().clean(value).split())
 
 
@@ -142,4 +145,46 @@ class SecretForm(forms.Form):
         initial=OVERLAPS[2][0],
         widget=forms.RadioSelect,
         empty_value=None,
+    )
+
+
+#: The choice of no end.
+NEVER: Final = "never"
+
+
+def get_personal_scope_choices() -> list[tuple[str, str]]:
+    """Return the sentence of every scope that a personal access token can have, the powerful ones first."""
+    return [(line.scope, line.sentence) for line in describe_scopes(list_personal_scopes())]
+
+
+class Checkboxes(forms.CheckboxSelectMultiple):
+    """Boxes to tick, in a ``fieldset`` that has the id of the field."""
+
+    @override
+    def id_for_label(self, id_: str, index: str | None = None) -> str:
+        """Return the id of a box, or that of all."""
+        return super().id_for_label(id_, index) or id_
+
+
+class PersonalTokenForm(PageForm):
+    """What a personal access token is to be."""
+
+    name = forms.CharField(
+        label="Name",
+        max_length=MAX_NAME_CHARACTERS,
+        help_text="For you, to know later what it is for, such as “Backup of the office”.",
+        error_messages={"required": "Give it a name."},
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autofocus": True}),
+    )
+    days = forms.ChoiceField(
+        label="Works for",
+        choices=[*((str(days), f"{days} days") for days in PERSONAL_TOKEN_DAYS), (NEVER, "As long as it is there")],
+        initial=str(DEFAULT_PERSONAL_TOKEN_DAYS),
+    )
+    scopes = forms.MultipleChoiceField(
+        label="What it may do",
+        choices=get_personal_scope_choices,
+        widget=Checkboxes,
+        help_text="It can only do what you may do yourself.",
+        error_messages={"required": "Choose at least one."},
     )

@@ -1,18 +1,25 @@
 """Facts that end tokens: a client loses scopes or is gone, client or user are switched off, password or address change.
 
-And what becomes of clients, for the audit log.
+And what becomes of clients, for the audit log; and what people are told of by mail.
 """
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
+from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 
+from accounts.jobs import SendEmailJob
+from accounts.selectors import find_active_user
 from accounts.services import EndReason, disable_client
 from accounts.signals import EmailChanged, PasswordChanged, email_changed, password_changed
 from oauth.conf import get_settings
 from oauth.models import CLIENTS_FACT, Application, ClientSecret
+from oauth.scopes import describe_scopes
 from oauth.services import revoke_client, revoke_lost_rights, revoke_user
+from oauth.signals import PersonalTokenCreated, personal_token_created
 from permissions import audit
 from project import shared_facts
 
@@ -72,6 +79,23 @@ def end_tokens_of_inactive_user(instance: object, **_: object) -> None:
     """End what acts for an inactive user; switched on again, the user allows clients anew."""
     if isinstance(instance, get_user_model()) and not instance.is_active:
         revoke_user(user_id=instance.pk, reason=EndReason.DEACTIVATED, now=timezone.now())
+
+
+@personal_token_created.listen
+def notify_of_personal_token(fact: PersonalTokenCreated) -> None:
+    """Tell the owner, who may not have made it."""
+    user = find_active_user(user_id=fact.user_id)
+    if user is None:
+        return
+    context = {
+        "email": user.email,
+        "name": fact.name.replace(".", " "),  # it could be written as a web site
+        "scopes": describe_scopes(fact.scopes),
+        "tokens_url": settings.BASE_URL + reverse("oauth2_provider:personal-tokens"),
+        "reset_url": settings.BASE_URL + reverse("accounts:request-password-reset"),
+    }
+    body = render_to_string("oauth/mail/personal_token_created.txt", context)
+    SendEmailJob.dispatch(to_email=user.email, subject="You have a new personal access token", body=body)
 
 
 @password_changed.listen

@@ -71,6 +71,11 @@ def describe_scopes(scopes: Iterable[str]) -> list[ScopeLine]:
     return sorted(lines, key=lambda line: not line.is_dangerous)
 
 
+def list_personal_scopes() -> list[str]:
+    """Return the scopes that a personal access token can have: all but those that only mean something to a client."""
+    return [scope for scope in get_settings().scopes if scope not in {OPENID, OFFLINE}]
+
+
 def list_resources(client: HasAllowedResources) -> list[str]:
     """Return the audiences that a client may ask for (RFC 8707): this house first."""
     return [settings.BASE_URL, *client.allowed_resources]

@@ -1,17 +1,21 @@
 """What other modules and apps may read of the authorization server."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet, Window
+from django.db.models.functions import RowNumber
 
 from accounts.exceptions import InvalidToken
 from accounts.exports import Row
 from accounts.opaque import read_bearer_token
-from accounts.selectors import find_living_refresh_token, get_token_user, is_token_revoked
+from accounts.selectors import find_living_refresh_token, get_token_user, is_token_revoked, list_client_sessions
+from accounts.services import Session
 from accounts.tokens import AccessClaims, read_access_token
 from oauth.claims import describe_person
 from oauth.exceptions import ClientDoesNotExist, SecretDoesNotExist
@@ -33,6 +37,8 @@ from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests, get_request_digests
 _INACTIVE: dict[str, object] = {"active": False}
 #: How many rows of an export are read at once.
 _CHUNK: Final = 500
+#: How many sessions of a client are told of.
+_SHOWN_SESSIONS: Final = 10
 
 
 def get_active_client(*, client_id: str) -> Application | None:
@@ -158,6 +164,85 @@ def introspect_token(*, token: str, application: Application, now: datetime) -> 
     if claims.client_id != application.client_id and not set(application.allowed_resources) & set(claims.audience):
         return _INACTIVE
     return _introspect_access_token(claims)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """That a client may act for a person: by what they allowed, or by a session that there is."""
+
+    application: Application
+    #: None where the person was never asked.
+    consent: Consent | None
+    #: Those used last.
+    sessions: tuple[Session, ...]
+    #: How many there are in all.
+    session_count: int
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """What the client may do."""
+        texts = [self.consent.scope] if self.consent else [session.scope for session in self.sessions]
+        return tuple(dict.fromkeys(scope for text in texts for scope in text.split()))
+
+    @property
+    def granted_at(self) -> datetime:
+        """Since when."""
+        return self.consent.granted_at if self.consent else min(session.created_at for session in self.sessions)
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """When the client got tokens last."""
+        known = [session.last_used_at for session in self.sessions]
+        if self.consent and self.consent.last_used_at:
+            known.append(self.consent.last_used_at)
+        return max(known, default=None)
+
+
+def list_connected_clients(*, user_id: UUID, now: datetime) -> QuerySet[Application]:
+    """Return the clients that may act for a person, switched off ones too, by name; for ``describe_connections``."""
+    living = list_client_sessions(user_id=user_id, now=now).order_by().values("client_id")
+    consents = Consent.objects.filter(user_id=user_id).order_by().values("application_id")
+    return Application.objects.filter(Q(pk__in=consents) | Q(client_id__in=living)).order_by("name", "pk")
+
+
+def describe_connections(*, user_id: UUID, clients: Iterable[Application], now: datetime) -> list[Connection]:
+    """Return what clients may do for a person, in their order, with two queries for any number of them.
+
+    Clients that lost it meanwhile are left out.
+    """
+    by_client = {client.client_id: client for client in clients}
+    consents = {
+        consent.application_id: consent
+        for consent in Consent.objects.filter(user_id=user_id, application__in=by_client.values())
+    }
+    ranked = (
+        list_client_sessions(user_id=user_id, now=now)
+        .filter(client_id__in=by_client)
+        .annotate(
+            rank=Window(RowNumber(), partition_by="client_id", order_by=["-last_used_at", "pk"]),
+            number=Window(Count("pk"), partition_by="client_id"),
+        )
+    )
+    sessions: dict[str, list[Session]] = defaultdict(list)
+    numbers: dict[str, int] = {}
+    for session in ranked.filter(rank__lte=_SHOWN_SESSIONS):
+        sessions[session.client_id].append(session)
+        numbers[session.client_id] = session.number
+    return [
+        Connection(
+            application=client,
+            consent=consents.get(client.pk),
+            sessions=tuple(sessions[client_id]),
+            session_count=numbers.get(client_id, 0),
+        )
+        for client_id, client in by_client.items()
+        if client.pk in consents or client_id in numbers
+    ]
+
+
+def list_personal_tokens(*, user_id: UUID) -> QuerySet[PersonalAccessToken]:
+    """Return a person's personal access tokens that weren't revoked, the newest first; some may have expired lately."""
+    return PersonalAccessToken.objects.filter(user_id=user_id, revoked_at=None).order_by("-created_at", "pk")
 
 
 def describe_token_user(*, token: str, now: datetime) -> dict[str, object] | None:

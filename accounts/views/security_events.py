@@ -21,6 +21,8 @@ WORDS: Final = {
     "permission.detached": "A permission was taken from you",
     "permission.forbidden": "A permission was forbidden to you",
     "permission.unforbidden": "A permission is forbidden to you no longer",
+    "personal_token.created": "Made a personal access token",
+    "personal_token.revoked": "Revoked a personal access token",
     "refresh_token.reused": "A device's key was used twice, and the device was signed out",
     "role.attached": "You were given a role",
     "role.detached": "A role was taken from you",

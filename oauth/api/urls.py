@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from oauth.api import clients
+from oauth.api import clients, own
 
 app_name = "oauth_api"
 urlpatterns = [
@@ -22,4 +22,8 @@ urlpatterns = [
         clients.OwnClientSecretEndView.as_view(),
         name="end-my-client-secret",
     ),
+    path("connections", own.ConnectionListView.as_view(), name="connections"),
+    path("connections/<str:client_id>", own.ConnectionView.as_view(), name="connection"),
+    path("tokens", own.PersonalTokenListView.as_view(), name="personal-tokens"),
+    path("tokens/<uuid:token_id>", own.PersonalTokenView.as_view(), name="personal-token"),
 ]

@@ -13,11 +13,12 @@ from oauth.models.clients import (
 from oauth.models.consents import Consent
 from oauth.models.grants import DeviceGrant, Grant, StoredRequest
 from oauth.models.redirects import Difference, Verdict, judge_redirect_uri
-from oauth.models.tokens import AccessToken, IDToken, PersonalAccessToken, RefreshToken
+from oauth.models.tokens import PERSONAL_CLIENT_ID, AccessToken, IDToken, PersonalAccessToken, RefreshToken
 
 __all__ = [
     "CLIENTS_FACT",
     "LOOPBACK_HOSTS",
+    "PERSONAL_CLIENT_ID",
     "AccessToken",
     "Application",
     "ClientSecret",

@@ -17,6 +17,7 @@ from oauth2_provider.validators import AllowedURIValidator
 
 from accounts.tokens import FIRST_PARTY_CLIENT_ID
 from oauth.conf import get_settings
+from oauth.models.tokens import PERSONAL_CLIENT_ID
 from project import shared_facts
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -26,6 +27,8 @@ CLIENTS_FACT: Final = "clients"
 _LOOPBACK_LITERAL = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::(\d{1,5}))?((?:/[^#]*)?)", re.ASCII)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,255}")
 _URI_CHARACTERS = re.compile(r"[!$-;=?-Z\[\]_a-z~]+")  # RFC 3986, and no quotes
+#: They stand for what is no client.
+_RESERVED: Final = frozenset({FIRST_PARTY_CLIENT_ID, PERSONAL_CLIENT_ID})
 _MAX_URI_CHARACTERS = 2000
 #: Parameters of an authorization response; a registered URI that carries one could pass for a response.
 _RESPONSE_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "response"})
@@ -140,7 +143,7 @@ class Application(AbstractApplication):
     def _check_identity(self, faults: dict[str, list[str]]) -> None:
         if not self.name.strip():
             faults["name"].append("Give the client a name; people see it when they are asked.")
-        if not _CLIENT_ID.fullmatch(self.client_id) or self.client_id == FIRST_PARTY_CLIENT_ID:
+        if not _CLIENT_ID.fullmatch(self.client_id) or self.client_id in _RESERVED:
             faults["client_id"].append("Use letters, digits and . _ ~ - only, and no reserved name.")
 
     def _check_grant_types(self, faults: dict[str, list[str]]) -> None:
@@ -235,14 +238,14 @@ class ClientSecret(models.Model):
 
     class Meta:
         ordering = ["-created_at", "-id"]
-
-    def __str__(self) -> str:
-        return f"Secret {self.hint}…"
         indexes = [
             models.Index(
                 fields=["expires_at"], name="oauth_clientsecret_expiry", condition=models.Q(expires_at__isnull=False)
             )
         ]
+
+    def __str__(self) -> str:
+        return f"Secret {self.hint}…"
 
 
 def get_client_fact_key(client_id: str) -> str:

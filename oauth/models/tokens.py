@@ -4,12 +4,16 @@ Access tokens are signed JWTs otherwise and leave no row; refresh tokens are tho
 client's own. The toolkit insists on models for refresh and ID tokens; theirs stay empty.
 """
 
+from typing import Final
 from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from oauth2_provider.models import AbstractAccessToken, AbstractIDToken, AbstractRefreshToken
+
+#: What stands for the client where somebody uses a personal access token; no client can have this id.
+PERSONAL_CLIENT_ID: Final = "personal-access-token"
 
 
 class AccessToken(AbstractAccessToken):
@@ -65,10 +69,10 @@ class PersonalAccessToken(models.Model):
 
     class Meta:
         ordering = ["-created_at", "id"]
-
-    def __str__(self) -> str:
-        return self.name
         indexes = [
             models.Index(fields=["expires_at"], name="oauth_pat_expiry", condition=models.Q(expires_at__isnull=False)),
             models.Index(fields=["revoked_at"], name="oauth_pat_end", condition=models.Q(revoked_at__isnull=False)),
         ]
+
+    def __str__(self) -> str:
+        return self.name

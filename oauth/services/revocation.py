@@ -18,7 +18,9 @@ from accounts.services import (
 )
 from accounts.tokens import read_access_token, revoke_access_tokens
 from oauth.conf import get_settings
+from oauth.exceptions import ConnectionDoesNotExist, PersonalTokenDoesNotExist
 from oauth.models import AccessToken, Application, Consent, DeviceGrant, Grant, PersonalAccessToken
+from oauth.selectors import list_connected_clients, list_personal_tokens
 from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests
 from permissions import audit
 
@@ -60,6 +62,33 @@ def revoke_consent(*, consent: Consent, now: datetime) -> None:
     application = consent.application
     end_consent(user_id=consent.user_id, application=application, now=now)
     consent.delete()
+
+
+@transaction.atomic
+def revoke_connection(*, user_id: UUID, client_id: str, now: datetime) -> None:
+    """End whatever a client may do for a person, whether or not they were ever asked, at their own wish.
+
+    Raises:
+        ConnectionDoesNotExist: It may do nothing.
+    """
+    application = list_connected_clients(user_id=user_id, now=now).filter(client_id=client_id).first()
+    if application is None:
+        raise ConnectionDoesNotExist
+    end_consent(user_id=user_id, application=application, now=now)
+    Consent.objects.filter(user_id=user_id, application=application).delete()
+
+
+@transaction.atomic
+def revoke_own_token(*, user_id: UUID, token_id: UUID, now: datetime) -> None:
+    """Let one of a person's own personal access tokens work no longer, at once.
+
+    Raises:
+        PersonalTokenDoesNotExist: There is none such, or it was revoked.
+    """
+    token = list_personal_tokens(user_id=user_id).filter(pk=token_id).select_related("user").first()
+    if token is None:
+        raise PersonalTokenDoesNotExist
+    end_personal_token(token=token, now=now)
 
 
 @transaction.atomic
