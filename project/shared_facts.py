@@ -25,6 +25,7 @@ from django.conf import settings
 from django.db import transaction
 
 from project.crypto import derive_key, derive_keys
+from project.near_cache import NearCache, get_near_cache
 from project.redis_client import get_redis_client
 from project.transactions import list_waiting, on_end
 
@@ -238,10 +239,13 @@ def _fetch(keys: list[str]) -> dict[str, bytes]:
     """Return what is there under each key, empty where nothing is; no key at all where the cache doesn't answer."""
     from redis.exceptions import RedisError  # noqa: PLC0415 - see get_redis_client
 
+    places = [_PREFIX + key for key in keys]
+    near = _find_near_cache()
+    if near is not None and (known := near.fetch(places)) is not None:
+        _note_answer()
+        return dict(zip(keys, known, strict=True))
     try:
-        values: Any = get_redis_client(settings.SHARED_FACTS["URL"]).mget(
-            [_PREFIX + key for key in keys]
-        )  # Any: untyped
+        values: Any = get_redis_client(settings.SHARED_FACTS["URL"]).mget(places)  # Any: untyped
     except RedisError as error:
         _note_outage(error, is_change=False)
         return {}
@@ -255,15 +259,26 @@ def _try(
     """Run a script; None where the cache doesn't answer."""
     from redis.exceptions import RedisError  # noqa: PLC0415 - see get_redis_client
 
+    places = [_PREFIX + key for key in keys]
     try:
-        answer = _get_script(settings.SHARED_FACTS["URL"], script)(
-            keys=[_PREFIX + key for key in keys], args=list(arguments)
-        )
+        answer = _get_script(settings.SHARED_FACTS["URL"], script)(keys=places, args=list(arguments))
+        if is_change and _find_near_cache() is not None:
+            # When it answers once more, it has told everybody who has read these.
+            get_redis_client(settings.SHARED_FACTS["URL"]).ping()
     except RedisError as error:
         _note_outage(error, is_change=is_change)
         return None
+    finally:
+        if (near := _find_near_cache()) is not None:
+            near.discard(places)
     _note_answer()
     return answer
+
+
+def _find_near_cache() -> NearCache | None:
+    """Return what this process has read already, where the settings let it be believed."""
+    seconds = settings.SHARED_FACTS["SILENCE_SECONDS"]
+    return get_near_cache(settings.SHARED_FACTS["URL"], seconds) if seconds else None
 
 
 def _note_outage(error: Exception, *, is_change: bool) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 from joserfc.jwk import RSAKey
@@ -12,7 +13,9 @@ from rest_framework.test import APIClient
 from accounts.keys import forget_keys, store_key
 from accounts.models import SigningKey
 from permissions import gate, registrar
+from project import shared_facts
 from project.logging import configure_logging
+from project.near_cache import get_near_cache
 
 pytest_plugins = ["jobs.testing"]
 
@@ -21,6 +24,8 @@ pytest_plugins = ["jobs.testing"]
 def empty_cache() -> None:
     """Start each test with an empty cache, so that throttles and versions don't leak between tests."""
     cache.clear()
+    if shared_facts.is_shared():
+        get_near_cache(settings.SHARED_FACTS["URL"], settings.SHARED_FACTS["SILENCE_SECONDS"]).clear()
 
 
 @pytest.fixture(autouse=True)

@@ -97,6 +97,9 @@ SHARED_FACTS: dict[str, Any] = {  # Any: an address and numbers, which project.s
     "LIFETIME_SECONDS": 60,
     #: Life of a mark that nobody takes away, in seconds; no shorter than a transaction may last.
     "MARK_SECONDS": 60,
+    #: A process believes what it has read until the cache says that it changed, over a connection that was heard of no
+    #: longer ago than this, in seconds. 0 reads anew each time.
+    "SILENCE_SECONDS": 1.0,
 }
 
 # --- Mail ------------------------------------------------------------------------------------------------------------
@@ -369,7 +372,7 @@ _redis_connection = {
 }
 JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.health read
     #: Modules that define job classes; only what they register can be run by a worker.
-    "MODULES": ["jobs.callbacks", "jobs.tasks", "jobs.examples", "accounts.jobs"],
+    "MODULES": ["jobs.callbacks", "jobs.tasks", "jobs.examples", "accounts.jobs", "oauth.jobs"],
     #: Connection that jobs take where neither they nor their queue name another.
     "CONNECTION": _job_connection or ("redis" if REDIS_URL else "database"),
     #: Where jobs can be kept, by name. ``DRIVER`` is the import path of the driver; the rest is its own.

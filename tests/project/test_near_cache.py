@@ -1,0 +1,114 @@
+"""What a process believes to know of the shared cache, and when no longer."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from redis import Redis
+
+from project import shared_facts
+from project.near_cache import NearCache
+
+pytestmark = pytest.mark.skipif(not shared_facts.is_shared(), reason="needs a shared cache: --stores=servers")
+
+
+@pytest.fixture
+def server() -> Iterator[Redis]:
+    """The cache itself."""
+    with Redis.from_url(settings.SHARED_FACTS["URL"]) as client:
+        client.delete("near:a", "near:b")
+        yield client
+        client.delete("near:a", "near:b")
+
+
+@pytest.fixture
+def near() -> NearCache:
+    return NearCache(settings.SHARED_FACTS["URL"], silence_seconds=60)
+
+
+def count_reads(server: Redis) -> int:
+    return int(server.info("commandstats").get("cmdstat_mget", {"calls": 0})["calls"])
+
+
+def test_what_was_read_is_not_asked_for_again(near: NearCache, server: Redis) -> None:
+    server.set("near:a", "1")
+    assert near.fetch(["near:a", "near:b"]) == [b"1", b""]
+    before = count_reads(server)
+    assert near.fetch(["near:b", "near:a"]) == [b"", b"1"]
+    assert count_reads(server) == before
+
+
+@pytest.mark.parametrize("change", ["set", "delete", "expire", "flushdb", "set_by_script"])
+def test_what_another_changes_is_read_anew(near: NearCache, server: Redis, change: str) -> None:
+    server.set("near:a", "1")
+    assert near.fetch(["near:a"]) == [b"1"]
+    match change:
+        case "set":
+            server.set("near:a", "2")
+        case "delete":
+            server.delete("near:a")
+        case "expire":
+            server.expire("near:a", -1)
+        case "flushdb":
+            server.flushdb()
+        case _:
+            server.eval("return redis.call('SET', KEYS[1], '2')", 1, "near:a")
+    server.ping()  # the server has told by now
+    assert near.fetch(["near:a"]) == [b"2" if change.startswith("set") else b""]
+
+
+def test_what_was_missing_is_read_anew_when_it_comes(near: NearCache, server: Redis) -> None:
+    assert near.fetch(["near:a"]) == [b""]
+    server.set("near:a", "1")
+    server.ping()
+    assert near.fetch(["near:a"]) == [b"1"]
+
+
+def test_a_connection_that_was_cut_leaves_nothing_to_believe(near: NearCache, server: Redis) -> None:
+    server.set("near:a", "1")
+    near.fetch(["near:a"])
+    tracking = next(client for client in server.client_list() if "t" in client["flags"])
+    server.client_kill_filter(_id=tracking["id"])
+    server.set("near:a", "2")
+    assert near.fetch(["near:a"]) in (None, [b"2"])
+
+
+def test_a_silent_connection_is_asked_whether_it_lives(server: Redis) -> None:
+    near = NearCache(settings.SHARED_FACTS["URL"], silence_seconds=0)
+    near.fetch(["near:a"])
+    pings = int(server.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"])
+    near.fetch(["near:a"])
+    assert int(server.info("commandstats")["cmdstat_ping"]["calls"]) == pings + 1
+
+
+def test_a_server_that_is_not_there_is_left_to_others() -> None:
+    assert NearCache("redis://127.0.0.1:9/0", silence_seconds=1).fetch(["near:a"]) is None
+
+
+def test_threads_read_what_is_true(near: NearCache, server: Redis) -> None:
+    wrong: list[object] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        last = 0
+        while not stop.is_set():
+            values = near.fetch(["near:a"])
+            if values is None:
+                continue
+            number = int(values[0] or 0)
+            if number < last:
+                wrong.append((last, number))
+            last = number
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(1, 300):
+        server.set("near:a", number)
+    server.ping()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert near.fetch(["near:a"]) == [b"299"]
