@@ -48,6 +48,8 @@ _log = structlog.get_logger("gatehouse.accounts")
 _ring = KeyRing()
 #: Algorithm to the key with which this process signs, and until when it need not ask again.
 _active: dict[str, tuple[KnownKey, float]] = {}
+#: Ids of keys that a transaction of this process has made and not ended yet: they may never come to be.
+_uncommitted: set[str] = set()
 
 
 def get_active_key(algorithm: str | None = None) -> KnownKey:
@@ -62,8 +64,7 @@ def get_active_key(algorithm: str | None = None) -> KnownKey:
     if key is not None and time.monotonic() < until:
         return key
     key = _load_active(algorithm)
-    if not transaction.get_connection().in_atomic_block:
-        # What a transaction has made may never come to be.
+    if key.kid not in _uncommitted:
         _active[algorithm] = key, time.monotonic() + ACTIVE_SECONDS
     return key
 
@@ -105,6 +106,9 @@ def store_key(key: Key, *, algorithm: str, state: SigningKey.State, now: datetim
         activated_at=now if state == SigningKey.State.ACTIVE else None,
     )
     row.save(force_insert=True)
+    if transaction.get_connection().in_atomic_block:
+        _uncommitted.add(kid)
+        transaction.on_commit(lambda: _uncommitted.discard(kid))
     return row
 
 

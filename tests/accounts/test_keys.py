@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from uuid import uuid4
 
 import pytest
+from django.db import transaction
 from joserfc.jwk import ECKey
 from pytest_django import Settings
 
@@ -41,6 +42,26 @@ def test_the_first_call_makes_the_active_key_and_later_ones_find_it() -> None:
     made = keys.get_active_key()
     assert keys.get_active_key().kid == made.kid
     assert SigningKey.objects.get().state == SigningKey.State.ACTIVE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_is_there_is_remembered_within_a_transaction_too(django_assert_num_queries: QueryCount) -> None:
+    keys.get_active_key()
+    keys.forget_keys()
+    with transaction.atomic():
+        keys.get_active_key()
+    with django_assert_num_queries(0):
+        keys.get_active_key()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_whose_transaction_failed_is_not_remembered() -> None:
+    with transaction.atomic():
+        kid = keys.get_active_key().kid
+        assert keys.get_active_key().kid == kid
+        transaction.set_rollback(True)
+    assert keys.get_active_key().kid != kid
+    assert SigningKey.objects.get().kid == keys.get_active_key().kid
 
 
 @pytest.mark.django_db(transaction=True)
