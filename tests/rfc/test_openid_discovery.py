@@ -1,4 +1,4 @@
-"""OpenID Connect Discovery; tests are named after the module of the OpenID conformance suite."""
+"""OpenID Connect Discovery; tests are named after the module of the OpenID suite."""
 
 import base64
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ def document(db: None) -> Json:
     return discover()
 
 
-@pytest.mark.compliance("OpenID suite: Config OP", "oidcc-discovery-endpoint-verification", "the metadata can be used")
+@pytest.mark.compliance("OpenID Config OP", "oidcc-discovery-endpoint-verification", "the metadata can be used")
 @pytest.mark.compliance("OpenID Connect Discovery", "3", "all that is required is there")
 def test_oidcc_discovery_endpoint_verification(document: Json) -> None:
     assert document["issuer"] == settings.BASE_URL
@@ -66,7 +66,7 @@ def test_both_addresses_have_the_same_document(document: Json) -> None:
     assert Client().get("/.well-known/oauth-authorization-server").json() == document
 
 
-@pytest.mark.compliance("OpenID suite: Config OP", "oidcc-discovery-endpoint-verification", "the key set is good")
+@pytest.mark.compliance("OpenID Config OP", "oidcc-discovery-endpoint-verification", "the key set is good")
 @pytest.mark.compliance("RFC 7517", "4", "each key says what it is for, and none is private")
 def test_the_key_set_is_good(document: Json, rs256: SigningKey) -> None:
     response = Client().get(urlsplit(document["jwks_uri"]).path)

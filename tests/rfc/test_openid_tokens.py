@@ -1,4 +1,4 @@
-"""OpenID Connect Core §2 and §3.1.3, ID tokens; tests are named after the modules of the OpenID conformance suite."""
+"""OpenID Connect Core §2 and §3.1.3, ID tokens; tests are named after the modules of the OpenID suite."""
 
 import json
 from datetime import timedelta
@@ -28,9 +28,7 @@ def want(flow: Flow, algorithm: str) -> None:
     application.save()
 
 
-@pytest.mark.compliance(
-    "OpenID suite: Basic OP", "oidcc-server", "a code gives an ID token that says who, when and how"
-)
+@pytest.mark.compliance("OpenID Basic OP", "oidcc-server", "a code gives an ID token that says who, when and how")
 @pytest.mark.compliance("OpenID Connect Core", "2", "an ID token has iss, sub, aud, exp and iat")
 def test_oidcc_server(rp: Flow) -> None:
     before = int(time())
@@ -53,7 +51,7 @@ def test_oidcc_server(rp: Flow) -> None:
     }
 
 
-@pytest.mark.compliance("OpenID suite: Basic OP", "oidcc-server-client-secret-post", "the secret may be in the form")
+@pytest.mark.compliance("OpenID Basic OP", "oidcc-server-client-secret-post", "the secret may be in the form")
 def test_oidcc_server_client_secret_post(rp: Flow) -> None:
     code = rp.get_code(scope="openid")
     public = Flow(rp.client_id, None, browser=rp.browser)
@@ -61,7 +59,7 @@ def test_oidcc_server_client_secret_post(rp: Flow) -> None:
     assert verify(tokens["id_token"], client_id=rp.client_id)["sub"]
 
 
-@pytest.mark.compliance("OpenID suite: Basic OP", "oidcc-idtoken-signature", "the header names a key of the key set")
+@pytest.mark.compliance("OpenID Basic OP", "oidcc-idtoken-signature", "the header names a key of the key set")
 @pytest.mark.compliance("OpenID Connect Core", "10.1", "with several keys in the set, the header names one by kid")
 @pytest.mark.parametrize(("algorithm", "hashed_with"), ALGORITHMS)
 def test_oidcc_idtoken_signature(rp: Flow, algorithm: str, hashed_with: str) -> None:
@@ -77,7 +75,7 @@ def test_oidcc_idtoken_signature(rp: Flow, algorithm: str, hashed_with: str) -> 
     )
 
 
-@pytest.mark.compliance("OpenID suite: Basic OP", "oidcc-idtoken-unsigned", "an ID token is never unsigned")
+@pytest.mark.compliance("OpenID Basic OP", "oidcc-idtoken-unsigned", "an ID token is never unsigned")
 def test_oidcc_idtoken_unsigned(rp: Flow) -> None:
     with pytest.raises(JWException):
         verify(rp.get_tokens(scope="openid")["id_token"].rpartition(".")[0] + ".", client_id=rp.client_id)
@@ -93,7 +91,7 @@ def test_a_client_whose_algorithm_is_no_longer_offered_gets_rs256(rp: Flow, sett
 
 
 @pytest.mark.compliance(
-    "OpenID suite: Basic OP",
+    "OpenID Basic OP",
     "oidcc-ensure-request-without-nonce-succeeds-for-code-flow",
     "the nonce may be left out; there is none in the ID token then",
 )
@@ -106,7 +104,7 @@ def test_without_openid_there_is_no_id_token(rp: Flow) -> None:
     assert "id_token" not in rp.get_tokens(scope="profile", nonce="a-nonce")
 
 
-@pytest.mark.compliance("OpenID suite: Basic OP", "oidcc-codereuse", "a code that was used is refused")
+@pytest.mark.compliance("OpenID Basic OP", "oidcc-codereuse", "a code that was used is refused")
 def test_oidcc_codereuse(rp: Flow) -> None:
     code = rp.get_code(scope="openid")
     assert rp.exchange(code).status_code == 200
@@ -114,9 +112,7 @@ def test_oidcc_codereuse(rp: Flow) -> None:
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
 
 
-@pytest.mark.compliance(
-    "OpenID suite: Basic OP", "oidcc-codereuse-30seconds", "what a code gave is dead when it is reused"
-)
+@pytest.mark.compliance("OpenID Basic OP", "oidcc-codereuse-30seconds", "what a code gave is dead when it is reused")
 def test_oidcc_codereuse_30seconds(rp: Flow) -> None:
     code = rp.get_code(scope="openid")
     token = rp.exchange(code).json()["access_token"]
@@ -126,9 +122,7 @@ def test_oidcc_codereuse_30seconds(rp: Flow) -> None:
     assert Client().get("/oauth/userinfo", headers=bearer).status_code == 401
 
 
-@pytest.mark.compliance(
-    "OpenID suite: Basic OP", "oidcc-refresh-token", "a refresh gives an ID token of the same sign-in"
-)
+@pytest.mark.compliance("OpenID Basic OP", "oidcc-refresh-token", "a refresh gives an ID token of the same sign-in")
 @pytest.mark.compliance("OpenID Connect Core", "12.2", "iss, sub, aud and auth_time stay as they were, iat is new")
 def test_oidcc_refresh_token(rp: Flow) -> None:
     first = rp.get_tokens(scope="openid offline_access", nonce="a-nonce", prompt="consent")
@@ -152,7 +146,7 @@ def test_claims_of_the_id_token_are_told_again_after_a_refresh(rp: Flow) -> None
         assert "email_verified" not in told
 
 
-@pytest.mark.compliance("OpenID suite: Dynamic OP", "oidcc-server-rotate-keys", "ID tokens verify through a rotation")
+@pytest.mark.compliance("OpenID Dynamic OP", "oidcc-server-rotate-keys", "ID tokens verify through a rotation")
 @pytest.mark.compliance(
     "OpenID Connect Core", "10.1.1", "another key signs, and the set keeps the one before for a while"
 )

@@ -1,4 +1,4 @@
-"""OpenID Connect Core §5, claims and userinfo; tests are named after the modules of the OpenID conformance suite."""
+"""OpenID Connect Core §5, claims and userinfo; tests are named after the modules of the OpenID suite."""
 
 import json
 
@@ -9,7 +9,7 @@ from django.test import Client
 from tests.oauth.flow import Answer, Flow, Json, get_answer
 from tests.oauth.openid import discover, verify
 
-_SUITE = "OpenID suite: Basic OP"
+_SUITE = "OpenID Basic OP"
 
 
 def get_userinfo(token: str) -> Json:
