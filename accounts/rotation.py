@@ -167,14 +167,15 @@ def _exchange(token: RefreshToken, *, raw: str, idle: timedelta | None, now: dat
     """Use the token up; None where it is dead, or somebody else was faster.
 
     The conditions must be on each row's own columns: PostgreSQL decides them anew after waiting for a rival's commit.
-    The session's row is taken too, so that who ends it waits for this exchange or lets it fail.
+    The session's row is taken too, so that who ends it waits for this exchange or lets it fail. It is taken first, as
+    by whoever ends it and deletes its tokens.
     """
     session = token.session
     if token.expires_at <= now or session.expires_at <= now or not _is_alive(session):
         return None
-    if not RefreshToken.objects.filter(pk=token.pk, used_at__isnull=True).update(used_at=now):
-        return None
     if not Session.objects.filter(pk=session.pk, revoked_at__isnull=True).update(last_used_at=now):
+        return None
+    if not RefreshToken.objects.filter(pk=token.pk, used_at__isnull=True).update(used_at=now):
         transaction.set_rollback(True)
         return None
     session.last_used_at = now

@@ -90,6 +90,8 @@ def replace_email(*, user: User, previous_email: str, now: datetime) -> None:
 def delete_account(*, user: User, reason: Session.EndReason = Session.EndReason.ENDED_BY_USER, now: datetime) -> None:
     """Delete a user and all that belongs to them alone, at once and for good; the audit log keeps what was done."""
     with transaction.atomic():
+        # Whoever is opening a session meanwhile waits for this, and finds that there is nobody to open it for.
+        User.objects.select_for_update().filter(pk=user.pk).first()
         end_all_sessions(user=user, reason=reason, now=now)
         fact = signals.AccountDeleted(user_id=user.pk, email=user.email, name=user.name)
         user.delete()

@@ -21,6 +21,8 @@ class AccessToken(AbstractAccessToken):
 
     source_refresh_token = None  # Django's way to leave out a column
     id_token = None  # as above
+    #: When the request for it arrived, as the ``iat`` of a JWT; revocations are compared with it.
+    created = models.DateTimeField(default=timezone.now, editable=False)
     #: Id of the token, as in the ``jti`` of a JWT.
     jti = models.UUIDField(unique=True, default=uuid4, editable=False)
     #: The client's session for a person; empty for a client that acts for itself.

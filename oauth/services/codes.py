@@ -79,14 +79,18 @@ def redeem_code(*, code: str, application: Application, started_at: datetime, no
 
     A second use ends everything that the first one gave (RFC 6749 §4.1.2), unless the two raced: then the loser is
     refused and nothing else happens.
+
+    Call it within the transaction that gives the tokens. The person's row is locked first: whoever deletes the person,
+    deactivates them or changes their password has it, too, and then comes wholly before or wholly after.
     """
-    same_code = Grant.objects.filter(code__in=get_code_digests(code))
-    is_first = same_code.filter(consumed_at=None).update(consumed_at=now) == 1
-    grant = same_code.select_related("user").first()
+    known = Grant.objects.filter(code__in=get_code_digests(code))
+    grant = known.select_related("user").select_for_update(of=("user",), no_key=True).first()
     if grant is None:
         return None
-    if not is_first:
-        if grant.consumed_at is not None and grant.consumed_at < started_at:
+    this = Grant.objects.filter(pk=grant.pk)
+    if not this.filter(consumed_at=None).update(consumed_at=now):
+        used_at = this.values_list("consumed_at", flat=True).first()
+        if used_at is not None and used_at < started_at:
             _log.warning("authorization code used again", client_id=application.client_id, user_id=str(grant.user_id))
             audit.record("authorization_code.reused", subject=grant.user, client=application.client_id)
             end_client_session(session_id=grant.session_id, reason=EndReason.CODE_REUSED, now=now)

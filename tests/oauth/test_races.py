@@ -1,74 +1,183 @@
-"""Many requests with one code or one refresh token at once: one wins, the others are told so, nothing is left over."""
+"""Many requests at the same moment: one code gives one session, one refresh token one pair, and what ends them wins."""
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
+from itertools import cycle, repeat
 
 import pytest
-from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
-from oauth.models import AccessToken, RefreshToken
-from tests.oauth.flow import Answer, Flow
+from accounts.models import RefreshToken, Session, User
+from accounts.services import delete_account, set_password
+from oauth.models import AccessToken, Application, Consent
+from oauth.services import delete_client, register_client, revoke_consent
+from tests.accounts.racing import ROUNDS, race
+from tests.oauth.flow import REDIRECT_URI, Answer, Flow
 
-_PARALLEL = 16
+type End = Callable[[User, Application], None]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(60 + 20 * ROUNDS)]
 
-
-def _run_at_once(flow: Flow, call: Callable[[Flow], Answer]) -> list[Answer]:
-    gate = threading.Barrier(_PARALLEL)
-
-    def run(_: int) -> Answer:
-        own = Flow(flow.client_id, flow.secret, flow.redirect_uri, browser=flow.browser, program=Client())
-        gate.wait()
-        try:
-            return call(own)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(pool.map(run, range(_PARALLEL)))
+_CLIENT = Session.Kind.CLIENT
 
 
-def _check_one_winner(responses: list[Answer]) -> dict[str, str]:
-    winners = [response for response in responses if response.status_code == 200]
-    losers = [response for response in responses if response.status_code != 200]
-    assert len(winners) == 1
-    assert {(response.status_code, response.json()["error"]) for response in losers} == {(400, "invalid_grant")}
-    return dict(winners[0].json())
+@pytest.fixture(params=["jwt", "opaque"])
+def racer(flow: Flow, request: pytest.FixtureRequest) -> Flow:
+    """A client with either kind of access token."""
+    application = Application.objects.get(client_id=flow.client_id)
+    application.access_token_format = request.param
+    application.save()
+    return flow
 
 
-@pytest.mark.parametrize("_round", range(2))
-def test_of_parallel_redemptions_one_wins(flow: Flow, _round: int) -> None:
-    code = flow.get_code()
-    _check_one_winner(_run_at_once(flow, lambda own: own.exchange(code)))
-    assert RefreshToken.objects.count() == 1
-    # A loser that came late enough to be a replay ends what the winner got.
-    is_replayed = RefreshToken.objects.filter(revoked=None).count() == 0
-    assert AccessToken.objects.count() == (0 if is_replayed else 1)
+def _race(flow: Flow, calls: Iterable[Callable[[Flow], Answer | None]]) -> list[Answer]:
+    """Let 16 programs of one client do a thing each at the same moment; return what came back over HTTP."""
+    acts = iter(calls)
+    done = race(lambda: next(acts)(replace(flow, program=Client())))
+    return [answer for answer in done if answer is not None]
 
 
-@pytest.mark.parametrize("_round", range(2))
-def test_of_parallel_refreshes_one_wins(flow: Flow, _round: int) -> None:
-    tokens = flow.get_tokens()
-    winner = _check_one_winner(_run_at_once(flow, lambda own: own.refresh(tokens["refresh_token"])))
-    assert RefreshToken.objects.count() == 2
-    is_living = RefreshToken.objects.filter(revoked=None).exists()
-    assert AccessToken.objects.count() == (2 if is_living else 0)
-    assert flow.call_api(winner["access_token"]) == (200 if is_living else 401)
+def _count_rows(application: Application) -> tuple[int, int, int]:
+    is_opaque = application.access_token_format == Application.AccessTokenFormat.OPAQUE
+    sessions, tokens = Session.objects.filter(kind=_CLIENT).count(), RefreshToken.objects.count()
+    return sessions, tokens, AccessToken.objects.count() if is_opaque else tokens
 
 
-def test_revocation_beats_parallel_refreshes(flow: Flow) -> None:
-    tokens = flow.get_tokens()
+def test_of_simultaneous_redemptions_of_a_code_one_wins_and_the_others_leave_nothing(racer: Flow) -> None:
+    application = Application.objects.get()
+    for number in range(ROUNDS):
+        code = racer.get_code()
+        answers = sorted(_race(racer, repeat(partial(Flow.exchange, code=code))), key=lambda answer: answer.status_code)
+        assert [answer.status_code for answer in answers] == [200] + [400] * 15
+        assert {answer.json()["error"] for answer in answers[1:]} == {"invalid_grant"}
+        assert _count_rows(application) == (number + 1, number + 1, number + 1)
+        # A loser that came late enough to be a replay ends what the winner got.
+        is_living = Session.objects.filter(kind=_CLIENT, revoked_at=None).exists()
+        assert racer.call_api(answers[0].json()["access_token"]) == (200 if is_living else 401)
+        Session.objects.filter(kind=_CLIENT).update(revoked_at=timezone.now())
 
-    def refresh_or_revoke(own: Flow) -> Answer:
-        if threading.get_ident() % 2:
-            return own.post("/oauth/revoke", token=tokens["refresh_token"])
-        return own.refresh(tokens["refresh_token"])
 
-    responses = _run_at_once(flow, refresh_or_revoke)
-    flow.post("/oauth/revoke", token=tokens["refresh_token"])
-    assert {response.status_code for response in responses} <= {200, 400}
-    assert not RefreshToken.objects.filter(revoked=None).exists()
-    assert not AccessToken.objects.exists()
+def test_simultaneous_refreshes_are_all_answered_with_the_same_pair(racer: Flow) -> None:
+    application = Application.objects.get()
+    token = racer.get_tokens()["refresh_token"]
+    for number in range(ROUNDS):
+        answers = _race(racer, repeat(partial(Flow.refresh, refresh_token=token)))
+        assert {answer.status_code for answer in answers} == {200}
+        pairs = {(answer.json()["access_token"], answer.json()["refresh_token"]) for answer in answers}
+        assert len(pairs) == 1
+        assert _count_rows(application) == (1, number + 2, number + 2)
+        access_token, token = pairs.pop()
+        assert racer.call_api(access_token) == 200
+
+
+def test_simultaneous_refreshes_may_be_for_different_scopes(racer: Flow) -> None:
+    token = racer.get_tokens(scope="profile users:read")["refresh_token"]
+    for _ in range(ROUNDS):
+        calls = [partial(Flow.refresh, refresh_token=token, scope=scope) for scope in ("profile", "users:read")]
+        answers = _race(racer, cycle(calls))
+        assert {answer.status_code for answer in answers} == {200}
+        tokens = {(answer.json()["access_token"], answer.json()["scope"]) for answer in answers}
+        assert len(tokens) == 2
+        for access_token, scope in tokens:
+            assert racer.call_api(access_token) == (200 if scope == "profile" else 403)
+        assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+        token = answers[0].json()["refresh_token"]
+
+
+def test_a_revocation_wins_against_simultaneous_refreshes(racer: Flow) -> None:
+    for _ in range(ROUNDS):
+        tokens = racer.get_tokens()
+        revoke = partial(Flow.post, path="/oauth/revoke", token=tokens["refresh_token"])
+        refresh = partial(Flow.refresh, refresh_token=tokens["refresh_token"])
+        answers = _race(racer, [*[refresh] * 5, revoke, *[refresh] * 10])
+        assert {answer.status_code for answer in answers} <= {200, 400}
+        _check_all_dead(racer, [tokens, *(answer.json() for answer in answers if b"refresh_token" in answer.content)])
+
+
+def _check_all_dead(flow: Flow, given: list[dict[str, str]]) -> None:
+    for tokens in given:
+        assert flow.call_api(tokens["access_token"]) == 401
+        assert flow.refresh(tokens["refresh_token"]).status_code != 200
+    assert not Session.objects.filter(kind=_CLIENT, revoked_at=None).exists()
+
+
+def _deactivate(person: User, _: Application) -> None:
+    person.is_active = False
+    person.save()
+
+
+def _change_password(person: User, _: Application) -> None:
+    set_password(user=person, password="correct horse battery", now=timezone.now())
+
+
+def _delete_person(person: User, _: Application) -> None:
+    delete_account(user=person, now=timezone.now())
+
+
+def _revoke_consent(_: User, application: Application) -> None:
+    revoke_consent(consent=Consent.objects.get(application=application), now=timezone.now())
+
+
+def _disable_client(_: User, application: Application) -> None:
+    application.is_active = False
+    application.save()
+
+
+def _delete_client(_: User, application: Application) -> None:
+    delete_client(application=application)
+
+
+def _take_scope(_: User, application: Application) -> None:
+    application.allowed_scopes = ["users:read"]
+    application.save()
+
+
+@pytest.mark.parametrize(
+    "end", [_deactivate, _change_password, _delete_person, _revoke_consent, _disable_client, _delete_client]
+)
+def test_what_ends_all_that_a_client_has_wins_against_exchanges_under_way(end: End) -> None:
+    for number in range(ROUNDS):
+        person, application, flow = _let_in(number)
+        held = [flow.get_tokens() for _ in range(3)]
+        calls: list[Callable[[Flow], Answer]] = [
+            partial(Flow.refresh, refresh_token=tokens["refresh_token"]) for tokens in held
+        ]
+        calls += [partial(Flow.exchange, code=code) for code in [flow.get_code() for _ in range(4)] * 3]
+        answers = _race(flow, [*calls[:5], partial(_do, end, person, application), *calls[5:]])
+        assert {answer.status_code for answer in answers} <= {200, 400, 401}
+        _check_all_dead(flow, [*held, *(answer.json() for answer in answers if answer.status_code == 200)])
+
+
+def test_a_scope_that_is_taken_away_is_gone_from_tokens_under_way() -> None:
+    for number in range(ROUNDS):
+        person, application, flow = _let_in(number)
+        calls = [partial(Flow.exchange, code=code) for code in [flow.get_code() for _ in range(5)] * 3]
+        answers = _race(flow, [*calls[:5], partial(_do, _take_scope, person, application), *calls[5:]])
+        for answer in answers:
+            assert answer.status_code in {200, 400}
+            if "profile" in answer.json().get("scope", "").split():
+                assert flow.call_api(answer.json()["access_token"]) == 401
+
+
+def _do(end: End, person: User, application: Application, _: Flow) -> None:
+    end(person, application)
+
+
+def _let_in(number: int) -> tuple[User, Application, Flow]:
+    """Return a person and a client that are new in each round; the client has one kind of tokens, then the other."""
+    person = User.objects.create_user(f"racer{number}@example.com", None, email_verified_at=timezone.now())
+    client = register_client(
+        name="Racer",
+        client_type="confidential",
+        grant_types=["authorization_code", "refresh_token"],
+        redirect_uris=[REDIRECT_URI],
+        allowed_scopes=["profile", "users:read"],
+    )
+    if number % 2:
+        client.application.access_token_format = Application.AccessTokenFormat.OPAQUE
+        client.application.save()
+    flow = Flow(client.application.client_id, client.client_secret)
+    flow.browser.force_login(person)
+    return person, client.application, flow
