@@ -9,6 +9,8 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.utils.module_loading import import_string
 
+from oauth.claims import PROTOCOL_CLAIMS
+
 _MAX_CODE_SECONDS = 60
 _MAX_ACCESS_TOKEN_SECONDS = 3600
 #: Setting of the toolkit, the only right value, and what it guards.
@@ -57,6 +59,8 @@ def check_lifetimes(app_configs: Sequence[AppConfig] | None, **kwargs: object) -
     limits = (
         ("AUTHORIZATION_CODE_EXPIRE_SECONDS", _MAX_CODE_SECONDS),
         ("ACCESS_TOKEN_EXPIRE_SECONDS", _MAX_ACCESS_TOKEN_SECONDS),
+        # The key that has signed it is kept for so long.
+        ("ID_TOKEN_EXPIRE_SECONDS", settings.ACCOUNTS["ACCESS_TOKEN_SECONDS"]),
         ("REFRESH_TOKEN_EXPIRE_SECONDS", None),
     )
     return [
@@ -96,6 +100,24 @@ def check_password_grant(app_configs: Sequence[AppConfig] | None, **kwargs: obje
     message = "OAUTH['ALLOW_PASSWORD_GRANT'] lets programs take people's passwords, against RFC 9700 §2.4."
     hint = "Each client that is registered for the grant sees every password: let only your own old programs have it."
     return [checks.Warning(message, hint=hint, id="oauth.W001")]
+
+
+@register("oauth")
+def check_claims(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """E006: a claim that the project adds could not be told."""
+    faults = [
+        f"OAUTH['CLAIMS']: {name} is a claim of the protocol, or its scope {scope} doesn't exist."
+        for name, scope in settings.OAUTH["CLAIMS"].items()
+        if name in PROTOCOL_CLAIMS or scope not in settings.OAUTH["SCOPES"]
+    ]
+    hook = settings.OAUTH["CLAIMS_HOOK"]
+    try:
+        is_function = not hook or callable(import_string(hook))
+    except ImportError:
+        is_function = False
+    if not is_function:
+        faults.append(f"OAUTH['CLAIMS_HOOK'] must be the import path of a function, and {hook} isn't.")
+    return [Error(fault, id="oauth.E006") for fault in faults]
 
 
 def _is_within(value: object, limit: int | None) -> bool:
