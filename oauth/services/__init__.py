@@ -37,6 +37,7 @@ from oauth.services.revocation import (
     revoke_token,
     revoke_user,
 )
+from oauth.services.sweeping import sweep, sweep_aside
 
 __all__ = [
     "Asked",
@@ -77,6 +78,8 @@ __all__ = [
     "save_new_client",
     "seed_clients",
     "store_request",
+    "sweep",
+    "sweep_aside",
     "sweep_personal_tokens",
     "use_personal_token",
     "void_code",

@@ -18,6 +18,7 @@ from oauth.conf import get_settings
 from oauth.models import AccessToken, Application, Consent, GrantType
 from oauth.scopes import OFFLINE, OPENID
 from oauth.services.id_tokens import issue_id_token
+from oauth.services.sweeping import sweep_aside
 from oauth.tokens import hash_opaque_token, make_opaque_token
 
 
@@ -80,6 +81,7 @@ def issue_for_person(
         now=now,
     )
     Consent.objects.filter(user_id=access.user_id, application=application).update(last_used_at=now)
+    sweep_aside(made=session.pk, now=now)
     jti, refresh_token = (rotation.jti, rotation.refresh_token) if rotation else (uuid4(), "")
     return _issue_for_session(
         application,
@@ -221,4 +223,5 @@ class _Token:
         )
         # Of clients that race with one refresh token each gets the same access token.
         AccessToken.objects.bulk_create([row], ignore_conflicts=True)
+        sweep_aside(made=jti, now=now)
         return token
