@@ -10,22 +10,25 @@ class OwnPageLink:
     #: Name of the address, with its namespace.
     view_name: str
     label: str
+    #: Only who has this permission sees it; empty for everybody.
+    permission: str = ""
 
 
 _links: dict[str, OwnPageLink] = {}
 
 
-def register_own_page(view_name: str, label: str) -> None:
+def register_own_page(view_name: str, label: str, *, permission: str = "") -> None:
     """Add a page to the navigation of every account, behind those that are there; call it when the app is ready.
 
     Args:
         view_name: Name of the address, with its namespace, such as ``accounts:profile``; it takes no arguments.
         label: One or two words.
+        permission: What it takes to see the entry; nothing without it. The page itself must ask for it too.
 
     Raises:
         ValueError: The page is there by another label.
     """
-    link = OwnPageLink(view_name, label)
+    link = OwnPageLink(view_name, label, permission)
     if _links.setdefault(view_name, link) != link:
         message = f"The page {view_name!r} has another label already."
         raise ValueError(message)

@@ -33,3 +33,4 @@ class OauthConfig(AppConfig):
         register_opaque_tokens(PERSONAL_PREFIX, services.use_personal_token)
         register_own_page("oauth2_provider:connections", "Apps")
         register_own_page("oauth2_provider:personal-tokens", "Tokens")
+        register_own_page("oauth2_provider:own-clients", "Clients", permission="oauth.add_application")

@@ -32,6 +32,24 @@ def get_scope_choices() -> list[tuple[str, str]]:
     return [(scope, f"{scope}: {sentence}") for scope, sentence in get_settings().scopes.items()]
 
 
+class Checkboxes(forms.CheckboxSelectMultiple):
+    """Boxes to tick, in a ``fieldset`` that has the id of the field."""
+
+    @override
+    def id_for_label(self, id_: str, index: str | None = None) -> str:
+        """Return the id of a box, or that of all."""
+        return super().id_for_label(id_, index) or id_
+
+
+class Radios(forms.RadioSelect):
+    """Buttons of which one is chosen, in a ``fieldset`` that has the id of the field."""
+
+    @override
+    def id_for_label(self, id_: str, index: str | None = None) -> str:
+        """Return the id of a button, or that of all."""
+        return super().id_for_label(id_, index) or id_
+
+
 class LinesField(forms.CharField):
     """Several words, one per line; stored between spaces, as the toolkit reads them."""
 
@@ -74,7 +92,7 @@ class ClientForm(ClientModelForm):
     )
 
     grant_types = forms.MultipleChoiceField(
-        label="Ways to get tokens", choices=offered, widget=forms.CheckboxSelectMultiple, required=False
+        label="Ways to get tokens", choices=offered, widget=Checkboxes, required=False
     )
     redirect_uris = LinesField(
         label="Redirect addresses",
@@ -89,7 +107,7 @@ class ClientForm(ClientModelForm):
         help_text="Where scripts in a browser may ask from, one per line, such as https://app.example.",
     )
     allowed_scopes = forms.MultipleChoiceField(
-        label="Allowed scopes", choices=get_scope_choices, widget=forms.CheckboxSelectMultiple, required=False
+        label="Allowed scopes", choices=get_scope_choices, widget=Checkboxes, required=False
     )
 
     class Meta:
@@ -118,12 +136,36 @@ class ClientForm(ClientModelForm):
         if not self.instance._state.adding:  # noqa: SLF001 - Django's documented name of it
             self.fields.pop("client_type", None)
 
+    def clean_grant_types(self) -> list[str]:
+        """Keep what an administrator has allowed and this form doesn't offer."""
+        offered = {value for value, _ in self.fields["grant_types"].choices}  # type: ignore[attr-defined]  # of that field
+        return [*self.cleaned_data["grant_types"], *(one for one in self.instance.grant_types if one not in offered)]
+
+    @override
+    def add_error(self, field: str | None, error: Any) -> None:  # Any: as Django has it
+        """Show above all what the model says of a column that this form doesn't have."""
+        for name, errors in getattr(error, "error_dict", {field: error}).items():
+            super().add_error(name if name in self.fields else None, errors)
+
+
+class OwnClientForm(ClientForm, PageForm):
+    """The same on a page of its owner's own, of whose clients each has a name of its own."""
+
+    def clean_name(self) -> str:
+        """Refuse the name of another client of the same owner."""
+        name = str(self.cleaned_data["name"])
+        others = Application.objects.filter(user=self.instance.user_id, name=name)
+        if others.exclude(pk=self.instance.pk).exists():
+            message = "You have a client of this name. Choose another one."
+            raise forms.ValidationError(message)
+        return name
+
 
 class ClientAdminForm(ClientForm):
     """What an administrator decides about a client, besides."""
 
     grant_types = forms.MultipleChoiceField(
-        label="Grant types", choices=GrantType.choices, widget=forms.CheckboxSelectMultiple, required=False
+        label="Grant types", choices=GrantType.choices, widget=Checkboxes, required=False
     )
     allowed_resources = ResourcesField(
         label="Audiences",
@@ -135,7 +177,7 @@ class ClientAdminForm(ClientForm):
         fields = (*ClientForm.Meta.fields, "allowed_resources", "user", "skip_authorization", "is_active")
 
 
-class SecretForm(forms.Form):
+class SecretForm(PageForm):
     """How a client gets another secret."""
 
     overlap = forms.TypedChoiceField(
@@ -143,7 +185,7 @@ class SecretForm(forms.Form):
         choices=OVERLAPS,
         coerce=lambda value: timedelta(seconds=int(value)),
         initial=OVERLAPS[2][0],
-        widget=forms.RadioSelect,
+        widget=Radios,
         empty_value=None,
     )
 
@@ -154,16 +196,10 @@ NEVER: Final = "never"
 
 def get_personal_scope_choices() -> list[tuple[str, str]]:
     """Return the sentence of every scope that a personal access token can have, the powerful ones first."""
-    return [(line.scope, line.sentence) for line in describe_scopes(list_personal_scopes())]
-
-
-class Checkboxes(forms.CheckboxSelectMultiple):
-    """Boxes to tick, in a ``fieldset`` that has the id of the field."""
-
-    @override
-    def id_for_label(self, id_: str, index: str | None = None) -> str:
-        """Return the id of a box, or that of all."""
-        return super().id_for_label(id_, index) or id_
+    return [
+        (line.scope, f"{line.sentence} (powerful)" if line.is_dangerous else line.sentence)
+        for line in describe_scopes(list_personal_scopes())
+    ]
 
 
 class PersonalTokenForm(PageForm):
@@ -187,4 +223,18 @@ class PersonalTokenForm(PageForm):
         widget=Checkboxes,
         help_text="It can only do what you may do yourself.",
         error_messages={"required": "Choose at least one."},
+    )
+
+
+class UserCodeForm(PageForm):
+    """The code that a device shows."""
+
+    user_code = forms.CharField(
+        label="Code",
+        max_length=40,
+        help_text="Eight letters. Small or capital, with or without the hyphen.",
+        error_messages={"required": "Enter the code that your device shows."},
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false", "autofocus": True}
+        ),
     )

@@ -1,13 +1,15 @@
 """The navigation of the pages about one's own account."""
 
 from django import template
+from django.template import Context
 
 from accounts.navigation import OwnPageLink, list_own_pages
 
 register = template.Library()
 
 
-@register.simple_tag
-def get_own_pages() -> list[OwnPageLink]:
-    """Return the entries of the navigation."""
-    return list_own_pages()
+@register.simple_tag(takes_context=True)
+def get_own_pages(context: Context) -> list[OwnPageLink]:
+    """Return the entries of the navigation that are for who asks."""
+    user = context["request"].user
+    return [page for page in list_own_pages() if not page.permission or user.has_perm(page.permission)]

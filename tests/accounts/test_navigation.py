@@ -1,6 +1,7 @@
 """The navigation of the pages about one's own account, which other apps add to."""
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from accounts import navigation
@@ -23,6 +24,15 @@ def test_a_page_that_another_app_adds_comes_last(client: Client, user: User, mon
     assert navigation.list_own_pages()[-1] == navigation.OwnPageLink("docs", "Manual")
     client.force_login(user)
     assert '<a href="/docs">Manual</a></li>\n</ul>' in client.get("/accounts/profile/").content.decode()
+
+
+def test_a_page_for_some_is_named_to_them_alone(client: Client, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(navigation, "_links", dict(navigation._links))
+    navigation.register_own_page("docs", "Manual", permission="accounts.view_user")
+    client.force_login(user)
+    assert "Manual" not in client.get("/accounts/profile/").content.decode()
+    user.user_permissions.add(Permission.objects.get(codename="view_user"))
+    assert "Manual" in client.get("/accounts/profile/").content.decode()
 
 
 def test_a_page_has_one_label() -> None:
