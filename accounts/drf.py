@@ -31,6 +31,8 @@ _PERSONAL: Final = (
     "A personal access token, made at `/accounts/tokens/`. It needs the scopes that `x-required-scopes` names, and its "
     "owner the right to do what is asked."
 )
+#: Where clients find out how to get a token (RFC 9728 §3.1).
+RESOURCE_METADATA_PATH: Final = "/.well-known/oauth-protected-resource"
 _log = structlog.get_logger("gatehouse.accounts")
 
 
@@ -88,7 +90,8 @@ class BearerAuthentication(BaseAuthentication):
     @override
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge; it names the error only where a token was sent (RFC 6750 §3.1)."""
-        return 'Bearer realm="gatehouse"' + (', error="invalid_token"' if _get_bearer_token(request) else "")
+        error = ', error="invalid_token"' if _get_bearer_token(request) else ""
+        return f'Bearer realm="gatehouse"{error}, resource_metadata="{settings.BASE_URL}{RESOURCE_METADATA_PATH}"'
 
 
 class IsUser(BasePermission):

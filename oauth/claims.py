@@ -18,10 +18,12 @@ STANDARD_CLAIMS: Final[Mapping[str, str]] = {
     "email": "email",
     "email_verified": "email",
 }
-#: What an ID token says of itself and of the sign-in; nothing else may take these names.
-PROTOCOL_CLAIMS: Final = (
-    *("iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "sid"),
+#: What an ID token says of itself and of the sign-in.
+ID_TOKEN_CLAIMS: Final = frozenset(
+    {"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "c_hash", "sid"}
 )
+#: Names that no claim of a project may take.
+PROTOCOL_CLAIMS: Final = ID_TOKEN_CLAIMS | {"azp", "nbf", "jti"}
 #: ``acr`` of a sign-in with one factor, whichever. A second factor will be "2".
 ACR_ONE_FACTOR: Final = "1"
 ACR_VALUES: Final = (ACR_ONE_FACTOR,)

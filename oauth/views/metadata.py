@@ -12,7 +12,7 @@ from django.views.decorators.http import conditional_page
 from accounts import keys
 from accounts.conf import get_settings as get_accounts_settings
 from oauth.backends import get_backend
-from oauth.claims import ACR_VALUES, PROTOCOL_CLAIMS, get_claim_scopes
+from oauth.claims import ACR_VALUES, ID_TOKEN_CLAIMS, get_claim_scopes
 from oauth.prompts import Prompt
 from oauth.scopes import ClientScopes
 from oauth.validators import FORM_POST
@@ -104,7 +104,7 @@ def describe_server() -> Mapping[str, object]:
         "acr_values_supported": list(ACR_VALUES),
         "prompt_values_supported": list(Prompt),
         "claim_types_supported": ["normal"],
-        "claims_supported": sorted({*PROTOCOL_CLAIMS, *get_claim_scopes()}),
+        "claims_supported": sorted(ID_TOKEN_CLAIMS | get_claim_scopes().keys()),
         "claims_parameter_supported": True,
         "request_parameter_supported": False,
         # Left out, it would mean true.

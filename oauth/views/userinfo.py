@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
+from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.utils import timezone
@@ -10,13 +11,13 @@ from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
+from accounts.drf import RESOURCE_METADATA_PATH
 from accounts.exceptions import InvalidToken
 from oauth.scopes import OPENID
 from oauth.selectors import describe_token_user
 from oauth.views.cross_origin import CrossOriginView
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_CHALLENGE: Final = 'Bearer realm="gatehouse"'
 _DESCRIPTIONS: Final = {
     "invalid_request": "Send one access token: in the Authorization header or in a form, not in both.",
     "invalid_token": "The access token is not valid.",
@@ -77,5 +78,6 @@ def _refuse(status: HTTPStatus, code: str = "", **details: str) -> HttpResponse:
     """Return a refusal; one without a token is told the way and no error (RFC 6750 §3.1)."""
     told = {"error": code, "error_description": _DESCRIPTIONS[code], **details} if code else {}
     response = JsonResponse(told, status=status, headers={"Cache-Control": "no-store"})
-    response["WWW-Authenticate"] = ", ".join([_CHALLENGE, *(f'{name}="{value}"' for name, value in told.items())])
+    challenge = {"realm": "gatehouse", **told, "resource_metadata": settings.BASE_URL + RESOURCE_METADATA_PATH}
+    response["WWW-Authenticate"] = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in challenge.items())
     return response

@@ -21,6 +21,8 @@ type QueryCount = Callable[[int], AbstractContextManager[object]]
 
 pytestmark = pytest.mark.django_db
 
+_METADATA = ', resource_metadata="http://testserver/.well-known/oauth-protected-resource"'
+
 
 class ClosedView(APIView):
     """Open to users, and to no OAuth client."""
@@ -66,14 +68,14 @@ def test_a_token_of_ours_opens_a_view_with_one_query_in_all(
 @pytest.mark.compliance("RFC 6750", "3", "A request without credentials gets a challenge without an error code")
 def test_no_token_is_answered_with_a_bare_challenge() -> None:
     response = call(ClosedView, None)
-    assert (response.status_code, response["WWW-Authenticate"]) == (401, 'Bearer realm="gatehouse"')
+    assert (response.status_code, response["WWW-Authenticate"]) == (401, f'Bearer realm="gatehouse"{_METADATA}')
 
 
 @pytest.mark.compliance("RFC 6750", "3.1", "An invalid token is answered 401 with error invalid_token")
 def test_a_bad_token_is_answered_with_invalid_token() -> None:
     response = call(ClosedView, "not.a.token")
     assert response.status_code == 401
-    assert response["WWW-Authenticate"] == 'Bearer realm="gatehouse", error="invalid_token"'
+    assert response["WWW-Authenticate"] == f'Bearer realm="gatehouse", error="invalid_token"{_METADATA}'
     assert response.data["code"] == "invalid_token"
 
 

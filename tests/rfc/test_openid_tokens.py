@@ -51,14 +51,6 @@ def test_oidcc_server(rp: Flow) -> None:
     }
 
 
-@pytest.mark.compliance("OpenID Basic OP", "oidcc-server-client-secret-post", "the secret may be in the form")
-def test_oidcc_server_client_secret_post(rp: Flow) -> None:
-    code = rp.get_code(scope="openid")
-    public = Flow(rp.client_id, None, browser=rp.browser)
-    tokens = public.exchange(code, client_secret=rp.secret).json()
-    assert verify(tokens["id_token"], client_id=rp.client_id)["sub"]
-
-
 @pytest.mark.compliance("OpenID Basic OP", "oidcc-idtoken-signature", "the header names a key of the key set")
 @pytest.mark.compliance("OpenID Connect Core", "10.1", "with several keys in the set, the header names one by kid")
 @pytest.mark.parametrize(("algorithm", "hashed_with"), ALGORITHMS)

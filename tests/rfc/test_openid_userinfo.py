@@ -79,6 +79,7 @@ def test_oidcc_scope_email(rp: Flow, is_verified: bool) -> None:
 
 
 @pytest.mark.compliance(_SUITE, "oidcc-scope-address", "a scope that isn't supported isn't announced; the module skips")
+@pytest.mark.compliance(_SUITE, "oidcc-scope-phone", "a scope that isn't supported isn't announced; the module skips")
 @pytest.mark.parametrize("scope", ["address", "phone"])
 def test_oidcc_scope_address_and_phone(rp: Flow, scope: str) -> None:
     assert scope not in discover()["scopes_supported"]
@@ -146,7 +147,8 @@ def refuse(headers: dict[str, str] | None = None) -> Answer:
 def test_without_a_token_the_challenge_names_no_error(db: None) -> None:
     response = refuse()
     assert (response.status_code, response.json()) == (401, {})
-    assert response["WWW-Authenticate"] == 'Bearer realm="gatehouse"'
+    metadata = "http://testserver/.well-known/oauth-protected-resource"
+    assert response["WWW-Authenticate"] == f'Bearer realm="gatehouse", resource_metadata="{metadata}"'
 
 
 @pytest.mark.compliance("RFC 6750", "3.1", "a token that isn't valid is answered invalid_token, with 401")
