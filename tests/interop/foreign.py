@@ -1,0 +1,63 @@
+"""Programs of other people: where they are installed, and how a test talks with them."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.interop.person import Person
+from tests.processes import ROOT
+
+_SOURCES = Path(__file__).parent / "node"
+_INSTALL_SECONDS = 60
+
+
+def install_node_packages() -> Path:
+    """Return a folder with the scripts of ``node/`` and the packages of their lock; skip where they can't be had."""
+    npm = shutil.which("npm")
+    if npm is None or shutil.which("node") is None:
+        pytest.skip("Node and npm are not installed here.")
+    lock = (_SOURCES / "package-lock.json").read_bytes()
+    folder = ROOT / ".tools" / "interop" / hashlib.sha256(lock).hexdigest()[:16]
+    shutil.copytree(_SOURCES, folder, dirs_exist_ok=True)
+    done = folder / "installed"
+    if not done.exists():
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
+        result = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
+        )
+        if result.returncode:
+            pytest.skip(f"npm could not install the clients: {result.stderr.strip().splitlines()[-1:]}")
+        done.touch()
+    return folder
+
+
+def run_script(script: Path, task: object, person: Person) -> object:
+    """Run a script of ``node/`` and let the person open what it asks for.
+
+    Returns:
+        What it finishes with.
+    """
+    with subprocess.Popen(
+        ["node", str(script), json.dumps(task)],  # noqa: S607 - whichever Node is installed
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            for line in process.stdout:
+                said = json.loads(line)
+                if "result" in said:
+                    return said["result"]
+                process.stdin.write(person.visit(said["visit"], until="https://") + "\n")
+                process.stdin.flush()
+            pytest.fail(process.stderr.read())
+        finally:
+            process.kill()
