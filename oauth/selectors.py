@@ -155,7 +155,7 @@ def introspect_token(*, token: str, application: Application, now: datetime) -> 
     """
     try:
         claims = (
-            read_bearer_token(token, now=now)
+            read_bearer_token(token, now=now, is_for_us=False)
             if token.startswith(OPAQUE_PREFIX)
             else read_access_token(token, now=now, is_for_us=False)
         )

@@ -33,13 +33,10 @@ def revoke_token(*, token: str, application: Application, now: datetime) -> None
     if token.startswith(OPAQUE_PREFIX):
         _revoke_opaque_token(token, application, now)
         return
-    session = find_refresh_session(refresh_token=token, client_id=application.client_id)
-    if session is not None:
-        end_client_session(session_id=session.pk, reason=EndReason.ENDED_BY_CLIENT, now=now)
-        return
     try:
         claims = read_access_token(token, now=now, is_for_us=False)
     except InvalidToken:
+        _revoke_refresh_token(token, application, now)
         return
     if claims.client_id != application.client_id:
         return
@@ -154,6 +151,12 @@ def revoke_user(*, user_id: UUID, reason: EndReason, now: datetime) -> None:
     ended += end_client_sessions(user_id=user_id, reason=reason, now=now)
     if ended:
         audit.record("user.consents_revoked", subject=audit.Reference.to(get_user_model(), user_id))
+
+
+def _revoke_refresh_token(token: str, application: Application, now: datetime) -> None:
+    session = find_refresh_session(refresh_token=token, client_id=application.client_id)
+    if session is not None:
+        end_client_session(session_id=session.pk, reason=EndReason.ENDED_BY_CLIENT, now=now)
 
 
 def _revoke_opaque_token(token: str, application: Application, now: datetime) -> None:

@@ -24,6 +24,8 @@ REDIRECT_URI = "https://client.example/callback"
 FORM = "application/x-www-form-urlencoded"
 
 type Json = dict[str, Any]  # Any: whatever the server answered
+#: Of a parameter: several values for one that may be there several times, None for one that is left out.
+type Value = str | list[str] | None
 
 
 def basic(client_id: str, secret: str, *, scheme: str = "Basic") -> str:
@@ -55,9 +57,9 @@ class Flow:
     #: Programs have no cookies.
     program: Client = field(default_factory=Client)
 
-    def build_request(self, **changes: str | None) -> dict[str, str]:
+    def build_request(self, **changes: Value) -> dict[str, str | list[str]]:
         """Return the parameters of an authorization request; None leaves one out."""
-        parameters: dict[str, str | None] = {
+        parameters: dict[str, Value] = {
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": self.redirect_uri,
@@ -68,7 +70,7 @@ class Flow:
         }
         return {name: value for name, value in {**parameters, **changes}.items() if value is not None}
 
-    def open(self, **changes: str | None) -> Answer:
+    def open(self, **changes: Value) -> Answer:
         """Open the authorization endpoint in the browser."""
         return self.browser.get("/oauth/authorize", self.build_request(**changes))
 
@@ -76,28 +78,28 @@ class Flow:
         """Press a button of the consent page."""
         return self.browser.post("/oauth/consent", {"request": get_hidden(page, "request"), "decision": decision})
 
-    def get_code(self, **changes: str | None) -> str:
+    def get_code(self, **changes: Value) -> str:
         """Return a code that the person allowed, now or before."""
         page = self.open(**changes)
         return get_answer(page if page.status_code == 302 else self.decide(page))["code"]
 
-    def post(self, path: str, **form: str | None) -> Answer:
+    def post(self, path: str, **form: Value) -> Answer:
         """Post a form as the client does: a confidential one authenticates, a public one names itself."""
         if self.secret is None:
             return self._send(path, {"client_id": self.client_id, **form})
         return self._send(path, form, Authorization=basic(self.client_id, self.secret))
 
-    def post_anonymously(self, path: str, **form: str | None) -> Answer:
+    def post_anonymously(self, path: str, **form: Value) -> Answer:
         """Post a form as anybody could."""
         return self._send(path, form)
 
-    def _send(self, path: str, form: Mapping[str, str | None], **headers: str) -> Answer:
-        body = urlencode({name: value for name, value in form.items() if value is not None})
+    def _send(self, path: str, form: Mapping[str, Value], **headers: str) -> Answer:
+        body = urlencode({name: value for name, value in form.items() if value is not None}, doseq=True)
         return self.program.post(path, body, content_type=FORM, headers=headers)
 
-    def exchange(self, code: str, **changes: str | None) -> Answer:
+    def exchange(self, code: str, **changes: Value) -> Answer:
         """Bring a code to the token endpoint."""
-        form: dict[str, str | None] = {
+        form: dict[str, Value] = {
             "grant_type": "authorization_code",
             "code": code,
             "redirect_uri": self.redirect_uri,
@@ -105,13 +107,13 @@ class Flow:
         }
         return self.post("/oauth/token", **{**form, **changes})
 
-    def get_tokens(self, **changes: str | None) -> Json:
+    def get_tokens(self, **changes: Value) -> Json:
         """Return the answer to a whole authorization."""
         response = self.exchange(self.get_code(**changes))
         assert response.status_code == 200, response.content
         return dict(response.json())
 
-    def refresh(self, refresh_token: str, **changes: str | None) -> Answer:
+    def refresh(self, refresh_token: str, **changes: Value) -> Answer:
         """Bring a refresh token to the token endpoint."""
         return self.post("/oauth/token", grant_type="refresh_token", refresh_token=refresh_token, **changes)
 

@@ -1,6 +1,5 @@
 """What the authorization server writes into the audit log."""
 
-from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -10,10 +9,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import set_password
-from oauth.models import Application, Grant, RefreshToken
-from oauth.services import RegisteredClient, renew_client_secret
+from oauth.models import Application, Consent
+from oauth.services import RegisteredClient, renew_client_secret, revoke_consent
 from permissions import audit
 from tests.oauth.flow import VERIFIER, Flow
+from tests.oauth.passing import let_grace_pass
 
 
 def events(start: str = "") -> list[str]:
@@ -71,7 +71,8 @@ def test_consent_is_recorded_with_person_client_and_scopes(flow: Flow, person: U
     flow.get_code(scope="profile roles:read")
     event = audit.list_events(event="consent.").get()
     assert (event.event, event.actor_label, event.client_id) == ("consent.given", person.email, flow.client_id)
-    assert event.data == {"user_id": str(person.pk), "scopes": ["profile", "roles:read"]}
+    told = {"user_id": str(person.pk), "scopes": ["profile", "roles:read"], "resource": [], "is_asked": True}
+    assert event.data == told
 
 
 def test_consent_that_is_refused_gives_nothing_to_record(flow: Flow) -> None:
@@ -79,35 +80,42 @@ def test_consent_that_is_refused_gives_nothing_to_record(flow: Flow) -> None:
     assert events("consent.") == []
 
 
-def test_a_token_that_its_client_revokes_ends_the_consent_once(flow: Flow, person: User) -> None:
+def test_a_token_that_its_client_revokes_ends_the_session_once_and_leaves_the_consent(flow: Flow) -> None:
     tokens = flow.get_tokens()
     for _ in range(2):
         flow.post("/oauth/revoke", token=tokens["refresh_token"])
-    assert events("consent.") == ["consent.given", "consent.revoked"]
+    assert events("consent.") == ["consent.given"]
+    assert audit.list_events(event="session.ended").get().data == {"reason": "ended_by_client"}
+
+
+def test_a_consent_that_is_revoked_is_recorded_with_person_and_client(flow: Flow, person: User) -> None:
+    flow.get_tokens()
+    revoke_consent(consent=Consent.objects.get(), now=timezone.now())
     revoked = audit.list_events(event="consent.revoked").get()
-    assert (revoked.client_id, revoked.data) == (flow.client_id, {"user_id": str(person.pk)})
+    assert (revoked.client_id, revoked.data) == (flow.client_id, {"user_id": str(person.pk), "sessions": 1})
 
 
 def test_a_refresh_token_that_is_used_twice_is_recorded(flow: Flow, person: User) -> None:
     first = flow.get_tokens()["refresh_token"]
     flow.refresh(first)
-    RefreshToken.objects.exclude(revoked=None).update(revoked=timezone.now() - timedelta(seconds=5))
+    let_grace_pass()
     assert flow.refresh(first).status_code == 400
-    assert events()[-2:] == ["refresh_token.reused", "consent.revoked"]
+    assert events()[-2:] == ["session.ended", "refresh_token.reused"]
     assert audit.list_events(event="refresh_token.reused").get().subject_label == person.email
 
 
 def test_a_code_that_is_used_twice_is_recorded(flow: Flow) -> None:
     code = flow.get_code()
     assert flow.exchange(code).status_code == 200
-    Grant.objects.update(consumed_at=timezone.now() - timedelta(seconds=5))
+    let_grace_pass()
     assert flow.exchange(code).status_code == 400
-    assert events()[-2:] == ["authorization_code.reused", "consent.revoked"]
+    assert events()[-2:] == ["authorization_code.reused", "session.ended"]
+    assert audit.list_events(event="session.ended").get().data == {"reason": "code_reused"}
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_new_password_ends_what_the_person_allowed(flow: Flow, person: User) -> None:
-    flow.get_tokens()
+    flow.get_code()
     set_password(user=person, password="another long password", now=timezone.now())
     assert "user.consents_revoked" in events()
 

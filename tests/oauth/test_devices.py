@@ -229,7 +229,10 @@ def revoke_consent(device: Device, person: User) -> None:
 
 @pytest.mark.parametrize("end", [switch_user_off, switch_user_off_in_bulk, change_password, revoke_consent])
 def test_what_ends_a_persons_tokens_ends_a_device_that_they_allowed(
-    device: Device, person: User, end: Callable[[Device, User], None], django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+    device: Device,
+    person: User,
+    end: Callable[[Device, User], None],
+    django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
 ) -> None:
     codes = device.get_allowed()
     with django_capture_on_commit_callbacks(execute=True):

@@ -1,5 +1,6 @@
 """Whatever is sent to the protocol's endpoints, the answer is one of those that are meant."""
 
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from hypothesis import HealthCheck, given, settings
@@ -23,8 +24,8 @@ _PARAMETERS = st.dictionaries(_NAMES | st.text(min_size=1, max_size=10), _TEXT, 
 _FEW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def _encode(parameters: dict[str, str]) -> str:
-    return urlencode(parameters, errors="surrogatepass")
+def _encode(parameters: Mapping[str, str | list[str]]) -> str:
+    return urlencode(parameters, doseq=True, errors="surrogatepass")
 
 
 @given(changes=_PARAMETERS)

@@ -1,9 +1,12 @@
 """RFC 6749 §6 and RFC 9700 §4.14, refreshing access tokens."""
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth import get_user_model
 
 from tests.oauth.flow import Flow
+from tests.oauth.passing import let_grace_pass, let_sessions_pass, set_up
 
 
 @pytest.mark.compliance("RFC 6749", "6", "a refresh token gives a new access token")
@@ -18,6 +21,7 @@ def test_a_refresh_gives_new_tokens(flow: Flow) -> None:
 def test_a_refresh_token_used_again_ends_the_family(flow: Flow) -> None:
     first = flow.get_tokens()
     second = flow.refresh(first["refresh_token"]).json()
+    let_grace_pass()
     response = flow.refresh(first["refresh_token"])
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
     assert flow.call_api(first["access_token"]) == 401
@@ -25,11 +29,30 @@ def test_a_refresh_token_used_again_ends_the_family(flow: Flow) -> None:
     assert flow.refresh(second["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.compliance("RFC 9700", "4.14.2", "a client that missed the answer gets the same one once more")
+@pytest.mark.parametrize("token_format", ["jwt", "opaque"])
+def test_a_refresh_token_used_again_at_once_gives_the_same_pair(flow: Flow, token_format: str) -> None:
+    set_up(flow.client_id, access_token_format=token_format)
+    first = flow.get_tokens()
+    second, again = (flow.refresh(first["refresh_token"]).json() for _ in range(2))
+    assert (second["access_token"], second["refresh_token"]) == (again["access_token"], again["refresh_token"])
+    assert flow.call_api(again["access_token"]) == 200
+
+
+@pytest.mark.compliance("RFC 9700", "4.14.2", "a refresh token expires when it lies unused, and with its grant")
+@pytest.mark.parametrize(("days", "status"), [(13, 200), (15, 400)])
+def test_a_refresh_token_that_lies_unused_expires(flow: Flow, days: int, status: int) -> None:
+    token = flow.get_tokens()["refresh_token"]
+    let_sessions_pass(by=timedelta(days=days))
+    assert flow.refresh(token).status_code == status
+
+
 @pytest.mark.compliance("RFC 9700", "4.14.2", "another authorization of the same client and person lives on")
 def test_reuse_ends_one_family_only(flow: Flow) -> None:
     first, other = flow.get_tokens(), flow.get_tokens()
     flow.refresh(first["refresh_token"])
-    flow.refresh(first["refresh_token"])
+    let_grace_pass()
+    assert flow.refresh(first["refresh_token"]).status_code == 400
     assert flow.refresh(other["refresh_token"]).status_code == 200
 
 
