@@ -15,7 +15,7 @@ from django.utils.crypto import constant_time_compare
 
 from oauth.conf import get_settings
 from oauth.exceptions import ClientDoesNotExist, InvalidClientMetadata
-from oauth.models import LOOPBACK_HOSTS, Application, ClientSecret, Grant, GrantType
+from oauth.models import LOOPBACK_HOSTS, Application, ClientSecret, DeviceGrant, Grant, GrantType
 from oauth.tokens import make_secret
 from permissions import audit
 from project.crypto import keyed_digest, keyed_digests
@@ -115,6 +115,7 @@ def delete_client(*, application: Application) -> None:
     """Delete a client with all that it has; its tokens are dead at once."""
     # Codes first: who is exchanging one has it, and needs the client's row for what it gives.
     Grant.objects.filter(application=application, consumed_at=None).update(consumed_at=timezone.now())
+    DeviceGrant.objects.filter(application=application).update(status=DeviceGrant.DENIED)
     Application.objects.select_for_update().filter(pk=application.pk).first()
     application.delete()
 

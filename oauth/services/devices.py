@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 import structlog
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
@@ -180,8 +181,14 @@ def issue_for_device(
     Returns:
         None where another request was faster, or it is allowed no more.
     """
+    if grant.user_id is None or grant.authenticated_at is None:
+        return None
+    # Whoever deletes the person, deactivates them or changes their password comes wholly before or wholly after.
+    people = get_user_model().objects.select_for_update(no_key=True)
+    if people.filter(pk=grant.user_id, is_active=True).first() is None:
+        return None
     living = DeviceGrant.objects.filter(pk=grant.pk, status=DeviceGrant.AUTHORIZED, expires__gt=now)
-    if not living.update(status=DeviceGrant.CONSUMED) or grant.user_id is None or grant.authenticated_at is None:
+    if not living.update(status=DeviceGrant.CONSUMED):
         return None
     access = Access(
         user_id=grant.user_id,

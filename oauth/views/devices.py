@@ -4,7 +4,6 @@ from http import HTTPStatus
 from typing import Any, Final, override
 from urllib.parse import urlencode, urlsplit
 
-from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
@@ -18,11 +17,13 @@ from django.views.generic import View
 from accounts.throttles import Door, count_attempt
 from oauth import services
 from oauth.backends import get_backend
+from oauth.forms import UserCodeForm
 from oauth.models import DeviceGrant
 from oauth.scopes import describe_scopes
 from oauth.selectors import get_active_client
 from oauth.services.devices import allow_device, deny_device, find_waiting_device
 from oauth.throttles import limit_devices
+from oauth.tokens import read_user_code, show_user_code
 from oauth.views.answers import keep_out_of_caches, refuse_attempt
 from oauth.views.authorize import find_presence
 from oauth.views.programs import FormEndpoint
@@ -59,20 +60,6 @@ class DeviceAuthorizationView(FormEndpoint):
         return JsonResponse(told).content.decode(), HTTPStatus.OK
 
 
-class UserCodeForm(forms.Form):
-    """The code that a device shows."""
-
-    user_code = forms.CharField(
-        label="Code",
-        max_length=40,
-        help_text="Eight letters. Small or capital, with or without the hyphen.",
-        error_messages={"required": "Enter the code that your device shows."},
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false", "autofocus": True}
-        ),
-    )
-
-
 class _DevicePage(View):
     """A page for who is signed in; others sign in first and come back."""
 
@@ -107,7 +94,7 @@ class DeviceView(_DevicePage):
         if form.is_valid():
             grant = find_waiting_device(user_code=form.cleaned_data["user_code"], now=now)
             if grant is not None:
-                return _show_device(request, grant, self.presence)
+                return _show_device(request, grant, self.presence, user_code=form.cleaned_data["user_code"])
             form.add_error("user_code", _WRONG_CODE)  # the same, whatever became of it
         return _show_form(request, form)
 
@@ -155,12 +142,12 @@ def _decide(grant: DeviceGrant, presence: services.Presence, *, is_allowed: bool
 
 
 def _show_form(request: HttpRequest, form: UserCodeForm) -> HttpResponseBase:
-    if form.is_bound:
-        form.fields["user_code"].widget.attrs.pop("autofocus")  # the cursor starts at what is wrong
     return render(request, "oauth/device.html", {"form": form})
 
 
-def _show_device(request: HttpRequest, grant: DeviceGrant, presence: services.Presence) -> HttpResponseBase:
+def _show_device(
+    request: HttpRequest, grant: DeviceGrant, presence: services.Presence, *, user_code: str
+) -> HttpResponseBase:
     application = grant.application
     shown = {"device": grant.pk, "user": str(presence.user_id)}
     context: dict[str, Any] = {  # Any: whatever the template shows
@@ -171,6 +158,8 @@ def _show_device(request: HttpRequest, grant: DeviceGrant, presence: services.Pr
         "scopes": describe_scopes(grant.scope.split()),
         "resource_hosts": [urlsplit(uri).netloc or uri for uri in grant.resource],
         "grant": grant,
+        "user_code": show_user_code(read_user_code(user_code)),
+        "age": int((timezone.now() - grant.created_at).total_seconds()) // 60,
         "is_here": grant.ip_address is not None and grant.ip_address == get_client_ip(request),
         "signed_request": signing.dumps(shown, salt=_DECISION_SALT, compress=True),
     }

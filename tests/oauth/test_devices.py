@@ -18,9 +18,9 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from pytest_django.fixtures import Settings
 
 from accounts.models import Session, User
-from accounts.services import set_password
+from accounts.services import delete_account, set_password
 from oauth.models import AccessToken, Application, Consent, DeviceGrant
-from oauth.services import end_consent
+from oauth.services import delete_client, end_consent
 from permissions import audit
 from tests.oauth.devices import DEVICE_CODE, PAGE, Device, get_error
 from tests.oauth.flow import Answer, Flow, get_hidden
@@ -308,6 +308,7 @@ def test_the_tokens_say_when_and_how_the_person_signed_in(device: Device, person
 # --- What it costs, and what happens at once
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_early", [False, True])
 def test_a_poll_of_a_waiting_device_reads_its_row_and_writes_it(
     device: Device, is_early: bool, settings: Settings, django_assert_num_queries: DjangoAssertNumQueries
@@ -369,6 +370,40 @@ def test_of_parallel_decisions_one_counts(device: Device) -> None:
     answers = _run_at_once(device, decide)
     assert [answer["Location"] for answer in answers].count(f"{PAGE}/decided") == 1
     assert audit.list_events(event="device.allowed").count() == 1
+
+
+def delete_person(device: Device) -> None:
+    delete_account(user=User.objects.get(email="person@example.com"), now=timezone.now())
+
+
+def delete_client_of(device: Device) -> None:
+    delete_client(application=Application.objects.get(client_id=device.flow.client_id))
+
+
+def deactivate_person(device: Device) -> None:
+    user = User.objects.get(email="person@example.com")
+    user.is_active = False
+    user.save()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("end", [delete_person, delete_client_of, deactivate_person])
+def test_what_ends_a_device_meanwhile_leaves_nothing_behind(device: Device, end: Callable[[Device], None]) -> None:
+    Application.objects.update(access_token_format=Application.AccessTokenFormat.OPAQUE)
+    codes, turns = device.get_allowed(), iter(range(_PARALLEL))
+
+    def poll_or_end(own: Device) -> Answer:
+        if next(turns) == 0:
+            end(own)
+        return own.poll(codes["device_code"])
+
+    answers = _run_at_once(device, poll_or_end)
+    assert {answer.status_code for answer in answers} <= {200, 400, 401}
+    assert [answer.status_code for answer in answers].count(200) <= 1
+    assert not list_client_sessions().filter(revoked_at=None).exists()
+    for answer in answers:
+        if answer.status_code == 200:
+            assert device.flow.call_api(answer.json()["access_token"]) == 401
 
 
 def test_a_device_needs_the_grant_type_by_its_full_name(device: Device) -> None:

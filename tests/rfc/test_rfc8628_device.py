@@ -132,6 +132,12 @@ def test_a_code_in_the_address_is_only_filled_in(device: Device) -> None:
     assert get_error(device.poll(codes["device_code"])) == "authorization_pending"
 
 
+@pytest.mark.compliance("RFC 8628", "3.3.1", "the page shows the code, to be compared with what the device shows")
+def test_the_page_shows_the_code(device: Device) -> None:
+    code = device.get_codes()["user_code"]
+    assert code in device.enter(code.lower().replace("-", " ")).content.decode()
+
+
 # --- Device access token request and response
 
 
