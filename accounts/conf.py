@@ -50,8 +50,20 @@ class AccountsSettings:
 
 
 def get_settings() -> AccountsSettings:
-    """Read the settings as they are now."""
+    """Read the settings as they are now; whoever changes one puts another mapping in its place."""
     values: dict[str, Any] = settings.ACCOUNTS  # Any: numbers here, other types beside them
+    if _Read.last is None or _Read.last[0] is not values:
+        _Read.last = values, _read(values)
+    return _Read.last[1]
+
+
+class _Read:
+    """What was read last, behind the mapping that it was read from: it is asked for many times in a request."""
+
+    last: tuple[object, AccountsSettings] | None = None
+
+
+def _read(values: dict[str, Any]) -> AccountsSettings:  # Any: as above
     return AccountsSettings(
         access_token_lifetime=timedelta(seconds=values["ACCESS_TOKEN_SECONDS"]),
         refresh_idle_lifetime=timedelta(seconds=values["REFRESH_IDLE_SECONDS"]),

@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
+from http import HTTPStatus
 from typing import Any, override
 
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import transaction
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from oauth2_provider.oauth2_backends import OAuthLibCore, get_oauthlib_core
 from oauthlib.common import Request, urlencode
 from oauthlib.oauth2.rfc6749 import errors, grant_types
 from oauthlib.oauth2.rfc6749.endpoints import AuthorizationEndpoint, RevocationEndpoint, TokenEndpoint
 from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challenge_method_s256
 from oauthlib.oauth2.rfc6749.tokens import BearerToken, OAuth2Token, TokenBase
+from oauthlib.oauth2.rfc6749.utils import scope_to_list
 from oauthlib.oauth2.rfc8628.grant_types import device_code
 
 from accounts.exceptions import InvalidRefreshToken
@@ -22,29 +23,13 @@ from accounts.services import Access, Device
 from oauth import services
 from oauth.authorization import AuthorizationRequest, AuthorizationResponse, read_interaction
 from oauth.conf import get_settings
+from oauth.form_requests import FormRequest, read_form
 from oauth.models import Application, DeviceGrant, GrantType
 from oauth.services.devices import StartedDevice, issue_for_device, start_device
 from oauth.services.passwords import issue_for_password
 from oauth.tokens import begin_exchange, get_exchange
 from oauth.validators import PRESENCE, Validator, choose_audiences, get_client
 from project.current_request import get_client_ip, get_current_request
-
-#: Parameters that mean something here; every other one is ignored (RFC 6749 §3.1, §3.2). Nothing else gets through to
-#: oauthlib, which would take any name for an attribute of its request.
-_KNOWN = frozenset(
-    {
-        *("response_type", "client_id", "redirect_uri", "scope", "state", "response_mode"),
-        *("code_challenge", "code_challenge_method", "request", "request_uri", "registration"),
-        *("grant_type", "code", "code_verifier", "refresh_token", "client_secret", "token", "token_type_hint"),
-        *("device_code", "username", "password"),
-        "resource",
-        # OpenID Connect: Core §3.1.2.1 and §5.5, RP-Initiated Logout §2.
-        *("nonce", "display", "prompt", "max_age", "ui_locales", "claims_locales", "id_token_hint", "login_hint"),
-        *("acr_values", "claims", "post_logout_redirect_uri"),
-    }
-)
-_MAY_REPEAT = frozenset({"resource", "audience"})
-_FORM = "application/x-www-form-urlencoded"
 
 type TokenAnswer = tuple[dict[str, str], str, int | None]
 
@@ -151,6 +136,18 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
         allows_passwords = get_settings().allows_password_grant
         return [name for name in self.grant_types if name != GrantType.PASSWORD or allows_passwords]
 
+    def answer(self, request: Request) -> TokenAnswer:
+        """Answer a token request: headers, body and status.
+
+        Raises:
+            OAuth2Error: The request is refused before a grant type looks at it.
+        """
+        self.validate_token_request(request)
+        request.scopes = scope_to_list(request.scope)
+        handler = self.grant_types[str(request.grant_type)]
+        answer: TokenAnswer = handler.create_token_response(request, self.default_token_type)
+        return answer
+
     @override
     def validate_token_request(self, request: Request) -> None:
         """Refuse what no grant type handles.
@@ -191,7 +188,6 @@ def _issue(request: Request) -> services.Issued:
             authenticated_at=grant.authenticated_at,
             amr=tuple(grant.amr.split()),
             opened_in=grant.opened_in_id,
-            claims=grant.claims,
         )
         return services.issue_for_person(
             application=application,
@@ -252,27 +248,16 @@ class Backend(OAuthLibCore):
 
     server: Server
 
-    @override
-    def _extract_params(self, request: HttpRequest) -> tuple[str, str, str, dict[str, str]]:
-        """Return address, method, body and headers of a form post, checked.
-
-        Raises:
-            OAuth2Error: The request isn't a plain form with each parameter once.
-        """
-        headers = {"Authorization": request.headers.get("Authorization", "")}
-        return request.path, str(request.method), urlencode(read_form(request).items()), headers
-
     def authenticate(self, request: HttpRequest) -> tuple[Application, dict[str, str]]:
         """Return the confidential client that sends the form, and the form.
 
         Raises:
             OAuth2Error: The form can't be read, or the client isn't known by it.
         """
-        uri, _, body, headers = self._extract_params(request)
-        asked = Request(uri, "POST", body, headers)
+        asked = FormRequest(request)
         if not self.server.request_validator.authenticate_client(asked) or not isinstance(asked.client, Application):
             raise errors.InvalidClientError(request=asked)
-        return asked.client, dict(asked.decoded_body or [])
+        return asked.client, asked.parameters
 
     def start_device(self, request: HttpRequest, *, now: datetime) -> StartedDevice:
         """Let the device that sends the form wait for its user (RFC 8628 §3.1).
@@ -280,8 +265,7 @@ class Backend(OAuthLibCore):
         Raises:
             OAuth2Error: The form can't be read, the client isn't known by it, or may not ask for that.
         """
-        uri, _, body, headers = self._extract_params(request)
-        asked, grant = Request(uri, "POST", body, headers), self.server.grant_types[GrantType.DEVICE_CODE]
+        asked, grant = FormRequest(request), self.server.grant_types[GrantType.DEVICE_CODE]
         grant.validate_client_authentication(asked)
         asked.grant_type = GrantType.DEVICE_CODE
         grant.validate_grant_type(asked)
@@ -302,9 +286,8 @@ class Backend(OAuthLibCore):
         Raises:
             OAuth2Error: The request is refused before a grant type looks at it.
         """
-        uri, _, body, headers = self._extract_params(request)
-        _, answer, status = self.server.create_token_response(uri, "POST", body, headers)
-        return answer, status
+        _, answer, status = self.server.answer(FormRequest(request))
+        return answer, status or HTTPStatus.OK
 
     def revoke(self, request: HttpRequest) -> tuple[str, int]:
         """Return body and status of the answer to a revocation request.
@@ -312,8 +295,9 @@ class Backend(OAuthLibCore):
         Raises:
             OAuth2Error: The request can't be read.
         """
-        uri, _, body, headers = self._extract_params(request)
-        _, answer, status = self.server.create_revocation_response(uri, "POST", body, headers)
+        headers = {"Authorization": request.headers.get("Authorization", "")}
+        body = urlencode(read_form(request).items())
+        _, answer, status = self.server.create_revocation_response(request.path, "POST", body, headers)
         return answer, status
 
     def read_authorization(self, parameters: Mapping[str, str]) -> AuthorizationRequest:
@@ -355,41 +339,3 @@ def get_backend() -> Backend:
     """Return the backend that the settings name; it keeps no state between requests."""
     backend: Backend = get_oauthlib_core()
     return backend
-
-
-def read_form(request: HttpRequest) -> dict[str, str]:
-    """Return the parameters of a form post (RFC 6749 §3.2).
-
-    Raises:
-        InvalidRequestFatalError: It isn't a form, or one that can't be read without guessing.
-    """
-    if request.content_type != _FORM and (request.content_type or request.body):
-        raise errors.InvalidRequestFatalError(f"Send the parameters as {_FORM}.")
-    if request.META.get("QUERY_STRING"):
-        raise errors.InvalidRequestFatalError("Send the parameters in the body, not in the address.")
-    try:
-        request.body.decode()  # where the bytes aren't UTF-8, Django would read them as Latin-1
-        return read_parameters(request.POST)
-    except (BadRequest, SuspiciousOperation, UnicodeDecodeError) as error:
-        raise errors.InvalidRequestFatalError("The form cannot be read.") from error
-
-
-def read_parameters(received: QueryDict) -> dict[str, str]:
-    """Return the known parameters; one without a value counts as left out (RFC 6749 §3.1).
-
-    ``resource``, which may be there several times (RFC 8707 §2), comes as one text with spaces in between.
-
-    Raises:
-        InvalidRequestFatalError: One is there twice, or isn't text.
-    """
-    for name, values in received.lists():
-        if len(values) > 1 and name not in _MAY_REPEAT:
-            raise errors.InvalidRequestFatalError("A parameter is there more than once.")
-        if any("\x00" in text or "\ufffd" in text for text in (name, *values)):
-            raise errors.InvalidRequestFatalError("A parameter has characters that are no text.")
-    parameters = {name: str(value) for name, value in received.items() if name in _KNOWN and value}
-    if "resource" in parameters:
-        parameters["resource"] = " ".join(filter(None, map(str, received.getlist("resource"))))
-    if "scope" in parameters:
-        parameters["scope"] = " ".join(dict.fromkeys(parameters["scope"].split(" ")))
-    return parameters

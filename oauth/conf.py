@@ -40,9 +40,21 @@ class OAuthSettings:
 
 
 def get_settings() -> OAuthSettings:
-    """Read the settings as they are now."""
+    """Read the settings as they are now; whoever changes one puts another mapping in its place."""
     toolkit: Mapping[str, Any] = settings.OAUTH2_PROVIDER  # Any: each setting has its own type
     house: Mapping[str, Any] = settings.OAUTH  # Any: as above
+    if _Read.last is None or _Read.last[0] is not toolkit or _Read.last[1] is not house:
+        _Read.last = toolkit, house, _read(toolkit, house)
+    return _Read.last[2]
+
+
+class _Read:
+    """What was read last, behind the mappings that it was read from: they are asked for many times in a request."""
+
+    last: tuple[object, object, OAuthSettings] | None = None
+
+
+def _read(toolkit: Mapping[str, Any], house: Mapping[str, Any]) -> OAuthSettings:  # Any: as above
     return OAuthSettings(
         scopes=house["SCOPES"],
         dangerous_scopes=frozenset(house["DANGEROUS_SCOPES"]),

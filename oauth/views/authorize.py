@@ -16,8 +16,9 @@ from oauthlib.openid.connect.core.exceptions import ConsentRequired, LoginRequir
 from accounts.middleware import get_browser_session
 from oauth import services
 from oauth.authorization import AuthorizationRequest
-from oauth.backends import get_backend, read_form
+from oauth.backends import get_backend
 from oauth.conf import get_settings
+from oauth.form_requests import read_form
 from oauth.models import is_loopback
 from oauth.scopes import OFFLINE, describe_scopes
 from oauth.selectors import covers, find_consent, is_identity_assured, list_new_scopes

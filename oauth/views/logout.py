@@ -18,7 +18,7 @@ from oauthlib.oauth2.rfc6749 import errors
 
 from accounts.middleware import get_browser_session
 from oauth import services
-from oauth.backends import read_form, read_parameters
+from oauth.form_requests import read_form, read_parameters
 from oauth.views.answers import answer_error, keep_out_of_caches, redirect_out, render_form_to_client
 
 _SALT: Final = "oauth.logout"

@@ -16,7 +16,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from accounts.throttles import Door, count_attempt
 from oauth import services
 from oauth.authorization import AuthorizationRequest
-from oauth.backends import read_parameters
+from oauth.form_requests import read_parameters
 from oauth.selectors import find_stored_request
 from oauth.tokens import make_secret
 from oauth.views.answers import refuse_attempt
