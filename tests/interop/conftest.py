@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from pytest_django.live_server_helper import LiveServer
@@ -10,8 +11,16 @@ from accounts.models import SigningKey
 from accounts.services import ensure_user
 from oauth.models import Application
 from oauth.services import register_client
+from tests.browser.conftest import (
+    _synchronous_django,
+    base_url,
+    browser_type_launch_args,
+    pytest_collection_modifyitems,
+)
 from tests.interop.foreign import install_node_packages
 from tests.interop.person import EMAIL, PASSWORD, Person
+
+__all__ = ["_synchronous_django", "base_url", "browser_type_launch_args", "pytest_collection_modifyitems"]
 
 REDIRECT_URI = "https://client.example/callback"
 LOGGED_OUT_URI = "https://client.example/bye"
@@ -74,7 +83,7 @@ def register(
         redirect_uris=[redirect_uri] if is_called_back else [],
         allowed_scopes=scopes or ["openid", "profile", "email", "offline_access"],
     )
-    left = LOGGED_OUT_URI if redirect_uri == REDIRECT_URI else redirect_uri
+    left = urljoin(redirect_uri, "/bye")
     application = Application.objects.get(pk=made.application.pk)
     application.algorithm = algorithm
     application.allowed_origins = origin
