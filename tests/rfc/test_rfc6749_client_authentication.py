@@ -121,7 +121,7 @@ def test_what_is_no_text_is_refused(name: str, value: str | bytes) -> None:
         ("password", "unsupported_grant_type"),
         ("implicit", "unsupported_grant_type"),
         ("openid", "unsupported_grant_type"),
-        ("urn:ietf:params:oauth:grant-type:device_code", "unsupported_grant_type"),
+        ("urn:ietf:params:oauth:grant-type:token-exchange", "unsupported_grant_type"),
         ("__class__", "unsupported_grant_type"),
     ],
 )

@@ -1,0 +1,61 @@
+"""How many statements the token endpoint sends, begin and commit included, and how much of it is none."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from oauth.models import AccessToken
+from project import shared_facts
+from tests.oauth.flow import Answer, Flow
+from tests.oauth.passing import set_up
+
+pytestmark = pytest.mark.django_db(transaction=True)
+needs_cache = pytest.mark.skipif(not shared_facts.is_shared(), reason="needs a shared cache: --stores=servers")
+_MOST = 9
+
+
+def _count(call: Callable[[], Answer]) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        answer = call()
+    assert answer.status_code == 200, answer.content
+    return len(captured)
+
+
+def _get_own(service: Flow, scope: str = "users:read") -> Answer:
+    return service.post("/oauth/token", grant_type="client_credentials", scope=scope)
+
+
+@needs_cache
+def test_a_client_gets_a_token_of_its_own_without_any_statement(service: Flow) -> None:
+    _get_own(service)
+    assert _count(lambda: _get_own(service)) == 0
+    assert _count(lambda: _get_own(service, "roles:read")) == 0
+
+
+def test_a_client_gets_a_token_of_its_own_and_nothing_is_written(service: Flow) -> None:
+    _get_own(service)
+    with CaptureQueriesContext(connection) as captured:
+        assert _get_own(service).status_code == 200
+    assert not [query["sql"] for query in captured if not query["sql"].startswith("SELECT")]
+    assert not AccessToken.objects.exists()
+
+
+@needs_cache
+@pytest.mark.parametrize("token_format", ["jwt", "opaque"])
+def test_a_code_gives_access_refresh_and_id_token_in_few_statements(rp: Flow, token_format: str) -> None:
+    set_up(rp.client_id, access_token_format=token_format)
+    scope = "openid profile offline_access"
+    rp.get_tokens(scope=scope)
+    code = rp.get_code(scope=scope)
+    assert _count(lambda: rp.exchange(code)) <= _MOST
+
+
+@needs_cache
+@pytest.mark.parametrize("token_format", ["jwt", "opaque"])
+def test_a_refresh_gives_a_pair_and_an_id_token_in_few_statements(rp: Flow, token_format: str) -> None:
+    set_up(rp.client_id, access_token_format=token_format)
+    token = rp.get_tokens(scope="openid profile offline_access")["refresh_token"]
+    token = rp.refresh(token).json()["refresh_token"]
+    assert _count(lambda: rp.refresh(token)) <= _MOST
