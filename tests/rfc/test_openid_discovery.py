@@ -88,6 +88,15 @@ def test_every_claim_is_announced(rp: Flow, document: Json) -> None:
     assert set(claims) == set(document["claims_supported"]) - {"name", "email", "email_verified"}
 
 
+@pytest.mark.compliance("RFC 9728", "5.1", "a refusal of the API says where its metadata are")
+@pytest.mark.parametrize("path", ["/api/v1/auth/me", "/oauth/userinfo"])
+@pytest.mark.django_db
+def test_a_refusal_says_where_the_metadata_are(path: str) -> None:
+    challenge = Client().get(path)["WWW-Authenticate"]
+    address = challenge.partition('resource_metadata="')[2].partition('"')[0]
+    assert Client().get(address.removeprefix(settings.BASE_URL)).json()["resource"] == settings.BASE_URL
+
+
 @pytest.mark.compliance(
     "RFC 9728", "3.2", "the metadata of the API name the audience of its tokens and who issues them"
 )
