@@ -47,7 +47,7 @@ _PROFILE: Final = (
 )  # fmt: skip
 _SESSION: Final = (
     "id", "kind", "created_at", "authenticated_at", "amr", "last_used_at", "expires_at", "revoked_at", "end_reason",
-    "ip_address", "user_agent", "client_id", "scope", "resource", "opened_in",
+    "ip_address", "user_agent", "client_id", "scope", "resource", "claims", "opened_in",
 )  # fmt: skip
 _TOKEN: Final = ("session_id", "generation", "created_at", "expires_at", "used_at")
 _LINK: Final = ("purpose", "email", "created_at", "expires_at", "used_at")
