@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.exceptions import InvalidToken
-from accounts.selectors import find_refresh_session
+from accounts.selectors import find_refresh_session, is_token_revoked
 from accounts.services import (
     EndReason,
     disable_client,
@@ -42,14 +42,17 @@ def revoke_token(*, token: str, application: Application, now: datetime) -> None
         return
     if claims.session_id is not None:
         end_client_session(session_id=claims.session_id, reason=EndReason.ENDED_BY_CLIENT, now=now)
-    else:
+    elif not is_token_revoked(claims=claims):
         revoke_access_tokens(kind="jti", subject=claims.jti, now=now, expires_at=claims.expires_at)
+        _record_token(application, claims.jti)
 
 
 def revoke_opaque_token(*, access_token: AccessToken, now: datetime) -> None:
     """End an opaque access token, and the client's session that it belongs to."""
     if access_token.session_id is not None:
         end_client_session(session_id=access_token.session_id, reason=EndReason.ENDED_BY_ADMIN, now=now)
+    elif access_token.application is not None:
+        _record_token(access_token.application, access_token.jti)
     access_token.delete()
 
 
@@ -139,14 +142,19 @@ def kill_all_tokens(*, client_id: str, now: datetime) -> None:
     kill_client_tokens(client_id=client_id, lifetime=get_settings().access_token_lifetime, now=now)
 
 
+def void_waiting(*, user_id: UUID, now: datetime) -> int:
+    """Let nothing that a person allowed and that waits yet, a code or a device, become tokens; return how many."""
+    codes = Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
+    return codes + _deny_devices(DeviceGrant.objects.filter(user_id=user_id))
+
+
 @transaction.atomic
 def revoke_user(*, user_id: UUID, reason: EndReason, now: datetime) -> None:
     """End what clients have for a person and what waits to give them more, and the personal access tokens.
 
     The sessions come last: to take a code away is to wait for whoever exchanges it, and to see what that gave.
     """
-    ended = Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
-    ended += _deny_devices(DeviceGrant.objects.filter(user_id=user_id))
+    ended = void_waiting(user_id=user_id, now=now)
     ended += PersonalAccessToken.objects.filter(user_id=user_id, revoked_at=None).update(revoked_at=now)
     ended += end_client_sessions(user_id=user_id, reason=reason, now=now)
     if ended:
@@ -166,7 +174,14 @@ def _revoke_opaque_token(token: str, application: Application, now: datetime) ->
         return
     if row.session_id is not None:
         end_client_session(session_id=row.session_id, reason=EndReason.ENDED_BY_CLIENT, now=now)
+    else:
+        _record_token(application, row.jti)
     row.delete()
+
+
+def _record_token(application: Application, jti: UUID | str) -> None:
+    """Record the end of a token that belongs to no session; the end of a session is recorded by itself."""
+    audit.record("token.revoked", subject=application, client=application.client_id, jti=jti)
 
 
 def _deny_devices(waiting: QuerySet[DeviceGrant]) -> int:
