@@ -1,6 +1,6 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness races test-browser demo format format-check lint imports type-check \
+.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness races test-browser test-interop demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
@@ -47,6 +47,9 @@ races: ## Let 16 clients race for a refresh, a code, a reset, a verification and
 test-browser: ## Run the browser tests
 	@sh scripts/setup dev
 	$(python) -m pytest -m browser $(ARGS)
+test-interop: ## Run OAuth clients of others, for Node, Python, Apache and browsers, against a live house
+	@sh scripts/setup dev
+	$(python) -m pytest tests/interop $(ARGS)
 format: ## Format the code
 	@sh scripts/setup dev
 	$(python) -m ruff check --quiet --select I --fix . && $(python) -m ruff format .
