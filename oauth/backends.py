@@ -188,6 +188,7 @@ def _issue(request: Request) -> services.Issued:
             authenticated_at=grant.authenticated_at,
             amr=tuple(grant.amr.split()),
             opened_in=grant.opened_in_id,
+            claims=grant.claims,
         )
         return services.issue_for_person(
             application=application,
