@@ -29,8 +29,6 @@ _USER_CODE_LETTERS: Final = "BCDFGHJKLMNPQRSTVWXZ"
 _USER_CODE_LENGTH: Final = 8
 _EXCHANGE: Final = "gatehouse.exchange"
 _MAX_HINT_CHARACTERS: Final = 8192
-#: RFC 9864 §2.2.
-_OLDER_NAMES: Final = {"Ed25519": "EdDSA"}
 _REQUEST_PURPOSE: Final = "authorization-request"
 
 
@@ -187,8 +185,7 @@ def _find_hint_key(token: GuestProtocol) -> keys.Key:
     match token.headers():
         case {"alg": algorithm, "kid": str(kid), **others} if others in ({}, {"typ": "JWT"}):
             known = keys.get_public_key(kid)
-            # ID tokens use the older name of the algorithm, which more clients know.
-            if known is not None and algorithm in {known.algorithm, _OLDER_NAMES.get(known.algorithm)}:
+            if known is not None and known.algorithm == algorithm:
                 return known.key
     message = "not an ID token of ours"
     raise ValueError(message)

@@ -16,6 +16,8 @@ from oauth.authorization import AuthorizationResponse
 from oauth.models import Application
 from oauth.selectors import get_active_client
 
+#: Parameter of the addresses that come back from signing in.
+ASKED: Final = "asked"
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -35,10 +37,16 @@ def redirect_out(uri: str) -> HttpResponseBase:
 def answer_client(
     request: HttpRequest, response: AuthorizationResponse, client: Application | None
 ) -> HttpResponseBase:
-    """Send the browser to the client with what it is told: in the address, or in a form that the browser posts."""
+    """Send the browser to the client with what it is told: in the address, or in a form that the browser posts.
+
+    After signing in it isn't redirected but told to go there: Chromium would hold the policy of the page for signing
+    in, whose form leads nowhere else, against the redirect to the client.
+    """
+    context = {"response": response, "redirect_host": urlsplit(response.redirect_uri).netloc}
+    if not response.is_form_post and ASKED in request.GET:
+        return render(request, "oauth/sent_back.html", context)
     if not response.is_form_post:
         return redirect_out(response.address)
-    context = {"response": response, "redirect_host": urlsplit(response.redirect_uri).netloc}
     return render_form_to_client(
         request, "oauth/form_post.html", context, redirect_uri=response.redirect_uri, client=client
     )

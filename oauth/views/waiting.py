@@ -19,14 +19,13 @@ from oauth.authorization import AuthorizationRequest
 from oauth.form_requests import read_parameters
 from oauth.selectors import find_stored_request
 from oauth.tokens import make_secret
-from oauth.views.answers import refuse_attempt
+from oauth.views.answers import ASKED, refuse_attempt
 
 #: Longest address that goes through sign-in by itself: what Django, proxies and browsers agree on.
 _MAX_ADDRESS_CHARACTERS: Final = 2_000
 #: Longest request that is stored.
 _MAX_REQUEST_CHARACTERS: Final = 50_000
 _HANDLE: Final = "request_handle"
-_ASKED: Final = "asked"
 _ASKED_SALT: Final = "oauth.asked"
 _ASKED_SECONDS: Final = 3600
 #: Ties stored requests to one browser.
@@ -53,7 +52,7 @@ def read_request(request: HttpRequest) -> Mapping[str, str]:
 def find_asked_at(request: HttpRequest, asked: AuthorizationRequest) -> datetime | None:
     """Return when this very request was sent through sign-in for the first time; None where it wasn't lately."""
     try:
-        signed = signing.loads(request.GET.get(_ASKED, ""), salt=_ASKED_SALT, max_age=_ASKED_SECONDS)
+        signed = signing.loads(request.GET.get(ASKED, ""), salt=_ASKED_SALT, max_age=_ASKED_SECONDS)
         at, digest = signed
     except (signing.BadSignature, ValueError):
         return None
@@ -94,7 +93,7 @@ def get_address(asked: AuthorizationRequest) -> str:
 def _leave(
     request: HttpRequest, asked: AuthorizationRequest, build: Callable[[str], str], signed: str = ""
 ) -> HttpResponseBase:
-    suffix = f"&{urlencode({_ASKED: signed})}" if signed else ""
+    suffix = f"&{urlencode({ASKED: signed})}" if signed else ""
     address = get_address(asked) + suffix
     if len(address) <= _MAX_ADDRESS_CHARACTERS:
         return HttpResponseRedirect(build(address))

@@ -16,7 +16,7 @@ from accounts.models import Session, User
 from accounts.tokens import read_access_token
 from oauth.models import Application, Grant, StoredRequest
 from tests.oauth.flow import FORM, REDIRECT_URI, Answer, Flow, get_answer, get_hidden
-from tests.oauth.walk import Walk, follow, give_password, walk, walk_by_form
+from tests.oauth.walk import PASSWORD, Walk, follow, give_password, walk, walk_by_form
 
 
 @pytest.fixture
@@ -399,6 +399,18 @@ def test_the_query_of_a_redirect_uri_stays_as_it_is(rp: Flow) -> None:
     fields = dict(re.findall(r'type="hidden" name="([^"]*)"()', page.content.decode()))
     assert set(fields) == {"code", "state", "iss"}
     assert f'action="{REDIRECT_URI}?a=1&amp;b="' in page.content.decode()
+
+
+def test_after_sign_in_a_page_sends_the_person_back(op: Flow, person: User) -> None:
+    walk(op, person, scope="openid")
+    response = op.open(scope="openid", prompt="login", state='"&<')
+    form = {"password": PASSWORD, "next": parse_qs(urlsplit(response["Location"]).query)["next"][0]}
+    back = op.browser.post("/accounts/reauthenticate/", form)["Location"]
+    page = op.browser.get(back)
+    assert page.status_code == 200
+    assert re.search(rf'content="0; url={REDIRECT_URI}\?code=\w+&amp;state=%22%26%3C&amp;iss=', page.content.decode())
+    assert page["Cache-Control"] == "no-store"
+    assert page["Referrer-Policy"] == "same-origin"
 
 
 def test_no_script_of_another_origin_may_read_an_answer(rp: Flow) -> None:

@@ -54,18 +54,24 @@ def follow(browser: Client, person: User, response: Answer, done: Walk) -> Walk:
         if response.status_code in {302, 303}:
             target = urlsplit(response["Location"])
             if target.netloc:
-                done.arrived_at = target._replace(query="").geturl()
-                done.answer = dict(parse_qsl(target.query))
-                return done
+                return _arrive(done, response["Location"])
             response = browser.get(response["Location"])
             continue
         assert response.status_code == 200, response.content.decode()
         text = response.content.decode()
+        if refresh := re.search(r'<meta http-equiv="refresh" content="0; url=([^"]*)">', text):
+            return _arrive(done, unescape(refresh[1]))
         if "You are being sent back" in text:
             done.is_form_post, done.arrived_at, done.answer = True, *_read_form(text)
             return done
         response = _act(browser, person, response, text, done)
     raise AssertionError(f"The person goes round in circles: {done.pages}")
+
+
+def _arrive(done: Walk, address: str) -> Walk:
+    target = urlsplit(address)
+    done.arrived_at, done.answer = target._replace(query="").geturl(), dict(parse_qsl(target.query))
+    return done
 
 
 def _act(browser: Client, person: User, response: Answer, text: str, done: Walk) -> Answer:
