@@ -6,6 +6,7 @@ import string
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zlib import crc32
 
@@ -18,9 +19,17 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from accounts.exceptions import InvalidToken, SessionDoesNotExist
-from accounts.models import Session, User
+from accounts.models import EmailToken, Session, User
 from accounts.opaque import read_bearer_token
-from accounts.services import Proof, change_password, delete_account, open_api_session, sign_out_everywhere
+from accounts.services import (
+    Proof,
+    change_password,
+    confirm_email_change,
+    delete_account,
+    make_email_token,
+    open_api_session,
+    sign_out_everywhere,
+)
 from accounts.tokens import FIRST_PARTY_CLIENT_ID, issue_access_token
 from jobs.worker.loop import Worker, WorkerOptions
 from oauth.exceptions import PersonalTokenRefused
@@ -112,6 +121,16 @@ def test_a_scanner_knows_a_token_by_its_checksum_without_asking() -> None:
         digits = (string.digits + string.ascii_uppercase + string.ascii_lowercase)[rest % 62] + digits
         rest //= 62
     assert token[48:] == digits
+
+
+def test_the_guide_tells_how_to_check_one() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "oauth.md").read_text()
+    block = next(code for code in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "crc32" in code)
+    names: dict[str, Any] = {}  # Any: what the block defines
+    exec(block, names)  # noqa: S102 - our own documentation
+    token = make_personal_token()
+    assert names["is_personal_token"](token)
+    assert not names["is_personal_token"](token[:-1] + ("A" if token[-1] != "A" else "B"))
 
 
 @pytest.mark.parametrize(
@@ -268,6 +287,16 @@ def test_another_password_ends_all(owner: User, session: Session, django_capture
         change_password(
             user=owner, current_password=PASSWORD, new_password="seven violet umbrellas", now=timezone.now()
         )
+    assert call(token) == 401
+
+
+def test_another_address_ends_all(owner: User, session: Session, django_capture_on_commit_callbacks: Any) -> None:
+    token = make(session)
+    link = make_email_token(
+        user=owner, purpose=EmailToken.Purpose.CHANGE_EMAIL, email="new@example.com", now=timezone.now()
+    )
+    with django_capture_on_commit_callbacks(execute=True):
+        confirm_email_change(token=link, now=timezone.now())
     assert call(token) == 401
 
 
