@@ -51,7 +51,7 @@ def issue_for_client(
     return Issued(access_token=token.issue(jti=jti, now=now), expires_in=token.lifetime, scope=scope)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def issue_for_person(
     *,
     application: Application,
