@@ -90,6 +90,13 @@ class RefreshTokenReused(UserFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsEnded:
+    """Every session of a user was ended, at whoever's wish."""
+
+    user_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountDeleted:
     """The account is gone."""
 
@@ -109,6 +116,7 @@ email_change_requested = FactSignal[EmailChangeRequested]()
 email_changed = FactSignal[EmailChanged]()
 signed_in = FactSignal[SignedIn]()
 refresh_token_reused = FactSignal[RefreshTokenReused]()
+sessions_ended = FactSignal[SessionsEnded]()
 account_deleted = FactSignal[AccountDeleted]()
 
 # --- About an address of which nobody has looked yet whether it has an account

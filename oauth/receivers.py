@@ -14,11 +14,18 @@ from django.utils import timezone
 from accounts.jobs import SendEmailJob
 from accounts.selectors import find_active_user
 from accounts.services import EndReason, disable_client
-from accounts.signals import EmailChanged, PasswordChanged, email_changed, password_changed
+from accounts.signals import (
+    EmailChanged,
+    PasswordChanged,
+    SessionsEnded,
+    email_changed,
+    password_changed,
+    sessions_ended,
+)
 from oauth.conf import get_settings
 from oauth.models import CLIENTS_FACT, Application, ClientSecret
 from oauth.scopes import describe_scopes
-from oauth.services import revoke_client, revoke_lost_rights, revoke_user
+from oauth.services import revoke_client, revoke_lost_rights, revoke_user, void_waiting
 from oauth.signals import PersonalTokenCreated, personal_token_created
 from permissions import audit
 from project import shared_facts
@@ -108,3 +115,9 @@ def end_tokens_of_changed_password(fact: PasswordChanged) -> None:
 def end_tokens_of_changed_address(fact: EmailChanged) -> None:
     """Do the same for a changed address, for the same reason."""
     revoke_user(user_id=fact.user.pk, reason=EndReason.EMAIL_CHANGED, now=timezone.now())
+
+
+@sessions_ended.listen
+def void_what_waits(fact: SessionsEnded) -> None:
+    """Let a person who signs out everywhere be sure that nobody comes in any more by what was allowed before."""
+    void_waiting(user_id=fact.user_id, now=timezone.now())

@@ -13,6 +13,7 @@ from accounts import rotation, signals
 from accounts.conf import get_settings
 from accounts.exceptions import InvalidCredentials, SessionDoesNotExist
 from accounts.models import Session, User
+from accounts.selectors import list_sessions
 from accounts.services.announcing import announce
 from accounts.services.credentials import Proof, check_credentials, check_own_password
 from accounts.tokens import FIRST_PARTY_CLIENT_ID, AccessClaims, issue_access_token, revoke_access_tokens
@@ -166,19 +167,19 @@ def sign_out_everywhere(*, user: User, now: datetime) -> None:
 
 
 def end_own_session(*, user: User, session_id: UUID, now: datetime) -> None:
-    """End one of a user's own sessions, with its tokens, at once.
+    """End one of the sessions that ``list_sessions`` lists, with its tokens, at once.
 
     Raises:
-        SessionDoesNotExist: The user has no such session, or it has ended.
+        SessionDoesNotExist: It lists none such: it isn't the user's own, or it has ended.
     """
-    session = Session.objects.filter(pk=session_id, user=user, revoked_at__isnull=True, expires_at__gt=now).first()
+    session = list_sessions(user=user, now=now).filter(pk=session_id).first()
     if session is None:
         raise SessionDoesNotExist
     rotation.end_session(session=session, reason=Session.EndReason.ENDED_BY_USER, now=now)
 
 
 def end_other_sessions(*, user: User, session_id: UUID, now: datetime) -> None:
-    """End every session of a user's own but one, each with its tokens, at once."""
+    """End every session of a user but one, those of OAuth clients too, each with its tokens, at once."""
     with transaction.atomic():
         living = Session.objects.filter(user=user, revoked_at__isnull=True, expires_at__gt=now)
         for session in living.exclude(pk=session_id).order_by("pk"):
@@ -198,11 +199,15 @@ def end_all_sessions(
 ) -> None:
     """Kill every session of a user, and every access token that was issued for the user, by whichever client."""
     with transaction.atomic():
+        ids: list[UUID] = []
         living = Session.objects.select_for_update(no_key=True).filter(user=user, revoked_at__isnull=True)
-        ids = list(living.order_by("pk").values_list("pk", flat=True))
+        # Once more after each find: what was begun while this one waited isn't among the rows that it waited for.
+        while found := list(living.exclude(pk__in=ids).order_by("pk").values_list("pk", flat=True)):
+            ids += found
         Session.objects.filter(pk__in=ids).update(revoked_at=now, end_reason=reason)
         _revoke_tokens_of(ids, user=user, now=now)
         audit.record("user.sessions_ended", subject=user, count=len(ids), reason=reason.value)
+        announce(signals.sessions_ended, signals.SessionsEnded(user_id=user.pk))
     _log.info("all sessions ended", user_id=str(user.pk))
 
 

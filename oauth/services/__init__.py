@@ -36,6 +36,7 @@ from oauth.services.revocation import (
     revoke_own_token,
     revoke_token,
     revoke_user,
+    void_waiting,
 )
 from oauth.services.sweeping import sweep, sweep_aside
 
@@ -83,4 +84,5 @@ __all__ = [
     "sweep_personal_tokens",
     "use_personal_token",
     "void_code",
+    "void_waiting",
 ]

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from accounts.services import EndReason, end_client_session
+from accounts.exceptions import SessionDoesNotExist
+from accounts.services import EndReason, end_client_session, hold_session
 from oauth.conf import get_settings
 from oauth.models import Application, Grant
 from oauth.tokens import get_code_digests, hash_code
@@ -81,7 +82,8 @@ def redeem_code(*, code: str, application: Application, started_at: datetime, no
     refused and nothing else happens.
 
     Call it within the transaction that gives the tokens. The person's row is locked first: whoever deletes the person,
-    deactivates them or changes their password has it, too, and then comes wholly before or wholly after.
+    deactivates them or changes their password has it, too, and then comes wholly before or wholly after. So does
+    whoever ends the session on the pages in which the code was allowed.
     """
     known = Grant.objects.filter(code__in=get_code_digests(code))
     grant = known.select_related("user").select_for_update(of=("user",), no_key=True).first()
@@ -96,7 +98,18 @@ def redeem_code(*, code: str, application: Application, started_at: datetime, no
             end_client_session(session_id=grant.session_id, reason=EndReason.CODE_REUSED, now=now)
         return None
     is_good = grant.application_id == application.pk and now < grant.expires and grant.user.is_active
-    return grant if is_good else None
+    return grant if is_good and _holds_session(grant) else None
+
+
+def _holds_session(grant: Grant) -> bool:
+    """Say whether the session lives in which the code was allowed; whoever ends it waits for the tokens, then."""
+    if grant.opened_in_id is None:
+        return False
+    try:
+        hold_session(session_id=grant.opened_in_id, user_id=grant.user_id)
+    except SessionDoesNotExist:
+        return False
+    return True
 
 
 def void_code(*, grant: Grant, now: datetime) -> None:

@@ -8,9 +8,10 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import RefreshToken, Session, User
-from accounts.services import replace_email, set_password, sign_in
-from oauth.models import Application, ClientSecret, Consent, Grant
-from oauth.services import revoke_consent
+from accounts.services import end_all_sessions, end_session, replace_email, set_password, sign_in
+from oauth.models import Application, ClientSecret, Consent, DeviceGrant, Grant
+from oauth.services import Presence, revoke_consent
+from oauth.services.devices import Poll, allow_device, poll_device, start_device
 from permissions import audit
 from tests.oauth.flow import Flow
 
@@ -221,3 +222,31 @@ def test_a_consent_that_is_revoked_ends_all_that_followed_from_it(flow: Flow, we
     assert flow.exchange(code).status_code == 400
     assert web.call_api(others["access_token"]) == 200
     assert audit.list_events(event="consent.revoked").get().data["sessions"] == 1
+
+
+def test_a_code_under_way_gives_nothing_once_all_sessions_were_ended(flow: Flow, person: User) -> None:
+    code = flow.get_code()
+    end_all_sessions(user=person, now=timezone.now())
+    assert flow.exchange(code).json()["error"] == "invalid_grant"
+    assert not Session.objects.filter(kind=Session.Kind.CLIENT).exists()
+
+
+def test_a_code_under_way_gives_nothing_once_the_session_was_ended_in_which_it_was_allowed(flow: Flow) -> None:
+    code = flow.get_code()
+    end_session(session=Session.objects.get(kind=Session.Kind.BROWSER), now=timezone.now())
+    assert flow.exchange(code).json()["error"] == "invalid_grant"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_device_under_way_gets_nothing_once_all_sessions_were_ended(flow: Flow, person: User) -> None:
+    application = Application.objects.get(client_id=flow.client_id)
+    session = Session.objects.get(kind=Session.Kind.BROWSER)
+    now = timezone.now()
+    started = start_device(application=application, scopes=["profile"], resource=(), ip_address=None, now=now)
+    presence = Presence(user_id=person.pk, session_id=session.pk, authenticated_at=now)
+    waiting = DeviceGrant.objects.get()
+    assert allow_device(grant=waiting, presence=presence, now=now)
+    end_all_sessions(user=person, now=now)
+    found = poll_device(device_code=started.device_code, application=application, now=now)
+    assert found is not None
+    assert found[0] is Poll.DENIED
