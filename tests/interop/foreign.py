@@ -26,11 +26,11 @@ def install_node_packages() -> Path:
     done = folder / "installed"
     if not done.exists():
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
-        result = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False
-        )
-        if result.returncode:
-            pytest.skip(f"npm could not install the clients: {result.stderr.strip().splitlines()[-1:]}")
+        try:
+            subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=True)
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            said = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else []
+            pytest.skip(f"npm could not install the clients: {" ".join(said[:2]) or error}")
         done.touch()
     return folder
 
