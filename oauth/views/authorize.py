@@ -20,7 +20,7 @@ from oauth.backends import get_backend
 from oauth.conf import get_settings
 from oauth.form_requests import read_form
 from oauth.models import is_loopback
-from oauth.scopes import OFFLINE, describe_scopes
+from oauth.scopes import describe_scopes
 from oauth.selectors import covers, find_consent, is_identity_assured, list_new_scopes
 from oauth.views.answers import answer_client, answer_error, keep_out_of_caches, render_form_to_client
 from oauth.views.waiting import find_asked_at, get_address, read_request, send_back, send_through
@@ -180,7 +180,7 @@ def _show_consent(
         "scopes": describe_scopes(asked.scopes),
         "new_scopes": list_new_scopes(consent=consent, scopes=asked.scopes) if consent else [],
         "is_known": consent is not None,
-        "is_lasting": OFFLINE in asked.scopes,
+        "is_remembered": is_identity_assured(application=application, redirect_uri=asked.redirect_uri),
         "resource_hosts": [urlsplit(uri).netloc or uri for uri in asked.resource],
         "ends_at": now + lifetime if lifetime else None,
         "redirect_host": urlsplit(asked.redirect_uri).netloc,

@@ -177,7 +177,7 @@ def test_a_public_client_on_this_computer_is_asked_for_each_time(flow: Flow) -> 
     Application.objects.update(redirect_uris="http://127.0.0.1/callback", skip_authorization=True)
     flow.redirect_uri = "http://127.0.0.1:5000/callback"
     flow.get_tokens()
-    assert flow.open().status_code == 200
+    assert "You are asked each time" in _read(flow)
     assert get_answer(flow.open(prompt="none"))["error"] == "consent_required"
 
 
@@ -220,7 +220,8 @@ def test_a_client_of_a_user_is_marked_as_unchecked(flow: Flow, person: User) -> 
     )
 
 
-def test_the_page_says_how_long_it_lasts(flow: Flow) -> None:
+def test_the_page_says_how_long_it_lasts_and_where_to_take_it_back(flow: Flow) -> None:
+    assert '<a href="/accounts/apps/">Connected apps</a>' in _read(flow)
     assert f"asked again after {date_format(timezone.now() + timedelta(days=365), 'j F Y')}" in _read(flow)
 
 
