@@ -178,13 +178,25 @@ class UserAdmin(DjangoUserAdmin):
 class SessionAdmin(ModelAdmin):
     """Sign-ins, to look at and to end."""
 
-    list_display = ["user", "kind", "device", "ip_address", "created_at", "last_used_at", "revoked_at", "end_reason"]
+    list_display = [
+        "user",
+        "kind",
+        "client_id",
+        "device",
+        "ip_address",
+        "created_at",
+        "last_used_at",
+        "revoked_at",
+        "end_reason",
+    ]
     list_filter = ["kind", ("revoked_at", admin.EmptyFieldListFilter), "end_reason"]
     list_select_related = ["user"]
-    search_fields = ["user__email"]
+    search_fields = ["user__email", "client_id"]
     fields = [
         "user",
         "kind",
+        "client_id",
+        "scope",
         "device",
         "user_agent",
         "ip_address",

@@ -1,6 +1,10 @@
 """The pages about one's own account that its navigation names, of which other apps add their own."""
 
 from dataclasses import dataclass
+from typing import Final
+
+#: Name of the page on which people see and disconnect the apps that use their account, where an app adds it.
+APPS_PAGE: Final = "oauth2_provider:connections"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,11 @@ def register_own_page(view_name: str, label: str, *, permission: str = "") -> No
     if _links.setdefault(view_name, link) != link:
         message = f"The page {view_name!r} has another label already."
         raise ValueError(message)
+
+
+def find_apps_page() -> OwnPageLink | None:
+    """Return the entry of the page of connected apps; None where no app has added it."""
+    return _links.get(APPS_PAGE)
 
 
 def list_own_pages() -> list[OwnPageLink]:

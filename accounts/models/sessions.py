@@ -77,6 +77,13 @@ class Session(models.Model):
             ),
             models.Index(fields=["client_id"], name="accounts_session_client", condition=~models.Q(client_id="")),
         ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(kind="client") & ~models.Q(client_id="")
+                | ~models.Q(kind="client") & models.Q(client_id=""),
+                name="accounts_session_client_has_id",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"Session {self.id}"

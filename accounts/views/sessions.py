@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from accounts.devices import describe_device
 from accounts.exceptions import SessionDoesNotExist
-from accounts.selectors import list_sessions
+from accounts.navigation import find_apps_page
+from accounts.selectors import list_client_sessions, list_sessions
 from accounts.services import end_other_sessions, end_own_session, sign_out_everywhere
 from accounts.views.pages import OwnPage
 
@@ -27,12 +28,19 @@ class SessionsView(OwnPage):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """List them."""
-        others = list(list_sessions(user=self.user, now=timezone.now()).exclude(pk=self.session.pk)[: _SHOWN + 1])
+        now = timezone.now()
+        others = list(list_sessions(user=self.user, now=now).exclude(pk=self.session.pk)[: _SHOWN + 1])
         shown = [
             {"session": session, "device": describe_device(session.user_agent), "is_current": session == self.session}
             for session in [self.session, *others[:_SHOWN]]
         ]
-        return self.show(sessions=shown, has_others=bool(others), has_more=len(others) > _SHOWN)
+        return self.show(
+            sessions=shown,
+            has_others=bool(others),
+            has_more=len(others) > _SHOWN,
+            has_apps=list_client_sessions(user_id=self.user.pk, now=now).exists(),
+            apps_page=find_apps_page(),
+        )
 
 
 class EndSessionView(OwnPage):
@@ -50,7 +58,7 @@ class EndSessionView(OwnPage):
 
 
 class EndOtherSessionsView(OwnPage):
-    """End all but this one."""
+    """End all but this one, and what apps may do."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """End them."""

@@ -40,7 +40,8 @@ class LogoutAllView(OwnView):
     @extend_schema(
         operation_id="logout_all",
         summary="Sign out on every device",
-        description="Ends all sessions of the user, on pages too: every token of theirs is dead at once.",
+        description="Ends all sessions of the user, on pages and of OAuth clients too: each of their tokens is dead at "
+        "once.",
         request=None,
         responses={204: None},
         tags=["auth"],
@@ -67,7 +68,13 @@ class SessionListView(OwnView, ListAPIView[Session]):
         return {**super().get_serializer_context(), "session_id": self.claims.session_id}
 
     @override
-    @extend_schema(operation_id="list_sessions", summary="List where I am signed in", tags=["auth"])
+    @extend_schema(
+        operation_id="list_sessions",
+        summary="List where I am signed in",
+        description="The living sessions of programs and of browsers, the one used last first; those of OAuth clients "
+        "are none of them.",
+        tags=["auth"],
+    )
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         """List the living sessions of programs and of browsers, the one used last first."""
         return super().get(request, *args, **kwargs)
@@ -79,7 +86,8 @@ class SessionView(OwnView):
     @extend_schema(
         operation_id="end_session",
         summary="Sign a device out",
-        description="Its tokens are dead at once. The session that asks can be ended too, as by signing out.",
+        description="Its tokens are dead at once. The session that asks can be ended too, as by signing out. Only what "
+        "`GET sessions` lists can be ended here; what OAuth clients may do is not among it, and goes on.",
         request=None,
         responses={204: None},
         tags=["auth"],
