@@ -31,6 +31,8 @@ _PAIR = "refresh-token-pair"
 _TOKEN_BYTES = 32
 #: Of a session's used tokens one in so many stays as long as the session, besides the last ones.
 MILESTONE: Final = 16
+#: So many of the newest secrets of the house follow a token: who brings what never was causes no more work.
+_FOLLOWED_KEYS: Final = 3
 #: A row stays for so long after its use at least, since requests that race may wait for a while.
 _LATEST_RACE: Final = timedelta(minutes=10)
 _log = structlog.get_logger("gatehouse.accounts")
@@ -108,7 +110,7 @@ def end_session(*, session: Session, reason: Session.EndReason, now: datetime) -
         alive = Session.objects.filter(pk=session.pk, revoked_at__isnull=True)
         is_ended = bool(alive.update(revoked_at=now, end_reason=reason))
         if is_ended:
-            audit.record("session.ended", subject=session, reason=reason.value)
+            audit.record("session.ended", subject=session, reason=reason.value, **_name_client(session))
         lifetime = get_settings().access_token_lifetime
         revoke_access_tokens(kind="sid", subject=str(session.pk), now=now, expires_at=now + lifetime)
     return is_ended
@@ -138,21 +140,22 @@ def _find(raw: str, client_id: str) -> RefreshToken | None:
 def _find_follower(raw: str, client_id: str) -> RefreshToken | None:
     """Return a token that follows from a used one whose row is gone; None where it never was one.
 
-    Up to the next milestone one that follows is stored: that one, or the living one. Where secrets of the house have
-    changed on the way, each was followed by itself or by a newer one.
+    Up to the next milestone one that follows is stored: that one, or the living one. Where the secret of the house has
+    changed on the way, once at most, what the older one made is followed by what a newer one did. So the work for a
+    token that never was is bounded: 15 digests with one secret, 135 with two, 360 with three or more.
     """
     if not raw.isascii():
         return None
+    keys = range(min(1 + len(settings.SECRET_KEY_FALLBACKS), _FOLLOWED_KEYS))
     digests: set[str] = set()
-    #: Token to the place of the key by which it was made, the newest first.
-    step = {raw: len(settings.SECRET_KEY_FALLBACKS)}
+    #: By the key, the newest first: what follows by it alone; and all of which it made the last, after one older key.
+    alone = dict.fromkeys(keys, raw)
+    made: dict[int, set[str]] = {key: set() for key in keys}
     for _ in range(MILESTONE - 1):
-        step = {
-            successor: place
-            for token, oldest in step.items()
-            for place, successor in enumerate(derive_secrets(_SUCCESSOR, token)[: oldest + 1])
-        }
-        digests |= {keyed_digests(_PURPOSE, token)[place] for token, place in step.items()}
+        before = {key: made[key] | {alone[older] for older in keys[key:]} for key in keys}
+        made = {key: {derive_secrets(_SUCCESSOR, token)[key] for token in before[key]} for key in keys}
+        alone = {key: derive_secrets(_SUCCESSOR, alone[key])[key] for key in keys}
+        digests |= {keyed_digests(_PURPOSE, token)[key] for key in keys for token in made[key]}
     known = RefreshToken.objects.filter(digest__in=digests, session__client_id=client_id)
     return known.select_related("session__user").first()
 
@@ -202,9 +205,15 @@ def _punish_reuse(token: RefreshToken, *, now: datetime) -> None:
     with transaction.atomic():
         if end_session(session=token.session, reason=Session.EndReason.TOKEN_REUSED, now=now):
             _log.warning("refresh token used twice, session ended", session_id=str(token.session_id))
-            audit.record("refresh_token.reused", subject=token.session.user, session=token.session_id)
-            fact = RefreshTokenReused(user=token.session.user, session=token.session)
+            session = token.session
+            audit.record("refresh_token.reused", subject=session.user, session=session.pk, **_name_client(session))
+            fact = RefreshTokenReused(user=session.user, session=session)
             transaction.on_commit(partial(refresh_token_reused.announce, fact))
+
+
+def _name_client(session: Session) -> dict[str, str]:
+    """Return what an event tells of the OAuth client whose session it is; nothing where it is the user's own."""
+    return {"client_id": session.client_id} if session.client_id else {}
 
 
 def _is_alive(session: Session) -> bool:

@@ -1,3 +1,4 @@
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -5,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from accounts import rotation
@@ -339,6 +341,32 @@ def test_a_second_use_is_known_across_changed_secrets(user: User, settings: Sett
         tokens.append(rotate(tokens[-1], now).refresh_token)
     assert len(list_generations()) < 40
     assert find_undetected(tokens, now + TEN_MINUTES) == []
+
+
+@pytest.mark.parametrize("unused", [0, 1])
+def test_a_second_use_is_known_after_one_change_whatever_was_between(
+    user: User, settings: Settings, unused: int
+) -> None:
+    first = start(user)
+    tokens, now = rotate_often(first, 24)
+    settings.SECRET_KEY_FALLBACKS = [*["between" * 8][:unused], settings.SECRET_KEY]
+    settings.SECRET_KEY = "s" * 50
+    for _ in range(24):
+        now += TEN_MINUTES
+        tokens.append(rotate(tokens[-1], now).refresh_token)
+    assert find_undetected(tokens, now + TEN_MINUTES) == []
+
+
+@pytest.mark.parametrize(("fallbacks", "most"), [(0, 15), (1, 135), (2, 360), (3, 360), (9, 360)])
+def test_a_token_that_never_was_costs_little_however_many_secrets_there_are(
+    user: User, settings: Settings, fallbacks: int, most: int
+) -> None:
+    start(user)
+    settings.SECRET_KEY_FALLBACKS = [str(number) * 50 for number in range(fallbacks)]
+    with CaptureQueriesContext(connection) as queries:
+        assert is_refused("x" * 43)
+    digests = [set(re.findall(r"[0-9a-f]{64}", query["sql"])) for query in queries]
+    assert [len(found) for found in digests] == [1 + fallbacks, most]
 
 
 def test_requests_that_race_find_their_rows_however_fast_a_session_is_refreshed(user: User) -> None:
