@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.interop.person import Person
 from tests.processes import ROOT
 
 _SOURCES = Path(__file__).parent / "node"
+_FOLDERS = ROOT / ".tools" / "interop"
 _INSTALL_SECONDS = 60
 
 
@@ -20,19 +22,25 @@ def install_node_packages() -> Path:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         pytest.skip("Node and npm are not installed here.")
-    lock = (_SOURCES / "package-lock.json").read_bytes()
-    folder = ROOT / ".tools" / "interop" / hashlib.sha256(lock).hexdigest()[:16]
-    shutil.copytree(_SOURCES, folder, dirs_exist_ok=True)
-    done = folder / "installed"
-    if not done.exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
-        try:
-            subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=True)
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            said = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else []
-            pytest.skip(f"npm could not install the clients: {" ".join(said[:2]) or error}")
-        done.touch()
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(_SOURCES.iterdir()))).hexdigest()
+    folder = _FOLDERS / digest[:16]
+    _FOLDERS.mkdir(parents=True, exist_ok=True)
+    with (_FOLDERS / "lock").open("w") as lock:
+        flock(lock, LOCK_EX)  # one worker of pytest-xdist installs, the others wait
+        if not (folder / "installed").exists():
+            shutil.copytree(_SOURCES, folder, dirs_exist_ok=True)
+            _install(npm, folder)
+            (folder / "installed").touch()
     return folder
+
+
+def _install(npm: str, folder: Path) -> None:
+    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
+    try:
+        subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=True)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        said = error.stderr.strip().splitlines() if isinstance(error, subprocess.CalledProcessError) else []
+        pytest.skip(f"npm could not install the clients: {' '.join(said[:2]) or error}")
 
 
 def run_script(script: Path, task: object, person: Person) -> object:

@@ -16,7 +16,7 @@ from tests.interop.conftest import Registration, register
 from tests.interop.person import EMAIL, Person
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120), pytest.mark.xdist_group("interop")]
+pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120)]
 
 MODULES = Path("/usr/lib/apache2/modules")
 CONFIGURATION = """

@@ -11,7 +11,7 @@ import pytest
 from tests.interop.conftest import register
 from tests.interop.person import EMAIL, Person
 
-pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120), pytest.mark.xdist_group("interop")]
+pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from tests.interop.conftest import LOGGED_OUT_URI, Registration, register
 from tests.interop.foreign import run_script
 from tests.interop.person import EMAIL, Person
 
-pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120), pytest.mark.xdist_group("interop")]
+pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120)]
 
 
 def test_openid_client_goes_every_way(node: Path, house: str, person: Person, clients: dict[str, Registration]) -> None:

@@ -13,7 +13,7 @@ from playwright.sync_api import Error, Page
 from tests.interop.conftest import register
 from tests.interop.person import EMAIL, PASSWORD, Person
 
-pytestmark = [pytest.mark.browser, pytest.mark.house, pytest.mark.timeout(120), pytest.mark.xdist_group("interop")]
+pytestmark = [pytest.mark.browser, pytest.mark.house, pytest.mark.timeout(120)]
 
 #: In a frame it hands the answer that came to its address up to the page around it.
 PAGE = b"""<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>Notes</title><h1>Notes</h1>

@@ -22,7 +22,7 @@ from requests_oauth2client import (
 from tests.interop.conftest import DEVICE_CODE, LOGGED_OUT_URI, REDIRECT_URI, Registration
 from tests.interop.person import EMAIL, Person
 
-pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120), pytest.mark.xdist_group("interop")]
+pytestmark = [pytest.mark.http, pytest.mark.house, pytest.mark.timeout(120)]
 
 SCOPE = "openid profile email offline_access"
 SECONDS = 20
