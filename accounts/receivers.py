@@ -28,6 +28,7 @@ from accounts.jobs import (
 )
 from accounts.middleware import SESSION_ID_KEY
 from accounts.models import Session, User, get_user_fact_key
+from accounts.navigation import find_apps_page
 from accounts.selectors import is_new_device
 from accounts.services import Device, Proof, end_session, forget_registration, open_browser_session
 from accounts.signals import (
@@ -68,6 +69,7 @@ from project.current_request import get_client_ip
 
 _SUBJECTS: Final = {
     "account_deleted": "Your account is deleted",
+    "app_disconnected": "An app was disconnected",
     "email_change_requested": "Your e-mail address is about to change",
     "email_changed": "Your e-mail address was changed",
     "new_device": "Sign-in from a new device",
@@ -153,7 +155,10 @@ def notify_of_changed_password(fact: PasswordChanged) -> None:
 
 @refresh_token_reused.listen
 def notify_of_reused_token(fact: RefreshTokenReused) -> None:
-    """Tell the user that somebody else may have had the keys of a device."""
+    """Tell the user that somebody else may have had the keys of a device, or of an app."""
+    if fact.session.client_id:
+        _notify(fact.user.email, "app_disconnected", **_describe_app(fact.session))
+        return
     urls = {"sessions_url": _get_url("sessions"), "reset_url": _get_url("request-password-reset")}
     _notify(fact.user.email, "refresh_token_reused", **_describe(fact.session), **urls)
 
@@ -220,6 +225,17 @@ def _describe(session: Session) -> dict[str, str]:
         "device": describe_device(session.user_agent).replace(".", " "),
         "address": session.ip_address or "an unknown address",
         "signed_in_at": _say(session.created_at),
+    }
+
+
+def _describe_app(session: Session) -> dict[str, str]:
+    """Return what a mail says of an OAuth client: its id, since a stranger may have chosen its name."""
+    page = find_apps_page()
+    apps_url = f"{settings.BASE_URL}{reverse(page.view_name)}" if page else ""
+    return {
+        "app": session.client_id.replace(".", " "),
+        "let_in_at": _say(session.created_at),
+        "apps_url": apps_url,
     }
 
 

@@ -15,10 +15,18 @@ _LARGEST_ID: Final = 2**63 - 1
 #: What each event is in plain words; what isn't here is no matter of the account's security.
 WORDS: Final = {
     "authorization_code.reused": "An app used a sign-in code twice, and was refused",
+    "client.changed": "Changed a client",
+    "client.created": "Registered a client",
+    "client.deleted": "Deleted a client",
+    "client.logged_out": "Signed out by an app",
+    "client.revoked": "Ended all that a client may do",
+    "client.secret_ended": "Ended a client's secret",
+    "client.secret_renewed": "Gave a client another secret",
     "consent.given": "Allowed an app to use the account",
     "consent.revoked": "Took back what an app was allowed",
     "device.allowed": "Let an app on a device use the account",
     "device.denied": "Sent an app on a device away",
+    "device.revoked": "Took back what an app on a device was allowed",
     "permission.attached": "You were given a permission",
     "permission.detached": "A permission was taken from you",
     "permission.forbidden": "A permission was forbidden to you",
@@ -49,6 +57,12 @@ WORDS: Final = {
     "user.signed_in": "Signed in",
     "user.signed_out": "Signed out",
     "user.verification_requested": "Asked for another link to confirm the address",
+}
+
+#: The same of an OAuth client, which the event names.
+_OF_CLIENTS: Final = {
+    "refresh_token.reused": "An app's key was used twice, and the app was disconnected",
+    "session.ended": "Disconnected an app",
 }
 
 
@@ -87,7 +101,8 @@ class SecurityEventsView(OwnPage):
         """Return the line of an event: whoever else did it is an administrator, whose network isn't told."""
         is_other = get_doer(event=event, user=self.user) == "other"
         where, by = ("", "an administrator") if is_other else (event.ip_address, "")
-        return Line(at=event.created_at, words=WORDS[event.event], where=where, by=by)
+        words = WORDS | (_OF_CLIENTS if event.data.get("client_id") else {})
+        return Line(at=event.created_at, words=words[event.event], where=where, by=by)
 
 
 def _parse(text: str) -> int:

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from django.core import mail
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts import services
+from accounts import navigation, services
 from accounts.exceptions import InvalidRefreshToken
 from accounts.models import EmailToken, RefreshToken, User
-from accounts.services import Device, sign_in
+from accounts.services import Access, Device, open_client_session, sign_in
 from jobs.models import QueuedJob
 from tests.accounts.conftest import NOW, PASSWORD, get_mailed_link
 
@@ -141,6 +143,36 @@ def test_a_reused_token_and_a_deleted_account_are_told(user: User, sent: Sent) -
     assert "Firefox on Linux" in str(mail.outbox[0].body)
     services.delete_account(user=user, now=NOW)
     assert sent() == [("user@example.com", "Your account is deleted")]
+
+
+@pytest.mark.parametrize("has_page", [True, False])
+def test_a_reused_token_of_a_client_is_told_as_an_app_s(
+    user: User, sent: Sent, monkeypatch: pytest.MonkeyPatch, has_page: bool
+) -> None:
+    monkeypatch.setattr(navigation, "_links", dict(navigation._links))
+    if not has_page:
+        del navigation._links[navigation.APPS_PAGE]
+    access = Access(user_id=user.pk, client_id="an.app-4711", scope=("profile",), authenticated_at=NOW)
+    _session, first = open_client_session(access=access, device=Device("", FIREFOX), lifetime=DAY, idle=DAY, now=NOW)
+    assert first is not None
+    refresh = partial(
+        services.refresh_client_session, refresh_token=first.refresh_token, client_id="an.app-4711", idle=DAY
+    )
+    refresh(started_at=NOW, now=NOW)
+    later = NOW + timedelta(hours=1)
+    with pytest.raises(InvalidRefreshToken):
+        refresh(started_at=later, now=later)
+    assert sent() == [(user.email, "An app was disconnected")]
+    body = str(mail.outbox[0].body)
+    assert "App: an app-4711" in body
+    assert NOW.strftime("%-d %B %Y, %H:%M UTC") in body
+    assert (reverse(navigation.APPS_PAGE) in body) is has_page
+    assert "Device" not in body
+    client = Client()
+    client.force_login(user)
+    page = client.get("/accounts/security-events/").content.decode()
+    assert "An app&#x27;s key was used twice, and the app was disconnected" in page
+    assert "device was signed out" not in page
 
 
 def test_an_account_that_is_swept_is_told_to_nobody(sent: Sent, db: None) -> None:

@@ -1,7 +1,10 @@
 """Pages: name, address, devices, security events, and leaving."""
 
+import ast
 import json
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -12,7 +15,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import EmailToken, Session, User
-from accounts.services import Device, Proof, TokenPair, make_email_token, open_api_session, refresh
+from accounts.services import (
+    Access,
+    Device,
+    Proof,
+    TokenPair,
+    make_email_token,
+    open_api_session,
+    open_client_session,
+    refresh,
+)
 from accounts.views.security_events import WORDS
 from permissions import audit
 from permissions.services import create_role
@@ -267,6 +279,51 @@ def test_security_events_come_in_pages(own: Client, user: User) -> None:
 @pytest.mark.parametrize("before", ["x", "-1", "9" * 30, "99999999999999999999", "1.5", "%00"])
 def test_a_page_that_is_none_is_not_found(own: Client, before: str) -> None:
     assert own.get(f"{EVENTS}?before={before}").status_code in {400, 404}
+
+
+#: What no page of an account tells: about the house and its roles, by programs alone, or of an account that is gone.
+UNTOLD = {
+    "permission.created", "permission.defined", "permission.deleted", "role.created", "role.deleted",
+    "role.disinherited", "role.inherited", "role.renamed", "signing_keys.rotated", "team.forgotten", "token.revoked",
+    "user.deleted",
+}  # fmt: skip
+
+
+def list_recorded_events() -> set[str]:
+    """Return the names of events that the code records, in calls or in a table beside one, but for those of jobs."""
+    found: set[str] = set()
+    for app in ("accounts", "oauth", "permissions"):
+        for path in Path(app).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+            named = [call for call in calls if ast.unparse(call.func) in {"audit.record", "audit.record_each"}]
+            are_all_in_calls = all(list_names(call.args[0]) for call in named)
+            found.update(*(list_names(call.args[0]) for call in named))
+            if not are_all_in_calls:
+                found |= list_names(tree)
+    return found
+
+
+def list_names(tree: ast.AST) -> set[str]:
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {text for text in texts if re.fullmatch(r"[a-z_]+\.[a-z_]+", text)}
+
+
+def test_every_event_about_an_account_has_words() -> None:
+    recorded = list_recorded_events()
+    assert len(recorded) > 50
+    assert recorded - set(WORDS) == UNTOLD
+    assert set(WORDS) <= recorded
+
+
+def test_that_an_app_was_disconnected_is_told_as_such(own: Client, user: User) -> None:
+    now = timezone.now()
+    access = Access(user_id=user.pk, client_id="app", scope=(), authenticated_at=now)
+    open_client_session(access=access, lifetime=timedelta(days=1), idle=None, now=now)
+    own.post("/accounts/sessions/end-others/")
+    page = read(own.get(EVENTS))
+    assert "Disconnected an app" in page
+    assert "Signed a device out" not in page
 
 
 def test_every_word_is_about_an_event() -> None:
