@@ -111,6 +111,12 @@ def test_ending_a_device_leaves_clients_alone_that_were_let_in_from_it(client: C
     assert is_at_work(first)
 
 
+def test_the_page_that_deletes_the_account_tells_what_becomes_of_clients(client: Client, user: User) -> None:
+    client.force_login(user)
+    page = client.get("/accounts/delete-account/").content.decode()
+    assert "OAuth clients that you own are deleted with it" in page
+
+
 # --- Devices that are known -------------------------------------------------------------------------------------------
 
 
