@@ -113,7 +113,7 @@ def change_client(*, application: Application, changes: Mapping[str, object]) ->
 @transaction.atomic
 def delete_client(*, application: Application) -> None:
     """Delete a client with all that it has; its tokens are dead at once."""
-    # Codes first: who is exchanging one has it, and needs the client's row for what it gives.
+    # Codes and devices first: who is exchanging one has it, and needs the client's row for what it gives.
     Grant.objects.filter(application=application, consumed_at=None).update(consumed_at=timezone.now())
     DeviceGrant.objects.filter(application=application).update(status=DeviceGrant.DENIED)
     Application.objects.select_for_update().filter(pk=application.pk).first()
