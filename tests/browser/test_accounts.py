@@ -2,22 +2,23 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal, override
 
 import pytest
 from django.conf import settings as django_settings
 from django.core import mail
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from accounts.models import EmailToken, Session, User
-from accounts.services import Device, Proof, make_email_token, open_api_session
+from accounts.services import Access, Device, Proof, make_email_token, open_api_session, open_client_session
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.browser.looks import Console, assert_sound
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 EMAIL, PASSWORD, NEW_PASSWORD = "ada@example.com", "correct horse battery", "seven violet umbrellas"
+NEW_EMAIL = "countess@example.com"
 PHONE = "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0"
 
 type SignIn = Callable[..., Any]  # Any: a user, whose class the fixture doesn't name
@@ -29,10 +30,11 @@ def make_link(house: str, user: User, purpose: EmailToken.Purpose, *, email: str
     return f"{house}/accounts/{name[purpose]}/{token}/"
 
 
-def get_mailed_link() -> str:
-    """Let a worker send what is to be sent, and return the link in the last mail."""
+def get_mailed_link(*, to: str = EMAIL) -> str:
+    """Let a worker send what is to be sent, and return the link in the last mail to an address."""
     Worker(WorkerOptions(sleep=timedelta(0), stop_when_empty=True)).run()
-    return next(word for word in str(mail.outbox[-1].body).split() if word.startswith("http"))
+    body = next(str(message.body) for message in reversed(mail.outbox) if message.to == [to])
+    return next(word for word in body.split() if word.startswith("http"))
 
 
 def make_old(user: User) -> None:
@@ -107,6 +109,8 @@ def test_the_pages_of_an_account_are_sound(house: str, page: Page, sign_in: Sign
         device=Device("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", PHONE),
         now=timezone.now(),
     )
+    access = Access(user_id=user.pk, client_id="app", scope=(), authenticated_at=timezone.now())
+    open_client_session(access=access, lifetime=timedelta(hours=1), idle=None, now=timezone.now())
     console = Console(page)
     page.goto(f"{house}/accounts/{address}/")
     assert page.get_by_role("heading", level=1).is_visible()
@@ -171,7 +175,14 @@ def walk_by_keyboard(page: Page, label: str, text: str) -> None:
     page.keyboard.type(text)
 
 
-def reach(page: Page, target: Any) -> None:  # Any: a Locator
+def press(page: Page, target: Locator) -> None:
+    """Go on with the Tab key to a link or a button, and press it."""
+    target.wait_for()
+    reach(page, target)
+    page.keyboard.press("Enter")
+
+
+def reach(page: Page, target: Locator) -> None:
     """Press the Tab key until the target has the focus."""
     for _ in range(40):
         if target.evaluate("element => element === document.activeElement"):
@@ -180,78 +191,143 @@ def reach(page: Page, target: Any) -> None:  # Any: a Locator
     pytest.fail(f"The Tab key doesn't reach {target}.")
 
 
-def test_the_whole_way_works_by_keyboard(house: str, page: Page) -> None:
-    console = Console(page)
-    page.goto(house)
-    press(page, page.get_by_role("link", name="Sign up"))
+class Pointer:
+    """Somebody who points at things, and types."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def fill(self, label: str, text: str) -> None:
+        self.page.get_by_label(label, exact=True).fill(text)
+
+    def press(self, name: str, *, role: Literal["button", "link"] = "button") -> None:
+        """Press what has that name; of several, the last on the page, which is the one in its main part."""
+        self.press_it(self.page.get_by_role(role, name=name, exact=True).last)
+
+    def press_it(self, target: Locator) -> None:
+        target.click()
+
+
+class Keyboard(Pointer):
+    """Somebody who has keys alone."""
+
+    @override
+    def fill(self, label: str, text: str) -> None:
+        walk_by_keyboard(self.page, label, text)
+
+    @override
+    def press_it(self, target: Locator) -> None:
+        press(self.page, target)
+
+
+def sign_in_by(hands: Pointer, email: str, password: str) -> None:
+    hands.page.get_by_role("heading", name="Sign in").wait_for()
+    hands.fill("E-mail address", email)
+    hands.fill("Password", password)
+    hands.press("Sign in")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(Keyboard, id="by keyboard"),
+        pytest.param(Pointer, id="without scripts", marks=pytest.mark.browser_context_args(java_script_enabled=False)),
+    ],
+)
+def test_the_whole_way_works(house: str, page: Page, kind: type[Pointer]) -> None:
+    console, hands = Console(page), kind(page)
+
+    # Signing up, where the first mail is lost.
+    page.goto(f"{house}/accounts/login/?next=/docs")
+    hands.press("Sign up", role="link")
     page.get_by_role("heading", name="Sign up").wait_for()
-    walk_by_keyboard(page, "E-mail address", EMAIL)
-    walk_by_keyboard(page, "Name (optional)", "Ada")
-    walk_by_keyboard(page, "Password", NEW_PASSWORD)
-    page.keyboard.press("Enter")
+    hands.fill("E-mail address", EMAIL)
+    hands.fill("Name (optional)", "Ada")
+    hands.fill("Password", PASSWORD)
+    hands.press("Sign up")
+    page.get_by_role("heading", name="Check your mail").wait_for()
+    get_mailed_link()
+    hands.press("Go to sign-in", role="link")
+    sign_in_by(hands, EMAIL, PASSWORD)
+    hands.press("Have it sent again", role="link")
+    page.get_by_role("heading", name="Get another link").wait_for()
+    hands.fill("E-mail address", EMAIL)
+    hands.press("Send the link")
     page.get_by_role("heading", name="Check your mail").wait_for()
     page.goto(get_mailed_link())
-    press(page, page.get_by_role("button", name="Yes, confirm this address"))
+    hands.press("Yes, confirm this address")
     page.get_by_role("heading", name="Your address is confirmed").wait_for()
-    press(page, page.get_by_role("main").get_by_role("link", name="Sign in"))
-    page.get_by_role("heading", name="Sign in").wait_for()
-    walk_by_keyboard(page, "E-mail address", EMAIL)
-    walk_by_keyboard(page, "Password", NEW_PASSWORD)
-    page.keyboard.press("Enter")
-    press(page, page.get_by_role("link", name=EMAIL))
-    page.get_by_role("heading", name="Your profile").wait_for()
-    press(page, page.get_by_role("link", name="Devices"))
-    page.get_by_role("heading", name="Your devices").wait_for()
-    press(page, page.get_by_role("button", name="Sign out everywhere"))
-    page.get_by_text("You are signed out on all devices.").wait_for()
-    assert console.complaints == []
 
-
-def press(page: Page, target: Any) -> None:  # Any: a Locator
-    """Go on with the Tab key to a link or a button, and press it."""
-    target.wait_for()
-    reach(page, target)
-    page.keyboard.press("Enter")
-
-
-@pytest.mark.browser_context_args(java_script_enabled=False)
-def test_the_whole_way_works_without_scripts(house: str, page: Page) -> None:
-    page.goto(f"{house}/accounts/register/?next=/docs")
-    page.get_by_label("E-mail address").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign up").click()
+    # A password that is forgotten.
+    hands.press("Sign in", role="link")
+    hands.press("Forgot your password?", role="link")
+    page.get_by_role("heading", name="Forgot your password?").wait_for()
+    hands.fill("E-mail address", EMAIL)
+    hands.press("Send the link")
+    page.get_by_role("heading", name="Check your mail").wait_for()
     page.goto(get_mailed_link())
-    page.get_by_role("button", name="Yes, confirm this address").click()
-    page.get_by_role("main").get_by_role("link", name="Sign in").click()
-    page.get_by_label("E-mail address").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    hands.fill("New password", NEW_PASSWORD)
+    hands.press("Change the password")
+    page.get_by_role("heading", name="Your password is changed").wait_for()
+    hands.press("Sign in", role="link")
+    sign_in_by(hands, EMAIL, NEW_PASSWORD)
     page.wait_for_url(f"{house}/docs")
+
+    # Another address, which needs a fresh sign-in.
     user = User.objects.get(email=EMAIL)
     make_old(user)
-    page.goto(f"{house}/accounts/change-email/")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Go on").click()
-    page.get_by_label("New e-mail address").fill("countess@example.com")
-    page.get_by_role("button", name="Send the link").click()
-    expect(page.get_by_role("status")).to_contain_text("We sent a link to the new address.")
-    page.get_by_role("link", name="Change the password").click()
-    page.get_by_label("Present password").fill(PASSWORD)
-    page.get_by_label("New password").fill(NEW_PASSWORD)
-    page.get_by_role("button", name="Change the password").click()
-    expect(page.get_by_role("status")).to_contain_text("Your password is changed.")
-    page.get_by_label("Name (optional)").fill("Ada")
-    page.get_by_role("button", name="Save the name").click()
-    expect(page.get_by_label("Name (optional)")).to_have_value("Ada")
-    page.get_by_role("link", name="Download my data").click()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download the file").click()
-    assert download.value.suggested_filename.startswith("gatehouse-export-")
     page.goto(f"{house}/accounts/profile/")
-    page.get_by_role("link", name="Delete my account").click()
-    page.get_by_role("button", name="Delete my account for good").click()
+    hands.press("Change the address", role="link")
+    page.get_by_role("heading", name="Confirm that it is you").wait_for()
+    hands.fill("Password", NEW_PASSWORD)
+    hands.press("Go on")
+    page.get_by_role("heading", name="Change your address").wait_for()
+    hands.fill("New e-mail address", NEW_EMAIL)
+    hands.press("Send the link")
+    expect(page.get_by_role("status")).to_contain_text("We sent a link to the new address.")
+    page.goto(get_mailed_link(to=NEW_EMAIL))
+    hands.press("Yes, change my address")
+    page.get_by_role("heading", name="Your address is changed").wait_for()
+    hands.press("Sign in", role="link")
+    sign_in_by(hands, NEW_EMAIL, NEW_PASSWORD)
+
+    # Password, name and data.
+    hands.press(NEW_EMAIL, role="link")
+    hands.press("Change the password", role="link")
+    hands.fill("Present password", NEW_PASSWORD)
+    hands.fill("New password", PASSWORD)
+    hands.press("Change the password")
+    expect(page.get_by_role("status")).to_contain_text("Your password is changed.")
+    hands.fill("Name (optional)", "Augusta")
+    hands.press("Save the name")
+    expect(page.get_by_role("status")).to_contain_text("Your name is saved.")
+    expect(page.get_by_label("Name (optional)")).to_have_value("Augusta")
+    hands.press("Download my data", role="link")
+    with page.expect_download() as download:
+        hands.press("Download the file")
+    assert download.value.suggested_filename.startswith("gatehouse-export-")
+
+    # Who has watched, and where one is signed in.
+    hands.press("Events", role="link")
+    page.get_by_text("Downloaded all data of the account").wait_for()
+    open_api_session(proof=Proof(User.objects.get(), timezone.now()), now=timezone.now())
+    hands.press("Devices", role="link")
+    page.get_by_role("heading", name="Your devices").wait_for()
+    hands.press("Sign out all others")
+    expect(page.get_by_role("status")).to_contain_text("All other devices are signed out.")
+    hands.press("Sign out everywhere")
+    page.get_by_text("You are signed out on all devices.").wait_for()
+    sign_in_by(hands, NEW_EMAIL, PASSWORD)
+
+    # Leaving, for now and for good.
+    hands.press_it(page.get_by_role("banner").get_by_role("button", name="Sign out"))
+    page.get_by_role("banner").get_by_role("link", name="Sign in").wait_for()
+    page.goto(f"{house}/accounts/delete-account/")
+    sign_in_by(hands, NEW_EMAIL, PASSWORD)
+    hands.press("Delete my account for good")
     page.get_by_role("heading", name="Your account is deleted").wait_for()
     assert not User.objects.exists()
+    assert console.complaints == []
 
 
 def test_a_new_password_signs_this_browser_in_anew(house: str, page: Page, sign_in: SignIn) -> None:
