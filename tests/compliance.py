@@ -21,7 +21,6 @@ accounts and sessions, `AU` against rights and limits. Each test plays the attac
 #: What a reader may look for and won't find, and why.
 NOT_SUPPORTED = {
     "RFC 6749 §4.2 implicit grant": "RFC 9700 §2.1.2 advises against it; answered with `unsupported_response_type`.",
-    "RFC 6749 §4.3 password grant": "RFC 9700 §2.4 forbids it; off, unless the house and the client both allow it.",
     "RFC 7636 §4.2 plain challenges": "RFC 9700 §2.1.1 asks for S256; answered with `invalid_request`.",
     "OpenID Connect Core §5.3.2 signed userinfo, §6 request objects, §8.1 pairwise sub": "Not yet.",
     "OpenID Connect Core §5.4 address and phone": "The house doesn't know them.",
