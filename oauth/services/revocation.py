@@ -142,10 +142,11 @@ def kill_all_tokens(*, client_id: str, now: datetime) -> None:
     kill_client_tokens(client_id=client_id, lifetime=get_settings().access_token_lifetime, now=now)
 
 
-def void_waiting(*, user_id: UUID, now: datetime) -> int:
-    """Let nothing that a person allowed and that waits yet, a code or a device, become tokens; return how many."""
-    codes = Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
-    return codes + _deny_devices(DeviceGrant.objects.filter(user_id=user_id))
+@transaction.atomic
+def void_waiting(*, user_id: UUID, now: datetime) -> None:
+    """Let nothing that a person allowed and that waits yet, a code or a device, become tokens."""
+    if _void(user_id, now):
+        audit.record("user.consents_revoked", subject=audit.Reference.to(get_user_model(), user_id))
 
 
 @transaction.atomic
@@ -154,7 +155,7 @@ def revoke_user(*, user_id: UUID, reason: EndReason, now: datetime) -> None:
 
     The sessions come last: to take a code away is to wait for whoever exchanges it, and to see what that gave.
     """
-    ended = void_waiting(user_id=user_id, now=now)
+    ended = _void(user_id, now)
     ended += PersonalAccessToken.objects.filter(user_id=user_id, revoked_at=None).update(revoked_at=now)
     ended += end_client_sessions(user_id=user_id, reason=reason, now=now)
     if ended:
@@ -188,3 +189,9 @@ def _deny_devices(waiting: QuerySet[DeviceGrant]) -> int:
     """Let devices wait no longer; return how many."""
     living = waiting.filter(status__in=[DeviceGrant.AUTHORIZATION_PENDING, DeviceGrant.AUTHORIZED])
     return living.update(status=DeviceGrant.DENIED)
+
+
+def _void(user_id: UUID, now: datetime) -> int:
+    """Void a person's codes and devices; return how many."""
+    codes = Grant.objects.filter(user_id=user_id, consumed_at=None).update(consumed_at=now)
+    return codes + _deny_devices(DeviceGrant.objects.filter(user_id=user_id))
