@@ -81,7 +81,7 @@ def test_authorize_by_bearer_token_opens_the_api(house: str, page: Page) -> None
     token = page.request.post(f"{house}/api/v1/auth/login", data=login).json()["access_token"]
     page.goto(f"{house}/docs")
     page.get_by_role("button", name="Authorize", exact=True).click()
-    bearer = page.locator(".auth-container", has_text="http, Bearer")
+    bearer = page.locator(".auth-container", has_text="bearer (http, Bearer)")
     bearer.get_by_role("textbox").fill(token)
     bearer.get_by_role("button", name="Apply credentials").click()
     page.get_by_role("button", name="Close").first.click()
