@@ -3,6 +3,7 @@
 Whatever becomes of any client that is there forgets what is kept of all of them; see ``oauth.receivers``.
 """
 
+import time
 from datetime import datetime
 from secrets import token_hex
 from typing import Final
@@ -14,8 +15,11 @@ from project import shared_facts
 _CLIENTS_SECONDS: Final = 24 * 3600
 _MAX_ID_CHARACTERS: Final = 255
 _MAX_KNOWN: Final = 1_000
-#: Clients as this process has read them, each with what ``CLIENTS_FACT`` was then. They are shared: nobody changes one.
-_known: dict[str, tuple[str, Application]] = {}
+#: For so long a client need not be read again while no client has changed, as far as the cache was told. In seconds.
+_KNOWN_SECONDS: Final = 5.0
+#: Clients as this process has read them, each with what ``CLIENTS_FACT`` was then and until when that is enough. They
+#: are shared: nobody changes one.
+_known: dict[str, tuple[str, float, Application]] = {}
 
 
 def find_client(client_id: str) -> Application | None:
@@ -53,9 +57,9 @@ def _remember(reading: shared_facts.Reading, key: str, client: Application) -> N
 def _find_known(client_id: str) -> Application | None:
     """Return a client that this process has read from the cache, if no client has changed since."""
     known = _known.get(client_id)
-    if known is None:
+    if known is None or known[1] < time.monotonic():
         return None
-    clients, client = known
+    clients, _, client = known
     return client if shared_facts.read([CLIENTS_FACT]).facts.get(CLIENTS_FACT) == clients else None
 
 
@@ -70,7 +74,7 @@ def _find_kept(reading: shared_facts.Reading, key: str) -> Application | None:
                 )
                 if len(_known) >= _MAX_KNOWN:
                     _known.clear()
-                _known[client.client_id] = (clients, client)
+                _known[client.client_id] = (clients, time.monotonic() + _KNOWN_SECONDS, client)
     if client is None:
         reading.facts.pop(key, None)
     return client

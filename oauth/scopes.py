@@ -13,6 +13,8 @@ from oauth.conf import get_settings
 OPENID: Final = "openid"
 #: Asks to go on acting while the person is away (OpenID Connect Core §11).
 OFFLINE: Final = "offline_access"
+#: Mean nothing where a client acts for itself.
+PERSONAL: Final = frozenset({OPENID, OFFLINE})
 
 
 class HasAllowedScopes(Protocol):

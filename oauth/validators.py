@@ -15,7 +15,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from accounts.selectors import find_refresh_session
 from oauth import services
 from oauth.models import Application, GrantType
-from oauth.scopes import ClientScopes, choose_resources
+from oauth.scopes import PERSONAL, ClientScopes, choose_resources
 from oauth.selectors import get_active_client
 from oauth.services.devices import Poll, poll_device
 from oauth.throttles import check_password
@@ -130,8 +130,9 @@ class Validator(OAuth2Validator):
         *args: object,
         **kwargs: object,
     ) -> bool:
-        """Accept what the client is allowed; a person must be asked for something at least."""
-        if not scopes and request.response_type:
+        """Accept what the client is allowed; a person must be asked for something, and only a person is somebody."""
+        is_own = request.grant_type == GrantType.CLIENT_CREDENTIALS
+        if (not scopes and request.response_type) or (is_own and not PERSONAL.isdisjoint(scopes)):
             return False
         return set(scopes) <= set(ClientScopes().get_available_scopes(get_client(request)))
 

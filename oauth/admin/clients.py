@@ -73,6 +73,11 @@ class ApplicationAdmin(ApplicationModelAdmin):
     raw_id_fields = ("user",)
 
     @override
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Ask for the right to change clients as well: who may have some of their own may not decide all of this."""
+        return super().has_add_permission(request) and self.has_change_permission(request)
+
+    @override
     def get_inlines(self, request: HttpRequest, obj: Application | None) -> tuple[type[SecretsInline], ...]:
         """Show the secrets of a confidential client that is stored."""
         return (SecretsInline,) if obj is not None and _has_secrets(obj) else ()

@@ -139,7 +139,10 @@ class ClientListView(_ListView):
     @extend_schema(
         operation_id="create_client",
         summary="Make an OAuth client",
-        description=f"{_ONCE} `owner`, `is_active` and `skip_authorization` need the right to change clients, too.",
+        description=(
+            f"{_ONCE} `owner`, `is_active`, `skip_authorization`, `allowed_resources` and the grant type `password` "
+            "need the right to change clients, too."
+        ),
         request=serializers.ClientBody,
         responses={201: serializers.RegisteredClient},
         tags=["clients"],

@@ -15,7 +15,7 @@ _MAX_OVERLAP_SECONDS: Final = 30 * 24 * 3600
 #: Columns that hold several words between spaces.
 _SPACED: Final = ("redirect_uris", "post_logout_redirect_uris", "allowed_origins")
 #: What is an administrator's to decide, and none but theirs who may change clients.
-_DECIDED: Final = frozenset({"owner", "is_active", "skip_authorization"})
+_DECIDED: Final = frozenset({"owner", "is_active", "skip_authorization", "allowed_resources"})
 _OWN_GRANT_TYPES: Final = [value for value in GrantType.values if value != GrantType.PASSWORD]
 
 
@@ -149,7 +149,7 @@ class OwnClientBody(serializers.Serializer[None]):
         return columns
 
     def _list_refused(self) -> set[str]:
-        return {*_DECIDED, "user", "allowed_resources", "client_id", "client_secret"}
+        return {*_DECIDED, "user", "client_id", "client_secret"}
 
 
 class ClientBody(OwnClientBody):
@@ -174,6 +174,16 @@ class ClientBody(OwnClientBody):
     def _list_refused(self) -> set[str]:
         refused = {"user", "client_id", "client_secret"}
         return refused if self.context["may_decide"] else {*refused, *_DECIDED}
+
+    def validate_grant_types(self, value: list[str]) -> list[str]:
+        """Leave people's passwords to who may change clients.
+
+        Raises:
+            ValidationError: It is asked for by somebody else.
+        """
+        if GrantType.PASSWORD in value and not self.context["may_decide"]:
+            raise ValidationError("The grant type password takes the right to change clients.")
+        return value
 
 
 class NewSecret(serializers.Serializer[None]):

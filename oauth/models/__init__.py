@@ -9,6 +9,7 @@ from oauth.models.clients import (
     find_redirect_uri_fault,
     get_client_fact_key,
     is_loopback,
+    is_plain_origin,
 )
 from oauth.models.consents import Consent
 from oauth.models.grants import DeviceGrant, Grant, StoredRequest
@@ -35,5 +36,6 @@ __all__ = [
     "find_redirect_uri_fault",
     "get_client_fact_key",
     "is_loopback",
+    "is_plain_origin",
     "judge_redirect_uri",
 ]

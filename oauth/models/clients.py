@@ -29,6 +29,7 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9._~-]{1,255}")
 _URI_CHARACTERS = re.compile(r"[!$-;=?-Z\[\]_a-z~]+")  # RFC 3986, and no quotes
 #: They stand for what is no client.
 _RESERVED: Final = frozenset({FIRST_PARTY_CLIENT_ID, PERSONAL_CLIENT_ID})
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 _MAX_URI_CHARACTERS = 2000
 #: Parameters of an authorization response; a registered URI that carries one could pass for a response.
 _RESPONSE_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "response"})
@@ -282,12 +283,17 @@ def find_resource_fault(uri: str) -> str:
 
 def find_origin_fault(origin: str) -> str:
     """Return why scripts of an origin can't be let in, or nothing."""
+    if not is_plain_origin(origin):
+        return "use scheme, host and port only, such as https://app.example; other letters than a to z as Punycode."
     parts = urlsplit(origin)
-    if f"{parts.scheme}://{parts.netloc}" != origin or not parts.hostname or "@" in parts.netloc:
-        return "use scheme, host and port only, such as https://app.example."
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
         return "use https://; http:// is for this computer only."
     return ""
+
+
+def is_plain_origin(origin: str) -> bool:
+    """Say whether an origin can stand in a Content-Security-Policy as it is, and means nothing else there."""
+    return _ORIGIN.fullmatch(origin) is not None
 
 
 def is_loopback(uri: str) -> bool:

@@ -13,7 +13,7 @@ from oauth2_provider.http import OAuth2ResponseRedirect
 from oauthlib.oauth2.rfc6749 import errors
 
 from oauth.authorization import AuthorizationResponse
-from oauth.models import Application
+from oauth.models import Application, is_plain_origin
 from oauth.selectors import get_active_client
 
 #: Parameter of the addresses that come back from signing in.
@@ -74,16 +74,19 @@ def render_form_to_client(
     """Render a page whose form ends at the client's address.
 
     Chromium holds ``form-action`` against each redirect that follows a form, so the client's other addresses are let
-    through as well: its callback may go on to one of them.
+    through as well: its callback may go on to one of them. What can't stand in a policy as it is, is left out.
     """
     others = [*client.redirect_uris.split(), *client.allowed_origins.split(), client.homepage_url] if client else []
-    sources = dict.fromkeys(map(_get_source, filter(None, [redirect_uri, *others])))
+    sources = dict.fromkeys(filter(None, map(_get_source, [redirect_uri, *others])))
     policy: dict[str, Any] = {**settings.SECURE_CSP, "form-action": [CSP.SELF, *sources]}  # Any: Django's own shape
     page: HttpResponseBase = csp_override(policy)(render)(request, template, context)
     return page
 
 
 def _get_source(uri: str) -> str:
-    """Return an address as a policy names it; a host source can't be an IPv6 address."""
+    """Return an address as a policy names it, or nothing; a host source can't be an IPv6 address."""
     target = urlsplit(uri)
-    return f"{target.scheme}:" if "[" in target.netloc else f"{target.scheme}://{target.netloc}"
+    origin = f"{target.scheme}://{target.netloc}"
+    if not is_plain_origin(origin):
+        return ""
+    return f"{target.scheme}:" if "[" in target.netloc else origin

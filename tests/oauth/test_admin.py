@@ -308,6 +308,14 @@ def test_whoever_may_not_change_a_client_changes_nothing(
     assert not audit.list_events(event="client.revoked").exists()
 
 
+def test_whoever_may_only_make_clients_of_their_own_makes_none_here(db: None) -> None:
+    maker = make_staff("add_application")
+    assert maker.get("/admin/oauth/application/add/").status_code == 403
+    assert maker.post("/admin/oauth/application/add/", _NEW | {"skip_authorization": "on"}).status_code == 403
+    assert not Application.objects.exists()
+    assert make_staff("add_application", "change_application").get("/admin/oauth/application/add/").status_code == 200
+
+
 def test_whoever_may_see_a_client_sees_it_and_no_more(flow: Flow) -> None:
     viewer, application = make_staff("view_application"), Application.objects.get()
     assert viewer.get(at(application, "usage")).status_code == 200

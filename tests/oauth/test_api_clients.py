@@ -135,11 +135,27 @@ def test_an_administrator_decides_all_of_it(root: APIClient, owner: User) -> Non
     assert changed["redirect_uris"] == _NEW["redirect_uris"]
 
 
-@pytest.mark.parametrize("changes", [{"owner": None}, {"skip_authorization": True}, {"is_active": True}], ids=str)
+@pytest.mark.compliance("Security", "AU05", "who may make clients of their own decides nothing that is an admin's")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"owner": None},
+        {"skip_authorization": True},
+        {"is_active": True},
+        {"allowed_resources": ["https://api.example/"]},
+    ],
+    ids=str,
+)
 def test_who_may_only_make_clients_decides_less(db: None, changes: Json) -> None:
     maker = sign_in(make_user("add_application"))
     assert refuse(maker, "post", ALL, _NEW | changes) == (400, list(changes))
     assert refuse(maker, "post", OWN, _NEW | changes) == (400, list(changes))
+    assert not Application.objects.exists()
+
+
+def test_who_may_only_make_clients_makes_none_that_takes_passwords(db: None) -> None:
+    maker = sign_in(make_user("add_application"))
+    assert refuse(maker, "post", ALL, _NEW | {"grant_types": ["password"]}) == (400, ["grant_types"])
     assert not Application.objects.exists()
 
 

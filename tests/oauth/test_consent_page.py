@@ -287,3 +287,22 @@ def test_a_client_that_was_switched_off_meanwhile_gets_nothing(flow: Flow) -> No
 
 def test_a_client_without_homepage_is_shown_without(confidential: RegisteredClient, web: Flow) -> None:
     assert "is at" not in _read(web)
+
+
+@pytest.mark.compliance("Security", "AZ13", "nothing that a client is registered with changes the policy of a page")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"homepage_url": "https://例え.jp/"},
+        {"allowed_origins": "https://x;frame-ancestors https://evil.example"},
+        {"allowed_origins": "https://x,script-src"},
+    ],
+    ids=str,
+)
+def test_what_a_client_says_of_itself_cannot_change_the_policy_of_the_page(flow: Flow, changes: dict[str, str]) -> None:
+    Application.objects.filter(client_id=flow.client_id).update(**changes)
+    policy = flow.open()["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert policy.count("frame-ancestors") == 1
+    assert "x;" not in policy
+    assert "x,script-src" not in policy

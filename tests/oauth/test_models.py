@@ -3,6 +3,7 @@
 import pytest
 
 from oauth.models import Application, find_redirect_uri_fault
+from oauth.models.clients import find_origin_fault
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,24 @@ def test_the_same_address_matches(registered: str, uri: str) -> None:
 )
 def test_another_address_does_not_match(registered: str, uri: str) -> None:
     assert not Application(redirect_uris=registered).redirect_uri_allowed(uri)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://x;frame-ancestors",
+        "https://x,y",
+        "https://例.example",
+        "https://a b",
+        "https://x'",
+        "https://-x",
+        "https://",
+    ],
+)
+def test_an_origin_that_means_more_in_a_policy_is_refused(origin: str) -> None:
+    assert find_origin_fault(origin)
+
+
+@pytest.mark.parametrize("origin", ["https://app.example", "https://xn--fsq.example:8443", "http://localhost:5173"])
+def test_a_plain_origin_is_taken(origin: str) -> None:
+    assert not find_origin_fault(origin)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from oauth.models import Application
 from oauth.services import RegisteredClient, register_client
 from tests.oauth.flow import Flow
 
@@ -30,6 +31,15 @@ def test_the_token_speaks_for_no_person(service: Flow) -> None:
 @pytest.mark.compliance("RFC 6749", "3.3", "scopes beyond what the client is allowed are refused")
 @pytest.mark.parametrize("scope", ["roles:write", "users:read roles:write", "openid", "introspection", "*"])
 def test_a_client_gets_only_scopes_that_it_is_allowed(service: Flow, scope: str) -> None:
+    response = service.post("/oauth/token", grant_type="client_credentials", scope=scope)
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_scope")
+
+
+@pytest.mark.compliance("Security", "TK12", "who acts for itself gets no scope that only a person can give")
+@pytest.mark.parametrize("scope", ["openid", "offline_access", "users:read openid"])
+def test_a_client_that_acts_for_itself_is_nobody_to_sign_in(service: Flow, scope: str) -> None:
+    everything = ["users:read", "openid", "offline_access"]
+    Application.objects.filter(client_id=service.client_id).update(allowed_scopes=everything)
     response = service.post("/oauth/token", grant_type="client_credentials", scope=scope)
     assert (response.status_code, response.json()["error"]) == (400, "invalid_scope")
 
