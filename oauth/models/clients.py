@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final, Self, override
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
@@ -30,6 +31,9 @@ _URI_CHARACTERS = re.compile(r"[!$-;=?-Z\[\]_a-z~]+")  # RFC 3986, and no quotes
 #: They stand for what is no client.
 _RESERVED: Final = frozenset({FIRST_PARTY_CLIENT_ID, PERSONAL_CLIENT_ID})
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
+#: What browsers take for an IPv4 address, however it is spelt.
+_NUMERIC_HOST = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*", re.IGNORECASE)
+_LOOPBACK_V4 = re.compile(r"127(?:\.[0-9]{1,3}){3}")  # RFC 1122 §3.2.1.3
 _MAX_URI_CHARACTERS = 2000
 #: Parameters of an authorization response; a registered URI that carries one could pass for a response.
 _RESPONSE_PARAMETERS = frozenset({"code", "state", "iss", "error", "error_description", "error_uri", "response"})
@@ -266,11 +270,24 @@ def find_redirect_uri_fault(uri: str) -> str:
         return "use a full https:// address without a fragment."
     if parts.scheme == "http" and not _is_own_or_loopback(uri):
         return "use https://; http:// is for this computer only (127.0.0.1, [::1], localhost)."
-    if "@" in parts.netloc or port == 0 or {".", ".."} & set(parts.path.split("/")):
-        return "it must not carry a login, port 0 or dots as a path segment."
+    segments = parts.path.lower().replace("%2e", ".").split("/")  # as browsers read them
+    if "@" in parts.netloc or port == 0 or {".", ".."} & set(segments) or not _is_plain_host(parts.hostname or ""):
+        return "it must not carry a login, port 0, dots as a path segment, or a host that browsers read as another."
     if _RESPONSE_PARAMETERS & {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}:
         return "its query must not use the names of an authorization response, such as code or state."
     return ""
+
+
+def _is_plain_host(host: str) -> bool:
+    """Say whether a host is a name, or an address in its normal form: ``127.1`` or ``0.0.0.0`` hide a loopback one."""
+    if host.endswith(".") or host == "0.0.0.0":  # noqa: S104 - refused
+        return False
+    if not _NUMERIC_HOST.fullmatch(host):
+        return True
+    try:
+        return str(IPv4Address(host)) == host
+    except ValueError:
+        return False
 
 
 def find_resource_fault(uri: str) -> str:
@@ -298,7 +315,8 @@ def is_plain_origin(origin: str) -> bool:
 
 def is_loopback(uri: str) -> bool:
     """Say whether an address is on the computer of the person who is sent there."""
-    return urlsplit(uri).hostname in LOOPBACK_HOSTS
+    host = urlsplit(uri).hostname or ""
+    return host in LOOPBACK_HOSTS or host.endswith(".localhost") or bool(_LOOPBACK_V4.fullmatch(host))
 
 
 def _is_own_or_loopback(uri: str) -> bool:

@@ -21,7 +21,7 @@ def give_consent(
     is_asked: bool = True,
     now: datetime,
 ) -> Consent:
-    """Note that a person lets a client act for them; what was allowed before stays allowed.
+    """Note that a person lets a client act for them; what was allowed before stays allowed where it was.
 
     ``is_asked`` says whether the person was asked, or the client is one of those that needn't ask.
     """
@@ -36,8 +36,8 @@ def give_consent(
             consent = Consent.objects.select_for_update().get(user_id=user_id, application=application)
     if consent.expires_at is not None and consent.expires_at <= now:
         consent.scope, consent.resource = "", []
-    consent.scope = " ".join(dict.fromkeys([*consent.scope.split(), *wanted]))
-    consent.resource = list(dict.fromkeys([*consent.resource, *audiences]))
+    known, places = _combine(consent, wanted, audiences)
+    consent.scope, consent.resource = " ".join(known), places
     lifetime = get_settings().consent_lifetime
     consent.updated_at, consent.expires_at = now, None if lifetime is None else now + lifetime
     consent.save()
@@ -55,3 +55,16 @@ def give_consent(
 
 def _lock(user_id: UUID, application: Application) -> Consent | None:
     return Consent.objects.select_for_update().filter(user_id=user_id, application=application).first()
+
+
+def _combine(consent: Consent, wanted: list[str], audiences: list[str]) -> tuple[list[str], list[str]]:
+    """Return scopes and audiences of which each was allowed with each, now or before.
+
+    A consent holds each of its scopes at each of its audiences. More of both would hold what nobody was asked: the old
+    scopes at the new audiences, and the new ones at the old.
+    """
+    scopes, places = consent.scope.split(), list(consent.resource)
+    is_more, is_elsewhere = not {*wanted} <= {*scopes}, not {*audiences} <= {*places}
+    if is_more:
+        return (wanted if is_elsewhere else list(dict.fromkeys([*scopes, *wanted]))), audiences
+    return (wanted, list(dict.fromkeys([*places, *audiences]))) if is_elsewhere else (scopes, places)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oauth.models import Application, find_redirect_uri_fault
+from oauth.models import Application, find_redirect_uri_fault, is_loopback
 from oauth.models.clients import find_origin_fault
 
 
@@ -120,3 +120,25 @@ def test_an_origin_that_means_more_in_a_policy_is_refused(origin: str) -> None:
 @pytest.mark.parametrize("origin", ["https://app.example", "https://xn--fsq.example:8443", "http://localhost:5173"])
 def test_a_plain_origin_is_taken(origin: str) -> None:
     assert not find_origin_fault(origin)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://127.1/cb",
+        "https://2130706433/cb",
+        "https://0x7f.1/cb",
+        "https://0.0.0.0/cb",
+        "https://localhost./cb",
+        "https://app.example./cb",
+        "https://app.example/a/%2e%2e/cb",
+        "https://app.example/%2E/cb",
+    ],
+)
+def test_an_address_that_browsers_read_otherwise_is_refused(uri: str) -> None:
+    assert find_redirect_uri_fault(uri)
+
+
+@pytest.mark.parametrize("uri", ["https://app.localhost/cb", "https://127.0.0.2/cb", "https://[::1]/cb"])
+def test_every_way_to_ones_own_computer_is_known(uri: str) -> None:
+    assert is_loopback(uri)
