@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 from django.core import signing
@@ -124,4 +124,5 @@ def _leave(
 
 
 def _digest(asked: AuthorizationRequest) -> str:
-    return sha256(asked.query.encode()).hexdigest()
+    # In an order of its own: what was stored comes back in another one from PostgreSQL.
+    return sha256(repr(sorted(parse_qsl(asked.query, keep_blank_values=True))).encode()).hexdigest()

@@ -52,7 +52,8 @@ def test_a_code_gives_access_refresh_and_id_token_in_few_statements(rp: Flow, to
     set_up(rp.client_id, access_token_format=token_format)
     rp.get_tokens(scope=_SCOPE)
     codes = [rp.get_code(scope=_SCOPE) for _ in range(_TIMES)]
-    assert min(_count(partial(rp.exchange, code)) for code in codes) <= _MOST
+    own_row = token_format == "opaque"
+    assert min(_count(partial(rp.exchange, code)) for code in codes) <= _MOST + own_row
 
 
 @needs_cache
