@@ -87,7 +87,7 @@ def _get_code(web: RegisteredClient) -> str:
     if response.status_code == 200:
         field = re.search(r'name="request" value="([^"]*)"', response.content.decode())
         assert field is not None  # noqa: S101 - the page has changed
-        response = browser.post("/oauth/authorize", {"request": unescape(field[1]), "decision": "allow"})
+        response = browser.post("/oauth/consent", {"request": unescape(field[1]), "decision": "allow"})
     return probing.read_code(response["Location"])
 
 
