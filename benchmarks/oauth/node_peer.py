@@ -1,5 +1,6 @@
 """npm oidc-provider as a program beside us, where Node.js is there."""
 
+import json
 import os
 import secrets
 import shutil
@@ -58,6 +59,5 @@ def serve_node_peer() -> Iterator[NodePeer | None]:
 
 def _read_version(folder: str) -> str:
     package = Path(folder, "node_modules", "oidc-provider", "package.json").read_text()
-    import json  # noqa: PLC0415 - here alone
 
     return str(json.loads(package)["version"])

@@ -1,5 +1,6 @@
 """What the server says of itself, and the keys with which it signs."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Final, override
 
@@ -36,7 +37,7 @@ _SECRET_METHODS: Final = ["client_secret_basic", "client_secret_post"]
 
 
 @method_decorator(conditional_page, name="dispatch")
-class DocumentView(CrossOriginView):
+class DocumentView(CrossOriginView, ABC):
     """A public document in JSON, which may be kept for a while and is sent again only when it has changed."""
 
     readers = "all"
@@ -46,9 +47,9 @@ class DocumentView(CrossOriginView):
         """Return the document."""
         return JsonResponse(self.describe(), headers={"Cache-Control": f"public, max-age={_COPY_SECONDS}"})
 
+    @abstractmethod
     def describe(self) -> Mapping[str, object]:
         """Return what it says."""
-        raise NotImplementedError
 
 
 class ServerMetadataView(DocumentView):

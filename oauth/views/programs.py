@@ -1,5 +1,6 @@
 """The endpoints that programs post forms to: token, introspect, revoke."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from http import HTTPStatus
 from math import ceil
@@ -25,7 +26,7 @@ _CHALLENGE: Final = 'Basic realm="gatehouse", charset="UTF-8"'
 _log = structlog.get_logger("gatehouse.oauth")
 
 
-class FormEndpoint(CrossOriginView):
+class FormEndpoint(CrossOriginView, ABC):
     """An endpoint that takes a form from a program and answers JSON, errors as RFC 6749 §5.2 says."""
 
     http_method_names = ["post", "options"]
@@ -52,13 +53,13 @@ class FormEndpoint(CrossOriginView):
             body, status = errors.InvalidRequestError("The form cannot be read.").json, HTTPStatus.BAD_REQUEST
         return _json_response(body, status)
 
+    @abstractmethod
     def answer(self, request: HttpRequest) -> tuple[str, int]:
         """Return body and status.
 
         Raises:
             OAuth2Error: The request is refused.
         """
-        raise NotImplementedError
 
     @override
     def http_method_not_allowed(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
