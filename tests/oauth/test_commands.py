@@ -44,6 +44,12 @@ def test_the_text_says_what_to_do_next() -> None:
     assert "/oauth/token" in run("create_client", "Report", "--grant", "client_credentials", "--scope", "users:read")
 
 
+@pytest.mark.parametrize("grant", ["device_code", "urn:ietf:params:oauth:grant-type:device_code"])
+def test_a_grant_type_goes_by_its_own_name_and_a_device_by_a_short_one(grant: str) -> None:
+    run_json("create_client", "Player", "--type", "public", "--grant", grant, "--scope", "profile")
+    assert Application.objects.get().grant_types == ["urn:ietf:params:oauth:grant-type:device_code"]
+
+
 def test_all_options_are_stored(person: User) -> None:
     made = run_json(
         "create_client", "Player", "--type", "public", "--grant", "device_code", "--grant", "refresh_token",

@@ -13,8 +13,8 @@ from oauth.models import Application, GrantType
 from oauth.services import RegisteredClient, save_new_client
 
 #: What people may type for a grant type, besides its own name.
-_SHORT: Final = {"device_code": GrantType.DEVICE_CODE.value, "code": GrantType.AUTHORIZATION_CODE.value}
-_GRANTS: Final = [value for value in GrantType.values if value != GrantType.DEVICE_CODE] + ["device_code"]
+_SHORT: Final = {"device_code": GrantType.DEVICE_CODE.value}
+_GRANTS: Final = [*GrantType.values, *_SHORT]
 #: Which option says what a column holds.
 _OPTIONS: Final = {
     "name": "NAME",
@@ -62,7 +62,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--grant",
             action="append",
-            choices=[*_GRANTS, *_SHORT],
+            choices=_GRANTS,
             metavar="GRANT",
             help=f"How it gets tokens, again for each way: {', '.join(_GRANTS)}. Without it authorization_code and "
             "refresh_token.",
