@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from django.conf import settings
-from oauthlib.common import Request, add_params_to_uri
+from oauthlib.common import Request
 from oauthlib.oauth2.rfc6749 import errors
 
 from oauth.claims import parse_claims
@@ -50,7 +50,7 @@ class AuthorizationResponse:
     @property
     def address(self) -> str:
         """Return the redirect URI with the parameters in its query."""
-        return str(add_params_to_uri(self.redirect_uri, list(self.parameters.items())))
+        return add_to_query(self.redirect_uri, self.parameters)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +90,15 @@ class AuthorizationRequest:
         own = len(parse_qsl(urlsplit(self.redirect_uri).query, keep_blank_values=True))
         told = parse_qsl(urlsplit(location).query, keep_blank_values=True)[own:]
         return AuthorizationResponse.make(self.redirect_uri, self.parameters.get("response_mode"), dict(told))
+
+
+def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:
+    """Return an address of a client with more in its query, which stays as it is byte for byte (RFC 6749 §3.1.2)."""
+    if "?" not in uri:
+        joint = "?"
+    else:
+        joint = "" if uri.endswith(("?", "&")) else "&"
+    return f"{uri}{joint}{urlencode(parameters)}"
 
 
 def write_query(parameters: Mapping[str, str]) -> str:

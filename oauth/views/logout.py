@@ -13,11 +13,11 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import View
-from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2.rfc6749 import errors
 
 from accounts.middleware import get_browser_session
 from oauth import services
+from oauth.authorization import add_to_query
 from oauth.form_requests import read_form, read_parameters
 from oauth.views.answers import answer_error, keep_out_of_caches, redirect_out, render_form_to_client
 
@@ -109,7 +109,7 @@ def _log_out(request: HttpRequest, asked: services.LogoutRequest, *, is_sure: bo
         logout(request)
     target = asked.redirect_uri
     if target and asked.state:
-        target = str(add_params_to_uri(target, [("state", asked.state)]))
+        target = add_to_query(target, {"state": asked.state})
     if target and is_sure:
         return redirect_out(target)
     context = {"application": application, "target": target, "host": urlsplit(target).netloc}

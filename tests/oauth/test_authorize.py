@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import timedelta
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
 from django.conf import settings
@@ -399,6 +399,20 @@ def test_the_query_of_a_redirect_uri_stays_as_it_is(rp: Flow) -> None:
     fields = dict(re.findall(r'type="hidden" name="([^"]*)"()', page.content.decode()))
     assert set(fields) == {"code", "state", "iss"}
     assert f'action="{REDIRECT_URI}?a=1&amp;b="' in page.content.decode()
+
+
+@pytest.mark.compliance("RFC 6749", "3.1.2", "the query of a redirect URI is retained byte for byte")
+@pytest.mark.parametrize("query", ["?a=%7e1&b=&c=x%20y&d=/%2f&e;f&&g=%C3%BC", "?", "?a=1&", "?a", ""])
+def test_no_byte_of_the_query_of_a_redirect_uri_is_changed(rp: Flow, query: str) -> None:
+    rp.redirect_uri = f"{REDIRECT_URI}{query}"
+    Application.objects.update(redirect_uris=rp.redirect_uri)
+    joint = "" if query[-1:] in {"?", "&"} else "&" if query else "?"
+    granted = rp.decide(rp.open(scope="openid"))["Location"]
+    refused = rp.open(scope="openid email", prompt="none")["Location"]
+    for location, first in ((granted, "code"), (refused, "error")):
+        assert location.startswith(f"{rp.redirect_uri}{joint}{first}=")
+        told = dict(parse_qsl(location.removeprefix(f"{rp.redirect_uri}{joint}")))
+        assert (told["state"], told["iss"]) == ("a-state", settings.BASE_URL)
 
 
 def test_after_sign_in_a_page_sends_the_person_back(op: Flow, person: User) -> None:

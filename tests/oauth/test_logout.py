@@ -59,6 +59,13 @@ def test_logout_ends_the_session_on_the_pages_and_what_the_client_has_of_it(op: 
     assert AuditEvent.objects.get(event="client.logged_out").data["sessions"] == 1
 
 
+def test_no_byte_of_the_query_of_an_address_after_logout_is_changed(op: Flow) -> None:
+    target = f"{TARGET}?a=%7e1&b=&c=x%20y&d=/%2f&e"
+    Application.objects.filter(client_id=op.client_id).update(post_logout_redirect_uris=target)
+    response = _log_out(op, op.get_tokens(scope="openid"), post_logout_redirect_uri=target, state="a b")
+    assert response["Location"] == f"{target}&state=a+b"
+
+
 def test_what_the_client_may_do_while_the_person_is_away_goes_on(op: Flow) -> None:
     tokens = op.get_tokens(scope="openid offline_access profile")
     _log_out(op, tokens)
