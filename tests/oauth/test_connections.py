@@ -160,6 +160,7 @@ def test_an_app_that_was_deleted_is_gone(flow: Flow, api: APIClient) -> None:
     assert "No app can use your account." in flow.browser.get(PAGE).content.decode()
 
 
+@pytest.mark.compliance("Security", "B20", "what has ended is not shown as living")
 def test_a_consent_that_has_ended_is_told_as_such(flow: Flow, api: APIClient) -> None:
     flow.get_tokens()
     Consent.objects.update(expires_at=timezone.now())
@@ -167,6 +168,7 @@ def test_a_consent_that_has_ended_is_told_as_such(flow: Flow, api: APIClient) ->
     assert api.get(API).json()["results"][0]["expires_at"] is not None
 
 
+@pytest.mark.compliance("Security", "B20", "the page of apps says when each was used last")
 def test_the_last_use_is_the_newest_that_is_known(person: User) -> None:
     application, now = make_app("App"), timezone.now()
 
@@ -188,6 +190,7 @@ def test_the_last_use_is_the_newest_that_is_known(person: User) -> None:
     assert find() == now
 
 
+@pytest.mark.compliance("Security", "B20", "apps are listed once each, however many tokens they have")
 def test_any_number_takes_the_same_queries_and_few_rows(
     person: User, api: APIClient, django_assert_num_queries: QueryCount
 ) -> None:

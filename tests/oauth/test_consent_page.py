@@ -87,12 +87,14 @@ def test_an_address_that_the_policy_cannot_name_is_let_through_by_its_scheme(flo
     assert "form-action 'self' http: https://app.example;" in policy + ";"
 
 
+@pytest.mark.compliance("RFC 6749", "10.14", "what a client sends is shown as text")
 def test_markup_in_a_name_or_state_is_shown_as_text(flow: Flow) -> None:
     Application.objects.update(name="<script>alert(1)</script>")
     content = flow.open(state='"><script>x</script>').content
     assert b"<script" not in content
 
 
+@pytest.mark.compliance("RFC 6749", "10.14", "an error page shows what was sent as text")
 def test_an_error_page_shows_nothing_as_markup(flow: Flow) -> None:
     assert b"<script" not in flow.open(redirect_uri="https://x/<script>").content
 
@@ -123,6 +125,8 @@ def test_what_was_allowed_is_not_asked_again(flow: Flow) -> None:
     assert "code" in get_answer(flow.open(scope="users:read"))
 
 
+@pytest.mark.compliance("Security", "B16", "no parameter of a client takes the question away")
+@pytest.mark.compliance("Security", "D8", "no parameter of a client takes the question away")
 @pytest.mark.parametrize("prompt", ["auto", "force"])
 def test_what_the_client_would_like_about_being_asked_does_not_count(flow: Flow, prompt: str) -> None:
     assert flow.open(approval_prompt=prompt).status_code == 200
@@ -173,6 +177,7 @@ def test_a_consent_to_one_client_is_none_to_another(flow: Flow, web: Flow) -> No
     assert web.open().status_code == 200
 
 
+@pytest.mark.compliance("Security", "D8", "a public client that anybody could pass for gets no code without a question")
 def test_a_public_client_on_this_computer_is_asked_for_each_time(flow: Flow) -> None:
     Application.objects.update(redirect_uris="http://127.0.0.1/callback", skip_authorization=True)
     flow.redirect_uri = "http://127.0.0.1:5000/callback"
@@ -225,6 +230,7 @@ def test_the_page_says_how_long_it_lasts_and_where_to_take_it_back(flow: Flow) -
     assert f"asked again after {date_format(timezone.now() + timedelta(days=365), 'j F Y')}" in _read(flow)
 
 
+@pytest.mark.compliance("Security", "D9", "nothing but what was shown can be allowed")
 @pytest.mark.parametrize("field", ["scope", "redirect_uri", "client_id", "state", "code_challenge"])
 def test_nothing_beside_the_signed_request_counts(flow: Flow, web: Flow, field: str) -> None:
     page = flow.open()

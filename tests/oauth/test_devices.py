@@ -51,6 +51,7 @@ def list_client_sessions() -> QuerySet[Session]:
 # --- What is stored
 
 
+@pytest.mark.compliance("Security", "B2", "device codes are not stored in clear")
 def test_neither_code_is_stored(device: Device) -> None:
     codes = device.get_codes()
     row = str(DeviceGrant.objects.values().get())
@@ -69,6 +70,7 @@ def test_codes_work_on_after_a_change_of_the_secret_key(device: Device, settings
     assert get_error(device.poll(codes["device_code"])) == "authorization_pending"
 
 
+@pytest.mark.compliance("Security", "B2", "no two devices have one user code")
 def test_two_devices_never_show_the_same_code(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     letters = chain(repeat("B", 16), repeat("C"))
     monkeypatch.setattr(secrets, "choice", lambda _: next(letters))

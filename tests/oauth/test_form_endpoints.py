@@ -31,6 +31,10 @@ def test_a_database_that_is_away_is_said_to_be_away_for_a_while(web: Flow, path:
     assert response["Cache-Control"] == "no-store"
 
 
+@pytest.mark.compliance("Security", "B9", "no token is introspected by GET")
+@pytest.mark.compliance("Security", "D4", "no token is introspected by GET")
+@pytest.mark.compliance("RFC 7662", "2.1", "the introspection endpoint takes POST")
+@pytest.mark.compliance("RFC 7009", "2.1", "the revocation endpoint takes POST")
 @pytest.mark.parametrize("path", _PATHS)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_another_method_is_refused_in_json(client: Client, path: str, method: str) -> None:

@@ -23,6 +23,9 @@ def test_a_plain_address_may_be_registered(uri: str) -> None:
     assert find_redirect_uri_fault(uri) == ""
 
 
+@pytest.mark.compliance("Security", "D17", "redirect URIs need https")
+@pytest.mark.compliance("RFC 9700", "2.6", "no redirect URI is unencrypted, but on one's own computer")
+@pytest.mark.compliance("RFC 6749", "3.1.2", "a redirect URI is absolute and has no fragment")
 @pytest.mark.parametrize(
     "uri",
     [

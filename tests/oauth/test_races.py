@@ -45,6 +45,9 @@ def _count_rows(application: Application) -> tuple[int, int, int]:
     return sessions, tokens, AccessToken.objects.count() if is_opaque else tokens
 
 
+@pytest.mark.compliance("Security", "D13", "of 16 who redeem a code at once one gets tokens, and no other row is left")
+@pytest.mark.compliance("Security", "D12", "a race for a code is no error of the server")
+@pytest.mark.compliance("Security", "B7", "who loses a race for a code leaves no token behind")
 def test_of_simultaneous_redemptions_of_a_code_one_wins_and_the_others_leave_nothing(racer: Flow) -> None:
     application = Application.objects.get()
     for number in range(ROUNDS):
@@ -59,6 +62,8 @@ def test_of_simultaneous_redemptions_of_a_code_one_wins_and_the_others_leave_not
         Session.objects.filter(kind=_CLIENT).update(revoked_at=timezone.now())
 
 
+@pytest.mark.compliance("Security", "B19", "no two refresh tokens of one authorization live at once")
+@pytest.mark.compliance("Security", "D14", "16 refreshes at once make one successor, and none fails")
 def test_simultaneous_refreshes_are_all_answered_with_the_same_pair(racer: Flow) -> None:
     application = Application.objects.get()
     token = racer.get_tokens()["refresh_token"]

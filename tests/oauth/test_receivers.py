@@ -109,6 +109,7 @@ def test_a_refresh_token_lives_for_two_weeks_unused(flow: Flow, days: int, statu
     assert flow.refresh(token).status_code == status
 
 
+@pytest.mark.compliance("Security", "B18", "no refresh token lives on for ever by being used")
 @pytest.mark.parametrize(("days", "status"), [(89, 200), (91, 400)])
 def test_what_a_person_allowed_ends_after_ninety_days_however_often_it_is_used(
     flow: Flow, days: int, status: int
@@ -135,6 +136,8 @@ def test_a_scope_that_was_taken_from_the_client_is_gone_from_the_next_refresh(fl
     assert flow.refresh(answer["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.compliance("Security", "B15", "codes are not stored in clear")
+@pytest.mark.compliance("Security", "D17", "tokens are not stored in clear")
 def test_no_code_token_or_secret_is_stored_in_clear(web: Flow) -> None:
     code, tokens = web.get_code(), web.get_tokens()
     models = (Application, ClientSecret, Grant, Session, RefreshToken)
@@ -191,6 +194,7 @@ def _change_address(person: User) -> None:
     replace_email(user=person, previous_email=person.email, now=timezone.now())
 
 
+@pytest.mark.compliance("Security", "D3", "another password ends access and refresh tokens")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("change", [_change_password, _change_address])
 def test_what_may_have_been_granted_by_somebody_else_ends(

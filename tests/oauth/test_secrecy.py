@@ -115,6 +115,7 @@ def flows(flow: Flow, web: Flow, rp: Flow, service: Flow) -> tuple[Flow, ...]:
     return flow, web, rp, service
 
 
+@pytest.mark.compliance("RFC 9700", "4.9.3", "tokens are secrets, and are neither logged nor kept")
 @pytest.mark.compliance("Security", "AC14", "no log, table, job, event, export or page holds a code, token or secret")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.timeout(180)  # it walks every flow and reads every page

@@ -23,6 +23,7 @@ _GOOD = {
 }
 
 
+@pytest.mark.compliance("RFC 6749", "3.1.2.2", "who asks people must have registered where answers go")
 @pytest.mark.parametrize(
     ("field", "changes"),
     [

@@ -137,6 +137,7 @@ def test_a_sweep_ends_nothing_that_lives(web: Flow) -> None:
     assert "code=" in web.open()["Location"] or web.open().status_code == 200
 
 
+@pytest.mark.compliance("Security", "B2", "devices are swept like all that has ended")
 def test_nothing_grows_for_ever(flow: Flow, application: Application, person: User) -> None:
     """Whatever the app's tables hold goes in the end, but clients, and what has no end by somebody's will."""
     flow.get_tokens()

@@ -26,6 +26,7 @@ def test_a_request_that_crashes_is_not_the_current_one_any_more() -> None:
     assert get_current_request() is None
 
 
+@pytest.mark.compliance("RFC 9700", "4.13", "what others than a trusted proxy say of an address counts for nothing")
 @pytest.mark.parametrize(
     ("proxies", "forwarded", "expected"),
     [

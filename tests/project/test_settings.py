@@ -58,6 +58,7 @@ def test_cookies_of_the_pages_are_bound_to_the_host_and_to_https(tmp_path: Path,
     assert told == {"SECURE": True, "PATH": "/", "DOMAIN": None} | ({"HTTPONLY": True} if kind == "SESSION" else {})
 
 
+@pytest.mark.compliance("RFC 6749", "1.6", "a house on the net is reached by https alone")
 @pytest.mark.process
 @pytest.mark.parametrize(
     ("variable", "value"),

@@ -20,6 +20,7 @@ def document(db: None) -> Json:
     return discover()
 
 
+@pytest.mark.compliance("RFC 8414", "2", "the issuer has neither query nor fragment")
 @pytest.mark.compliance("OpenID Config OP", "oidcc-discovery-endpoint-verification", "the metadata can be used")
 @pytest.mark.compliance("OpenID Connect Discovery", "3", "all that is required is there")
 def test_oidcc_discovery_endpoint_verification(document: Json) -> None:
@@ -40,6 +41,7 @@ def test_oidcc_discovery_endpoint_verification(document: Json) -> None:
     assert document["claim_types_supported"] == ["normal"]
 
 
+@pytest.mark.compliance("Security", "B13", "what would be assumed is denied")
 @pytest.mark.compliance("OpenID Connect Discovery", "3", "what isn't supported and would be assumed is denied")
 def test_what_would_be_assumed_is_denied(document: Json) -> None:
     assert document["request_uri_parameter_supported"] is False
@@ -60,6 +62,7 @@ def test_the_document_may_be_kept() -> None:
     assert again.status_code == 304
 
 
+@pytest.mark.compliance("Security", "B13", "discovery is as complete as the metadata")
 @pytest.mark.compliance("RFC 8414", "5", "both addresses have the same document")
 @pytest.mark.django_db
 def test_both_addresses_have_the_same_document(document: Json) -> None:

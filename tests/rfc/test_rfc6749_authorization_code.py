@@ -7,6 +7,7 @@ from django.test import Client
 from tests.oauth.flow import REDIRECT_URI, Flow, get_answer
 
 
+@pytest.mark.compliance("RFC 6749", "3.1", "the authorization endpoint takes GET")
 @pytest.mark.compliance("RFC 6749", "4.1.2", "a code is answered at the redirect URI, with the state that was sent")
 def test_allowing_sends_a_code_and_the_state_to_the_client(flow: Flow) -> None:
     response = flow.decide(flow.open(state="x y&z"))
@@ -16,6 +17,9 @@ def test_allowing_sends_a_code_and_the_state_to_the_client(flow: Flow) -> None:
     assert len(answer["code"]) >= 30
 
 
+@pytest.mark.compliance("Security", "D17", "access tokens live for ten minutes")
+@pytest.mark.compliance("RFC 9700", "2.1.1", "PKCE is supported")
+@pytest.mark.compliance("RFC 7636", "4.2", "S256 works")
 @pytest.mark.compliance("RFC 6749", "4.1.4", "a valid code gives an access token and a refresh token")
 def test_a_code_gives_tokens_that_open_the_api(flow: Flow) -> None:
     tokens = flow.get_tokens()
@@ -42,6 +46,7 @@ def test_denying_sends_access_denied_and_the_state(flow: Flow) -> None:
     assert "code" not in answer
 
 
+@pytest.mark.compliance("RFC 9700", "4.1.3", "redirect URIs are compared as strings, and exactly")
 @pytest.mark.compliance("RFC 6749", "4.1.2.1", "an unverified redirect URI or client is never redirected to")
 @pytest.mark.parametrize(
     "changes",
@@ -97,6 +102,9 @@ def test_unknown_parameters_change_nothing(flow: Flow) -> None:
     assert b"change who has which role" not in response.content
 
 
+@pytest.mark.compliance("Security", "D16", "request, request_uri and response_mode are not silently ignored")
+@pytest.mark.compliance("RFC 9700", "2.1.2", "no response type gives a token in the authorization response")
+@pytest.mark.compliance("RFC 6749", "3.1.1", "a missing or unknown response type is an error")
 @pytest.mark.compliance("RFC 6749", "4.1.2.1", "other faults are told to the client at its redirect URI")
 @pytest.mark.parametrize(
     ("changes", "error"),
@@ -137,6 +145,8 @@ def test_the_only_redirect_uri_may_be_left_out(flow: Flow) -> None:
     assert flow.exchange(code, redirect_uri=None).status_code == 200
 
 
+@pytest.mark.compliance("Security", "B11", "who names no scope gets the default, not all")
+@pytest.mark.compliance("RFC 6749", "5.1", "the scope is told where it isn't the one that was asked for")
 @pytest.mark.compliance("RFC 6749", "3.3", "a request without scope gets the default")
 def test_no_scope_means_the_default_scope(flow: Flow) -> None:
     assert flow.get_tokens(scope=None)["scope"] == "profile"
@@ -157,6 +167,9 @@ def test_another_client_cannot_use_a_code_and_burns_it(flow: Flow, web: Flow) ->
     assert flow.exchange(code).json()["error"] == "invalid_grant"
 
 
+@pytest.mark.compliance("Security", "B7", "tokens don't outlive the replay of their code")
+@pytest.mark.compliance("Security", "D1", "tokens don't outlive the replay of their code")
+@pytest.mark.compliance("RFC 9700", "4.2.4", "a code is worth nothing after its first use")
 @pytest.mark.compliance("RFC 6749", "4.1.2", "a code must not be used twice, and a second use revokes its tokens")
 def test_a_replayed_code_is_refused_and_ends_what_it_gave(flow: Flow) -> None:
     code = flow.get_code()
@@ -178,6 +191,7 @@ def test_a_replayed_code_ends_what_followed_from_it(flow: Flow) -> None:
     assert flow.refresh(second["refresh_token"]).status_code == 400
 
 
+@pytest.mark.compliance("RFC 9700", "4.7", "nobody decides by a forged request")
 @pytest.mark.compliance("RFC 6749", "10.12", "the decision needs a CSRF token")
 def test_a_decision_without_a_csrf_token_is_refused(flow: Flow) -> None:
     browser = Client(enforce_csrf_checks=True)

@@ -20,6 +20,7 @@ def _login(flow: Flow) -> tuple[str, str]:
     return flow.client_id, str(flow.secret)
 
 
+@pytest.mark.compliance("Security", "D10", "the scheme has no case")
 @pytest.mark.compliance("RFC 6749", "2.3.1", "HTTP Basic must be supported; the scheme has no case")
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
 def test_a_client_authenticates_by_header(service: Flow, scheme: str) -> None:
@@ -39,6 +40,7 @@ def test_the_parts_of_the_header_are_decoded(service: Flow) -> None:
     assert _post(urlencode(_GRANT), Authorization=basic(encoded_id, encoded_secret))[0] == 200
 
 
+@pytest.mark.compliance("Security", "D10", "wrong credentials in the header aren't made good by right ones in the body")
 @pytest.mark.compliance("RFC 6749", "2.3", "a client must not use more than one method in a request")
 def test_two_methods_at_once_are_refused_even_if_one_is_right(service: Flow) -> None:
     form = _GRANT | {"client_id": service.client_id, "client_secret": str(service.secret)}
@@ -55,6 +57,8 @@ def test_two_different_client_ids_are_refused(service: Flow, flow: Flow) -> None
     )
 
 
+@pytest.mark.compliance("Security", "B12", "the challenge names Basic")
+@pytest.mark.compliance("Security", "D10", "the challenge names Basic")
 @pytest.mark.compliance(
     "RFC 6749", "5.2", "failed authentication is a 401 with a challenge of the scheme that was used"
 )
@@ -87,6 +91,7 @@ def test_a_wrong_secret_is_refused(service: Flow, secret: str | None) -> None:
     assert _post(urlencode(form))[:2] == (401, "invalid_client")
 
 
+@pytest.mark.compliance("Security", "D11", "a parameter that is there twice is refused")
 @pytest.mark.compliance("RFC 6749", "3.2", "parameters must not be included more than once")
 @pytest.mark.parametrize("name", ["grant_type", "scope", "client_id", "client_secret", "code", "unheard"])
 def test_a_repeated_parameter_is_refused(service: Flow, name: str) -> None:
@@ -100,6 +105,7 @@ def test_an_empty_parameter_counts_as_left_out(service: Flow) -> None:
     assert _post(f"{urlencode(_GRANT)}&client_id=&client_secret=&code=", Authorization=header)[0] == 200
 
 
+@pytest.mark.compliance("Security", "D12", "a NUL is no error of the server")
 @pytest.mark.compliance("RFC 6749", "B", "parameters are UTF-8 text")
 @pytest.mark.parametrize("value", ["%00", "a%00b", "%ff", "%ed%a0%80", b"\xff", "%c0%80"])
 @pytest.mark.parametrize(
@@ -172,6 +178,7 @@ def test_a_public_client_that_sends_a_secret_is_refused(flow: Flow) -> None:
     assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.compliance("RFC 9700", "2.5", "who has a secret must use it")
 @pytest.mark.compliance("RFC 6749", "3.2.1", "a confidential client must authenticate at the code exchange")
 def test_a_confidential_client_cannot_pass_for_a_public_one(web: Flow) -> None:
     response = web.post_anonymously(

@@ -21,6 +21,7 @@ def test_there_is_no_refresh_token(service: Flow) -> None:
     assert "refresh_token" not in service.post("/oauth/token", grant_type="client_credentials").json()
 
 
+@pytest.mark.compliance("Security", "D5", "a token without a person opens nothing that is a person's")
 @pytest.mark.compliance("RFC 6749", "4.4", "no person stands behind the token")
 def test_the_token_speaks_for_no_person(service: Flow) -> None:
     token = service.post("/oauth/token", grant_type="client_credentials", scope="users:read").json()["access_token"]
@@ -28,6 +29,7 @@ def test_the_token_speaks_for_no_person(service: Flow) -> None:
     assert service.call_api(token) == 403
 
 
+@pytest.mark.compliance("Security", "D5", "a client gets no scope for itself that it isn't allowed")
 @pytest.mark.compliance("RFC 6749", "3.3", "scopes beyond what the client is allowed are refused")
 @pytest.mark.parametrize("scope", ["roles:write", "users:read roles:write", "openid", "introspection", "*"])
 def test_a_client_gets_only_scopes_that_it_is_allowed(service: Flow, scope: str) -> None:
@@ -35,6 +37,7 @@ def test_a_client_gets_only_scopes_that_it_is_allowed(service: Flow, scope: str)
     assert (response.status_code, response.json()["error"]) == (400, "invalid_scope")
 
 
+@pytest.mark.compliance("Security", "D5", "no client gets openid for itself")
 @pytest.mark.compliance("Security", "TK12", "who acts for itself gets no scope that only a person can give")
 @pytest.mark.parametrize("scope", ["openid", "offline_access", "users:read openid"])
 def test_a_client_that_acts_for_itself_is_nobody_to_sign_in(service: Flow, scope: str) -> None:

@@ -59,6 +59,7 @@ def ask(flow: Flow, password: str | None = PASSWORD, **form: str | None) -> Answ
     )
 
 
+@pytest.mark.compliance("Security", "D17", "the password grant is off")
 @pytest.mark.compliance("RFC 9700", "2.4", "the password grant doesn't exist unless the house has switched it on")
 @pytest.mark.compliance("Security", "TK13", "password, implicit and unknown grants are refused by name")
 def test_the_grant_is_off(old: Flow, client: Client) -> None:

@@ -17,6 +17,7 @@ def test_a_refresh_gives_new_tokens(flow: Flow) -> None:
     assert flow.call_api(second["access_token"]) == 200
 
 
+@pytest.mark.compliance("RFC 9700", "2.2.2", "refresh tokens rotate, those of public clients, too")
 @pytest.mark.compliance("RFC 9700", "4.14.2", "refresh tokens rotate; reuse ends the whole family")
 def test_a_refresh_token_used_again_ends_the_family(flow: Flow) -> None:
     first = flow.get_tokens()
@@ -39,6 +40,7 @@ def test_a_refresh_token_used_again_at_once_gives_the_same_pair(flow: Flow, toke
     assert flow.call_api(again["access_token"]) == 200
 
 
+@pytest.mark.compliance("Security", "D17", "refresh tokens expire")
 @pytest.mark.compliance("RFC 9700", "4.14.2", "a refresh token expires when it lies unused, and with its grant")
 @pytest.mark.parametrize(("days", "status"), [(13, 200), (15, 400)])
 def test_a_refresh_token_that_lies_unused_expires(flow: Flow, days: int, status: int) -> None:
@@ -56,6 +58,7 @@ def test_reuse_ends_one_family_only(flow: Flow) -> None:
     assert flow.refresh(other["refresh_token"]).status_code == 200
 
 
+@pytest.mark.compliance("RFC 6749", "6", "the next refresh token has the scope of the one before")
 @pytest.mark.compliance("RFC 6749", "6", "a narrower scope may be asked for, and narrows that access token only")
 def test_a_narrower_scope_narrows_one_token_only(flow: Flow) -> None:
     first = flow.get_tokens(scope="profile users:read")
@@ -67,6 +70,7 @@ def test_a_narrower_scope_narrows_one_token_only(flow: Flow) -> None:
     assert flow.call_api(third["access_token"]) == 200
 
 
+@pytest.mark.compliance("RFC 9700", "4.14.2", "a refresh token is bound to the scope that was allowed")
 @pytest.mark.compliance("RFC 6749", "6", "the scope must not include any that was not granted")
 @pytest.mark.parametrize("scope", ["profile users:read", "roles:write", "openid"])
 def test_more_scope_than_granted_is_refused_and_the_token_stays(flow: Flow, scope: str) -> None:
@@ -76,6 +80,7 @@ def test_more_scope_than_granted_is_refused_and_the_token_stays(flow: Flow, scop
     assert flow.refresh(tokens["refresh_token"]).status_code == 200
 
 
+@pytest.mark.compliance("RFC 6749", "10.4", "a refresh token is bound to its client, and that is checked")
 @pytest.mark.compliance("RFC 6749", "6", "the refresh token is bound to the client that it was issued to")
 def test_another_client_cannot_refresh(flow: Flow, web: Flow) -> None:
     tokens = flow.get_tokens()
@@ -97,6 +102,8 @@ def test_an_unknown_refresh_token_is_refused(flow: Flow) -> None:
     assert flow.post("/oauth/token", grant_type="refresh_token").json()["error"] == "invalid_request"
 
 
+@pytest.mark.compliance("Security", "B3", "who was switched off has neither access nor refresh tokens")
+@pytest.mark.compliance("Security", "D3", "who was switched off has neither access nor refresh tokens")
 @pytest.mark.compliance("RFC 9700", "4.14", "an account that was switched off keeps nothing, not even afterwards")
 def test_an_inactive_person_keeps_nothing(flow: Flow) -> None:
     tokens = flow.get_tokens()

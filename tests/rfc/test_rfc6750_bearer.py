@@ -27,6 +27,8 @@ def test_a_token_in_the_header_opens_the_api(token: str, scheme: str) -> None:
     assert _get(f"{scheme} {token}").status_code == 200
 
 
+@pytest.mark.compliance("Security", "D17", "tokens in addresses are not read")
+@pytest.mark.compliance("RFC 9700", "4.3.2", "a token in an address opens nothing")
 @pytest.mark.compliance("RFC 6750", "2.2", "a token in the body is not taken")
 @pytest.mark.compliance("RFC 6750", "2.3", "a token in the address is not taken")
 def test_a_token_elsewhere_opens_nothing(token: str) -> None:
@@ -36,9 +38,12 @@ def test_a_token_elsewhere_opens_nothing(token: str) -> None:
     assert Client(headers={"Cookie": f"access_token={token}"}).get(_ME).status_code == 401
 
 
+@pytest.mark.compliance("Security", "D12", "what only looks like a token is no error of the server")
+@pytest.mark.compliance("RFC 6750", "5.2", "a token that was changed opens nothing")
 @pytest.mark.compliance("RFC 6750", "3.1", "an expired, revoked or malformed token is a 401 with invalid_token")
 @pytest.mark.parametrize(
-    "spoil", [lambda token: token[:-2], lambda token: f"{token}x", lambda _: "gat_", lambda _: "x"]
+    "spoil",
+    [lambda token: token[:-2], lambda token: f"{token}x", lambda _: "gat_", lambda _: "x", lambda _: "ey.x.y"],
 )
 def test_a_spoilt_token_is_challenged(token: str, spoil: "type[str]") -> None:
     response = _get(f"Bearer {spoil(token)}")
@@ -46,6 +51,7 @@ def test_a_spoilt_token_is_challenged(token: str, spoil: "type[str]") -> None:
     assert response["WWW-Authenticate"].startswith('Bearer realm="gatehouse", error="invalid_token"')
 
 
+@pytest.mark.compliance("RFC 9700", "2.3", "the API refuses what a token's scope doesn't cover")
 @pytest.mark.compliance("RFC 6750", "3.1", "a token with too few scopes is a 403 that names those that are needed")
 def test_a_token_without_the_scope_is_told_which(flow: Flow, token: str) -> None:
     response = flow.program.get("/api/v1/users", headers={"Authorization": f"Bearer {token}"})
@@ -63,6 +69,7 @@ def test_other_tokens_open_nothing(rp: Flow) -> None:
     assert _get(f"Bearer {tokens['access_token']}").status_code == 200
 
 
+@pytest.mark.compliance("RFC 9700", "4.10.2", "the API refuses a token that is for another audience")
 @pytest.mark.compliance("RFC 6750", "5.2", "a token is good only at the audience that it names")
 @pytest.mark.parametrize("token_format", ["jwt", "opaque"])
 def test_a_token_for_another_house_opens_nothing_here(flow: Flow, token_format: str) -> None:

@@ -6,6 +6,7 @@ from tests.oauth.flow import Flow
 from tests.oauth.passing import set_up
 
 
+@pytest.mark.compliance("RFC 7009", "2.1", "a wrong hint hinders nothing")
 @pytest.mark.compliance("RFC 7009", "2.1", "an access token is dead at once, and so is its refresh token")
 @pytest.mark.parametrize("token_format", ["jwt", "opaque"])
 @pytest.mark.parametrize("hint", [None, "access_token", "refresh_token", "nonsense"])

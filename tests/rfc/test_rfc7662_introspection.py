@@ -16,6 +16,7 @@ from tests.oauth.passing import let_sessions_pass, set_up
 _SHOP, _BANK = "https://shop.example/api", "https://bank.example/v1"
 
 
+@pytest.mark.compliance("Security", "B9", "a token is described in full")
 @pytest.mark.compliance("RFC 7662", "2.2", "an active access token is described")
 @pytest.mark.parametrize("token_format", ["jwt", "opaque"])
 def test_an_access_token_is_described(web: Flow, token_format: str) -> None:
@@ -37,6 +38,8 @@ def test_an_access_token_is_described(web: Flow, token_format: str) -> None:
     }
 
 
+@pytest.mark.compliance("Security", "B9", "a living refresh token is active")
+@pytest.mark.compliance("RFC 7662", "2.1", "a wrong hint hinders nothing")
 @pytest.mark.compliance("RFC 7662", "2.1", "refresh tokens may be introspected, too")
 @pytest.mark.parametrize("hint", [None, "access_token", "refresh_token"])
 def test_a_refresh_token_is_described(web: Flow, hint: str | None) -> None:
@@ -60,6 +63,8 @@ def test_an_unknown_token_is_inactive(web: Flow, token: str) -> None:
     assert web.introspect(token) == {"active": False}
 
 
+@pytest.mark.compliance("Security", "B9", "no client is told of the tokens of another")
+@pytest.mark.compliance("Security", "D4", "no client is told of the tokens of another")
 @pytest.mark.compliance("RFC 7662", "4", "a token of another client is inactive")
 def test_another_clients_tokens_are_inactive(web: Flow, service: Flow, flow: Flow) -> None:
     set_up(flow.client_id, access_token_format="opaque")
@@ -137,6 +142,7 @@ def test_an_exchanged_refresh_token_is_inactive(web: Flow) -> None:
     assert web.introspect(token) == {"active": False}
 
 
+@pytest.mark.compliance("Security", "B3", "of who was switched off introspection tells nothing")
 @pytest.mark.compliance("RFC 7662", "2.2", "the tokens of an inactive person are inactive")
 def test_the_tokens_of_an_inactive_person_are_inactive(web: Flow) -> None:
     tokens = web.get_tokens()
@@ -145,6 +151,7 @@ def test_the_tokens_of_an_inactive_person_are_inactive(web: Flow) -> None:
     assert web.introspect(tokens["refresh_token"]) == {"active": False}
 
 
+@pytest.mark.compliance("Security", "B9", "a public client is told nothing, and who doesn't authenticate is challenged")
 @pytest.mark.compliance("RFC 7662", "2.1", "the endpoint must require authentication")
 def test_only_a_confidential_client_that_authenticates_may_ask(web: Flow, flow: Flow) -> None:
     token = flow.get_tokens()["access_token"]

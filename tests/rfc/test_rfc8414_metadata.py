@@ -15,12 +15,15 @@ def document(client: Client) -> Answer:
     return client.get(_PATH)
 
 
+@pytest.mark.compliance("RFC 9700", "2.6", "the metadata are published")
 @pytest.mark.compliance("RFC 8414", "3.2", "the document is JSON and names the issuer")
 def test_the_issuer_is_the_fixed_address_of_the_house(document: Answer) -> None:
     assert document["Content-Type"] == "application/json"
     assert document.json()["issuer"] == settings.BASE_URL
 
 
+@pytest.mark.compliance("Security", "D15", "issuer and endpoints don't follow the Host header")
+@pytest.mark.compliance("RFC 9700", "4.13", "what a request says of its host doesn't get into the metadata")
 @pytest.mark.compliance("RFC 8414", "3.3", "the issuer doesn't follow the Host header")
 def test_the_issuer_does_not_follow_the_request(client: Client) -> None:
     answer = client.get(_PATH, headers={"Host": "localhost", "X-Forwarded-Host": "evil.example"}).json()
@@ -28,6 +31,10 @@ def test_the_issuer_does_not_follow_the_request(client: Client) -> None:
     assert answer["token_endpoint"] == f"{settings.BASE_URL}/oauth/token"
 
 
+@pytest.mark.compliance("Security", "B13", "no implicit or password grant and no plain challenge is announced")
+@pytest.mark.compliance("Security", "D16", "the metadata name what works and nothing else")
+@pytest.mark.compliance("RFC 9700", "4.7.1", "the metadata say that PKCE is supported, and by which method")
+@pytest.mark.compliance("RFC 9207", "3", "the metadata say that responses carry the issuer")
 @pytest.mark.compliance("RFC 8414", "2", "what is said to be supported is what works")
 @pytest.mark.django_db
 def test_the_document_says_what_works_and_nothing_else(document: Answer, flow: Flow) -> None:
@@ -54,6 +61,7 @@ def test_there_is_no_document_of_another_issuer(client: Client) -> None:
     assert client.post(_PATH).status_code == 405
 
 
+@pytest.mark.compliance("Security", "D16", "the metadata name how public clients authenticate")
 @pytest.mark.compliance("RFC 8414", "2", "the ways to authenticate are named for each endpoint")
 def test_the_ways_to_authenticate_are_named(document: Answer) -> None:
     answer = document.json()
@@ -63,6 +71,7 @@ def test_the_ways_to_authenticate_are_named(document: Answer) -> None:
     assert set(answer["introspection_endpoint_auth_methods_supported"]) == methods
 
 
+@pytest.mark.compliance("Security", "B13", "the metadata name the endpoints")
 @pytest.mark.compliance("RFC 8414", "2", "every endpoint that is named is there")
 @pytest.mark.django_db
 def test_every_endpoint_is_there(document: Answer, client: Client, rs256: SigningKey) -> None:

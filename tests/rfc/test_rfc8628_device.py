@@ -41,6 +41,7 @@ def test_a_public_client_names_itself(device: Device) -> None:
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
 
 
+@pytest.mark.compliance("Security", "B2", "a confidential client may authenticate by header alone")
 @pytest.mark.compliance("RFC 8628", "3.1", "a confidential client authenticates, by header or body")
 def test_a_confidential_client_authenticates(box: Device) -> None:
     assert box.start().status_code == 200
@@ -91,6 +92,7 @@ def test_the_answer_has_its_parts(device: Device) -> None:
     }
 
 
+@pytest.mark.compliance("Security", "B13", "the metadata name the device endpoint")
 @pytest.mark.compliance("RFC 8628", "4", "the metadata name the endpoint and the grant")
 def test_the_metadata_name_the_endpoint(client: Client) -> None:
     document = client.get("/.well-known/oauth-authorization-server").json()
@@ -141,11 +143,13 @@ def test_the_page_shows_the_code(device: Device) -> None:
 # --- Device access token request and response
 
 
+@pytest.mark.compliance("Security", "B2", "a missing device code is a bad request")
 @pytest.mark.compliance("RFC 8628", "3.4", "device_code is required")
 def test_the_device_code_is_required(device: Device) -> None:
     assert get_error(device.flow.post("/oauth/token", grant_type=DEVICE_CODE)) == "invalid_request"
 
 
+@pytest.mark.compliance("Security", "B2", "nothing is told before the client has authenticated")
 @pytest.mark.compliance("RFC 8628", "3.4", "a client that asks authenticates as it must, before anything is told")
 def test_who_asks_authenticates_first(box: Device) -> None:
     allowed = box.get_allowed()["device_code"]
@@ -156,6 +160,7 @@ def test_who_asks_authenticates_first(box: Device) -> None:
     assert box.poll(allowed).status_code == 200
 
 
+@pytest.mark.compliance("Security", "B1", "the device grant works from end to end")
 @pytest.mark.compliance("RFC 8628", "3.5", "a device that was allowed gets tokens that work")
 def test_an_allowed_device_gets_tokens(device: Device) -> None:
     tokens = device.get_tokens()
@@ -172,6 +177,7 @@ def test_a_waiting_device_is_told_to_wait(device: Device) -> None:
         wait()
 
 
+@pytest.mark.compliance("Security", "B2", "who asks too often is told slow_down")
 @pytest.mark.compliance("RFC 8628", "3.5", "slow_down lengthens the interval by 5 seconds for all later requests")
 def test_a_hasty_device_is_slowed_down(device: Device) -> None:
     device_code = device.get_codes()["device_code"]
@@ -193,6 +199,7 @@ def test_a_denied_device_is_told_so(device: Device) -> None:
         assert get_error(device.poll(codes["device_code"])) == "access_denied"
 
 
+@pytest.mark.compliance("Security", "B2", "a device code that nobody looked at expires, too")
 @pytest.mark.parametrize("is_allowed", [False, True])
 @pytest.mark.compliance("RFC 8628", "3.5", "expired_token once the code has expired, whatever was decided")
 def test_an_expired_code_is_told_as_such(device: Device, is_allowed: bool) -> None:
@@ -202,11 +209,13 @@ def test_an_expired_code_is_told_as_such(device: Device, is_allowed: bool) -> No
         assert get_error(device.poll(codes["device_code"])) == "expired_token"
 
 
+@pytest.mark.compliance("Security", "B2", "an unknown device code is invalid_grant")
 @pytest.mark.compliance("RFC 8628", "3.5", "an unknown code is invalid_grant (RFC 6749 §5.2)")
 def test_an_unknown_code_is_an_invalid_grant(device: Device) -> None:
     assert get_error(device.poll("unknown")) == "invalid_grant"
 
 
+@pytest.mark.compliance("Security", "B2", "a device code works once")
 @pytest.mark.compliance("RFC 8628", "3.5", "a code gives tokens once")
 def test_a_code_gives_tokens_once(device: Device) -> None:
     device_code = device.get_allowed()["device_code"]
@@ -217,6 +226,7 @@ def test_a_code_gives_tokens_once(device: Device) -> None:
 # --- Security considerations
 
 
+@pytest.mark.compliance("Security", "B2", "guesses at user codes are limited")
 @pytest.mark.compliance("RFC 8628", "5.1", "guesses at user codes are limited, for each person")
 def test_guesses_are_limited(device: Device) -> None:
     codes = device.get_codes()
@@ -235,6 +245,7 @@ def test_device_codes_are_long_and_random(device: Device) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", code) for code in codes)
 
 
+@pytest.mark.compliance("Security", "B2", "a device code is bound to its client")
 @pytest.mark.compliance("RFC 8628", "5.2", "a code is worth nothing to another client")
 def test_another_client_gets_nothing_for_a_code(device: Device, box: Device) -> None:
     for codes in (device.get_codes(), device.get_allowed()):
@@ -261,6 +272,7 @@ def test_user_codes_are_easy_to_type(device: Device) -> None:
     assert all(re.fullmatch(r"[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}", code) for code in codes)
 
 
+@pytest.mark.compliance("Security", "B2", "however a user code is typed, it is the same")
 @pytest.mark.compliance("RFC 8628", "6.1", "case, hyphens and spaces of a typed code mean nothing")
 def test_codes_may_be_typed_as_one_likes(device: Device) -> None:
     code = device.get_codes()["user_code"]

@@ -84,6 +84,7 @@ def test_a_refresh_that_is_repeated_for_another_audience_is_for_that(clerk: Flow
     assert shop["refresh_token"] == bank["refresh_token"]
 
 
+@pytest.mark.compliance("RFC 9700", "4.14.2", "a refresh token is bound to the audiences that were allowed")
 @pytest.mark.compliance("RFC 8707", "2", "what is unknown, not allowed or no absolute URI is invalid_target")
 @pytest.mark.parametrize("resource", [_FOREIGN, BANK, f"{SHOP}/", f"{SHOP}#x", "shop", f"{SHOP} {_FOREIGN}", "*"])
 def test_more_than_was_allowed_is_refused_and_the_refresh_token_stays(clerk: Flow, resource: str) -> None:

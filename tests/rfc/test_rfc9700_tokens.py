@@ -59,6 +59,7 @@ def test_a_token_says_no_more_than_was_allowed(flow: Flow) -> None:
     assert flow.call_api(tokens["access_token"], "/api/v1/users") == 403
 
 
+@pytest.mark.compliance("Security", "B15", "OpenID Connect gives no refresh token without offline_access")
 @pytest.mark.compliance("OpenID Connect Core", "11", "a refresh token needs offline_access where openid is asked for")
 @pytest.mark.parametrize(("scope", "is_lasting"), [("openid profile", False), ("openid offline_access", True)])
 def test_there_is_a_refresh_token_only_where_the_person_allowed_that(rp: Flow, scope: str, is_lasting: bool) -> None:
@@ -84,6 +85,7 @@ def test_a_grant_that_a_client_is_not_registered_for_is_unauthorized(service: Fl
     assert _get_error(service.post("/oauth/token", **form)) == (400, "unauthorized_client")
 
 
+@pytest.mark.compliance("Security", "B10", "a public client gets nothing for itself by an empty secret")
 @pytest.mark.compliance("RFC 6749", "4.4", "a public client gets nothing for itself, even with an empty secret")
 @pytest.mark.parametrize("secret", [None, "", " "])
 def test_an_empty_secret_is_no_secret(flow: Flow, secret: str | None) -> None:
@@ -139,6 +141,7 @@ def test_tokens_name_the_issuer_of_the_response(rp: Flow) -> None:
     assert answer["iss"] == document["issuer"]
 
 
+@pytest.mark.compliance("Security", "B11", "every client has its own scopes, and who names none gets no more")
 @pytest.mark.compliance("RFC 6749", "3.3", "every client has its own list of scopes, and gets none beyond it")
 def test_no_client_gets_what_is_not_on_its_list(person: object) -> None:
     client = register_client(
