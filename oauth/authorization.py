@@ -94,10 +94,7 @@ class AuthorizationRequest:
 
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:
     """Return an address of a client with more in its query, which stays as it is byte for byte (RFC 6749 §3.1.2)."""
-    if "?" not in uri:
-        joint = "?"
-    else:
-        joint = "" if uri.endswith(("?", "&")) else "&"
+    joint = "?" if "?" not in uri else "" if uri.endswith(("?", "&")) else "&"
     return f"{uri}{joint}{urlencode(parameters)}"
 
 
