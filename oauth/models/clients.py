@@ -187,6 +187,11 @@ class Application(AbstractApplication):
         """Say whether the client is registered for one of them."""
         return bool({*grant_types} & {*self.grant_types})
 
+    @property
+    def is_vouched_for(self) -> bool:
+        """Say whether the house itself answers for the client, and not the person who has registered it."""
+        return self.skip_authorization or self.user_id is None
+
     @override
     def is_usable(self, request: object) -> bool:
         """Say whether the client may get or use tokens at all."""

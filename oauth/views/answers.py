@@ -52,13 +52,20 @@ def answer_client(
     )
 
 
-def answer_error(request: HttpRequest, error: errors.OAuth2Error) -> HttpResponseBase:
-    """Tell the client at its verified address, or the person where there is none (RFC 6749 §4.1.2.1)."""
+def answer_error(request: HttpRequest, error: errors.OAuth2Error, *, may_ask: bool = False) -> HttpResponseBase:
+    """Tell the client at its verified address, or the person where there is none (RFC 6749 §4.1.2.1).
+
+    ``may_ask`` says that the person has decided nothing yet and may be shown a page: then it is up to them whether they
+    go to a client that the house doesn't vouch for (RFC 9700 §4.11.2).
+    """
     if isinstance(error, errors.FatalClientError) or not error.redirect_uri:
         context = {"error": error.error, "description": error.description}
         return render(request, "oauth/error.html", context, status=HTTPStatus.BAD_REQUEST)
     client = get_active_client(client_id=error.client_id or "")
-    return answer_client(request, AuthorizationResponse.from_error(error, error.redirect_uri), client)
+    response = AuthorizationResponse.from_error(error, error.redirect_uri)
+    if may_ask and client is not None and not client.is_vouched_for:
+        return _ask_before_leaving(request, response, client)
+    return answer_client(request, response, client)
 
 
 def refuse_attempt(request: HttpRequest, wait: int) -> HttpResponse:
@@ -80,6 +87,20 @@ def render_form_to_client(
     sources = dict.fromkeys(filter(None, map(_get_source, [redirect_uri, *others])))
     policy: dict[str, Any] = {**settings.SECURE_CSP, "form-action": [CSP.SELF, *sources]}  # Any: Django's own shape
     page: HttpResponseBase = csp_override(policy)(render)(request, template, context)
+    return page
+
+
+def _ask_before_leaving(request: HttpRequest, response: AuthorizationResponse, client: Application) -> HttpResponseBase:
+    context: dict[str, object] = {
+        "response": response,
+        "application": client,
+        "owner": client.user,
+        "redirect_host": urlsplit(response.redirect_uri).netloc,
+    }
+    page = render_form_to_client(
+        request, "oauth/leave.html", context, redirect_uri=response.redirect_uri, client=client
+    )
+    page.status_code = HTTPStatus.BAD_REQUEST
     return page
 
 

@@ -1,5 +1,6 @@
 """The authorization endpoint, with its consent page."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, override
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from oauth.backends import get_backend
 from oauth.conf import get_settings
 from oauth.form_requests import read_form
 from oauth.models import is_loopback
+from oauth.prompts import Prompt
 from oauth.scopes import describe_scopes
 from oauth.selectors import covers, find_consent, is_identity_assured, list_new_scopes
 from oauth.views.answers import answer_client, answer_error, keep_out_of_caches, render_form_to_client
@@ -52,26 +54,9 @@ class AuthorizeView(View):
         """Answer, or show the person what has to come before.
 
         Raises:
-            OAuth2Error: The request is refused.
+            InvalidRequestFatalError: The request can't be read.
         """
-        asked = get_backend().read_authorization(read_request(request))
-        wish, now = asked.interaction, timezone.now()
-        first_asked_at = find_asked_at(request, asked)
-        asked_at = first_asked_at or now
-        presence = find_presence(request)
-        if presence is None or not wish.accepts(str(presence.user_id)):
-            if wish.is_silent or (presence is not None and first_asked_at is not None):
-                raise asked.refuse(LoginRequired("Nobody is signed in who could answer this."))
-            return send_through(request, asked, "accounts:login", asked_at=asked_at, login_hint=wish.login_hint)
-        if not wish.is_recent_enough(presence.authenticated_at, asked_at=asked_at):
-            if wish.is_silent:
-                raise asked.refuse(LoginRequired("The person signed in too long ago."))
-            return send_through(request, asked, "accounts:reauthenticate", asked_at=asked_at)
-        if _must_ask(asked, presence, now):
-            if wish.is_silent:
-                raise asked.refuse(ConsentRequired("The person has to be asked."))
-            return _show_consent(request, asked, presence, now)
-        return _allow(request, asked, presence, is_asked=False)
+        return _take(request, read_request(request), _answer_or_ask)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """Take a request that comes as a form (OpenID Connect Core §3.1.2.1), and have it made once more by GET.
@@ -79,9 +64,9 @@ class AuthorizeView(View):
         A form from elsewhere brings no cookies of ours, so that nobody seems to be signed in.
 
         Raises:
-            OAuth2Error: The request is refused.
+            InvalidRequestFatalError: The request can't be read.
         """
-        return send_back(request, get_backend().read_authorization(read_form(request)))
+        return _take(request, read_form(request), send_back)
 
 
 class ConsentView(View):
@@ -132,6 +117,43 @@ def find_presence(request: HttpRequest) -> services.Presence | None:
     )
 
 
+def _take(
+    request: HttpRequest,
+    parameters: Mapping[str, str],
+    go_on: Callable[[HttpRequest, AuthorizationRequest], HttpResponseBase],
+) -> HttpResponseBase:
+    """Go on with a request if it is valid; the person is asked about faults before they leave, unless in silence."""
+    try:
+        return go_on(request, get_backend().read_authorization(parameters))
+    except errors.OAuth2Error as error:
+        return answer_error(request, error, may_ask=set(parameters.get("prompt", "").split()) != {Prompt.NONE})
+
+
+def _answer_or_ask(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponseBase:
+    """Answer, or show the person what has to come before.
+
+    Raises:
+        OAuth2Error: The request is refused.
+    """
+    wish, now = asked.interaction, timezone.now()
+    first_asked_at = find_asked_at(request, asked)
+    asked_at = first_asked_at or now
+    presence = find_presence(request)
+    if presence is None or not wish.accepts(str(presence.user_id)):
+        if wish.is_silent or (presence is not None and first_asked_at is not None):
+            raise asked.refuse(LoginRequired("Nobody is signed in who could answer this."))
+        return send_through(request, asked, "accounts:login", asked_at=asked_at, login_hint=wish.login_hint)
+    if not wish.is_recent_enough(presence.authenticated_at, asked_at=asked_at):
+        if wish.is_silent:
+            raise asked.refuse(LoginRequired("The person signed in too long ago."))
+        return send_through(request, asked, "accounts:reauthenticate", asked_at=asked_at)
+    if _must_ask(asked, presence, now):
+        if wish.is_silent:
+            raise asked.refuse(ConsentRequired("The person has to be asked."))
+        return _show_consent(request, asked, presence, now)
+    return _allow(request, asked, presence, is_asked=False)
+
+
 def _must_ask(asked: AuthorizationRequest, presence: services.Presence, now: datetime) -> bool:
     """Say whether the person must see the consent page. What the client would like for that doesn't count."""
     application = asked.application
@@ -174,8 +196,7 @@ def _show_consent(
     lifetime = get_settings().consent_lifetime
     context: dict[str, Any] = {  # Any: whatever the template shows
         "application": application,
-        # Whom the house itself vouches for, it doesn't ask about.
-        "owner": None if application.skip_authorization else application.user,
+        "owner": None if application.is_vouched_for else application.user,
         "homepage_host": urlsplit(application.homepage_url).hostname or "",
         "scopes": describe_scopes(asked.scopes),
         "new_scopes": list_new_scopes(consent=consent, scopes=asked.scopes) if consent else [],

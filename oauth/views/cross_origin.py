@@ -27,7 +27,7 @@ class CrossOriginView(View):
         if self.readers != "registered":
             return response
         patch_vary_headers(response, ["Origin"])
-        origin = request.headers.get("Origin", "")
+        origin = request.META.get("HTTP_ORIGIN", "")
         if origin and is_allowed_origin(origin=origin):
             response["Access-Control-Allow-Origin"] = origin
             response["Access-Control-Expose-Headers"] = "WWW-Authenticate, Retry-After"

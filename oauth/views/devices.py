@@ -152,8 +152,7 @@ def _show_device(
     shown = {"device": grant.pk, "user": str(presence.user_id)}
     context: dict[str, Any] = {  # Any: whatever the template shows
         "application": application,
-        # Whom the house itself vouches for, it doesn't ask about.
-        "owner": None if application.skip_authorization else application.user,
+        "owner": None if application.is_vouched_for else application.user,
         "homepage_host": urlsplit(application.homepage_url).hostname or "",
         "scopes": describe_scopes(grant.scope.split()),
         "resource_hosts": [urlsplit(uri).netloc or uri for uri in grant.resource],

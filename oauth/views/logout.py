@@ -18,7 +18,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from accounts.middleware import get_browser_session
 from oauth import services
 from oauth.authorization import add_to_query
-from oauth.form_requests import read_form, read_parameters
+from oauth.form_requests import read_form, read_query
 from oauth.views.answers import answer_error, keep_out_of_caches, redirect_out, render_form_to_client
 
 _SALT: Final = "oauth.logout"
@@ -49,7 +49,7 @@ class LogoutView(_LogoutView):
         Raises:
             InvalidRequestFatalError: See ``services.read_logout_request``.
         """
-        parameters = _keep_known(read_parameters(request.GET))
+        parameters = _keep_known(read_query(request))
         asked = services.read_logout_request(parameters)
         session = get_browser_session(request)
         if session is None or asked.means(user_id=session.user_id, session_id=session.pk):

@@ -16,7 +16,7 @@ from oauthlib.oauth2.rfc6749 import errors
 from accounts.throttles import Door, count_attempt
 from oauth import services
 from oauth.authorization import AuthorizationRequest
-from oauth.form_requests import read_parameters
+from oauth.form_requests import read_query
 from oauth.selectors import find_stored_request
 from oauth.tokens import make_secret
 from oauth.views.answers import ASKED, refuse_attempt
@@ -42,7 +42,7 @@ def read_request(request: HttpRequest) -> Mapping[str, str]:
     """
     handle = request.GET.get(_HANDLE)
     if handle is None or "client_id" in request.GET:  # to a client, the name is one that means nothing
-        return read_parameters(request.GET)
+        return read_query(request)
     found = find_stored_request(handle=handle, browser_key=request.COOKIES.get(_COOKIE, ""), now=timezone.now())
     if found is None:
         raise errors.InvalidRequestFatalError("You took too long to sign in. Go back to the app and begin again.")
