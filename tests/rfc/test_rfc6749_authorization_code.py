@@ -5,6 +5,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from tests.oauth.flow import REDIRECT_URI, Flow, get_answer
+from tests.oauth.passing import set_up
 
 
 @pytest.mark.compliance("RFC 6749", "3.1", "the authorization endpoint takes GET")
@@ -147,6 +148,21 @@ def test_the_only_redirect_uri_may_be_left_out(flow: Flow) -> None:
 
 @pytest.mark.compliance("Security", "B11", "who names no scope gets the default, not all")
 @pytest.mark.compliance("RFC 6749", "5.1", "the scope is told where it isn't the one that was asked for")
+@pytest.mark.compliance("RFC 6749", "3.1.2.3", "with several registered the request must name one")
+def test_one_of_several_redirect_uris_must_be_named(flow: Flow) -> None:
+    set_up(flow.client_id, redirect_uris=f"{REDIRECT_URI} https://client.example/other")
+    response = flow.open(redirect_uri=None)
+    assert response.status_code == 400
+    assert "Location" not in response
+    assert flow.open(redirect_uri="https://client.example/other").status_code == 200
+
+
+@pytest.mark.compliance("RFC 6749", "3.1", "parameters without a value are treated as left out")
+def test_parameters_without_a_value_change_nothing(flow: Flow) -> None:
+    empty = ("scope", "redirect_uri", "response_mode", "prompt", "max_age", "nonce", "request", "request_uri", "claims")
+    assert flow.get_tokens(**dict.fromkeys(empty, ""))["scope"] == "profile"
+
+
 @pytest.mark.compliance("RFC 6749", "3.3", "a request without scope gets the default")
 def test_no_scope_means_the_default_scope(flow: Flow) -> None:
     assert flow.get_tokens(scope=None)["scope"] == "profile"

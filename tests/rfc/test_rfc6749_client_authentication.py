@@ -106,6 +106,12 @@ def test_an_empty_parameter_counts_as_left_out(service: Flow) -> None:
 
 
 @pytest.mark.compliance("Security", "D12", "a NUL is no error of the server")
+@pytest.mark.compliance("RFC 6749", "3.2", "unrecognized parameters must be ignored")
+def test_an_unknown_parameter_changes_nothing(service: Flow) -> None:
+    header = basic(service.client_id, str(service.secret))
+    assert _post(f"{urlencode(_GRANT)}&unheard=1&username=x&user_id=1", Authorization=header)[0] == 200
+
+
 @pytest.mark.compliance("RFC 6749", "B", "parameters are UTF-8 text")
 @pytest.mark.parametrize("value", ["%00", "a%00b", "%ff", "%ed%a0%80", b"\xff", "%c0%80"])
 @pytest.mark.parametrize(

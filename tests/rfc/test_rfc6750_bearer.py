@@ -1,5 +1,7 @@
 """RFC 6750, how access tokens of clients are used at the API."""
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -58,6 +60,19 @@ def test_a_token_without_the_scope_is_told_which(flow: Flow, token: str) -> None
     assert response.status_code == 403
     challenge = 'Bearer realm="gatehouse", error="insufficient_scope", scope="users:read"'
     assert response["WWW-Authenticate"].startswith(challenge)
+
+
+@pytest.mark.compliance("RFC 6750", "3", "no attribute is in a challenge twice, and all are of plain characters")
+@pytest.mark.parametrize("path", [_ME, "/api/v1/users", "/oauth/userinfo"])
+@pytest.mark.parametrize("header", [None, "Bearer x", 'Bearer \\"', "Bearer x, y", 'Bearer "', "token"])
+def test_a_challenge_can_be_read(flow: Flow, token: str, path: str, header: str | None) -> None:
+    sent = f"Bearer {token}" if header == "token" else header
+    challenge = flow.program.get(path, headers={"Authorization": sent} if sent else {}).get("WWW-Authenticate", "")
+    scheme, _, rest = challenge.partition(" ")
+    names = re.findall(r'(\w+)="[ !#-\[\]-~]*"', rest)
+    assert len(set(names)) == len(names)
+    assert re.fullmatch(r'(\w+="[ !#-\[\]-~]*"(, |$))*', rest)
+    assert scheme == ("Bearer" if challenge else "")
 
 
 @pytest.mark.compliance("RFC 6750", "5.3", "a refresh token, a code or an ID token is no bearer token")

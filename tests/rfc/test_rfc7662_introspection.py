@@ -65,6 +65,14 @@ def test_an_unknown_token_is_inactive(web: Flow, token: str) -> None:
 
 @pytest.mark.compliance("Security", "B9", "no client is told of the tokens of another")
 @pytest.mark.compliance("Security", "D4", "no client is told of the tokens of another")
+@pytest.mark.compliance("RFC 7662", "4", "a token whose signature isn't the house's is inactive")
+def test_a_token_that_somebody_else_signed_is_inactive(web: Flow) -> None:
+    token = web.get_tokens()["access_token"]
+    head, _, signature = token.rpartition(".")
+    for forged in (f"{head}.{'A' * len(signature)}", f"{head}.", head, f"{token}A"):
+        assert web.introspect(forged) == {"active": False}
+
+
 @pytest.mark.compliance("RFC 7662", "4", "a token of another client is inactive")
 def test_another_clients_tokens_are_inactive(web: Flow, service: Flow, flow: Flow) -> None:
     set_up(flow.client_id, access_token_format="opaque")
