@@ -18,6 +18,14 @@ to the server and run on SQLite and on PostgreSQL.
 accounts and sessions, `AU` against rights and limits. Each test plays the attack and shows that it fails.
 """
 
+#: Plans of the OpenID conformance suite: their modules are counted, and a test is named with the plan that it runs in.
+PLANS = {
+    "OpenID Basic OP": "oidcc-basic-certification-test-plan",
+    "OpenID Config OP": "oidcc-config-certification-test-plan",
+    "OpenID Form Post OP": "oidcc-formpost-basic-certification-test-plan",
+    "OpenID RP-Initiated Logout OP": "oidcc-rp-initiated-logout-certification-test-plan",
+}
+
 #: What a reader may look for and won't find, and why.
 NOT_SUPPORTED = {
     "RFC 6749 §4.2 implicit grant": "RFC 9700 §2.1.2 advises against it; answered with `unsupported_response_type`.",
@@ -52,11 +60,16 @@ def render(items: list[pytest.Item]) -> str:
     for item in items:
         for mark in item.iter_markers("compliance"):
             spec, section, requirement = (str(argument) for argument in mark.args)
-            test = item.nodeid.partition("[")[0].removeprefix("tests/").replace("::", " > ")
+            name = item.nodeid if spec in PLANS else item.nodeid.partition("[")[0]
+            test = name.removeprefix("tests/").replace("::", " > ")
             rows[spec].add((section, requirement, test))
     parts = [_HEAD]
     for spec in sorted(rows):
-        parts.append(f"\n## {spec}\n\n| Section | Requirement | Test |\n|---|---|---|\n")
+        parts.append(f"\n## {spec}\n\n")
+        if spec in PLANS:
+            count = len({section for section, _, _ in rows[spec]})
+            parts.append(f"Modules of `{PLANS[spec]}` that are ported as tests: {count}.\n\n")
+        parts.append("| Section | Requirement | Test |\n|---|---|---|\n")
         ordered = sorted(rows[spec], key=lambda row: ([_number(part) for part in row[0].split(".")], row))
         parts.extend(f"| {section} | {requirement} | `{test}` |\n" for section, requirement, test in ordered)
     parts.append("\n## Not supported\n\n| What | Why |\n|---|---|\n")

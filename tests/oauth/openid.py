@@ -24,6 +24,14 @@ def fetch_keys() -> JWKSet:
     return JWKSet.from_json(Client().get(path).content.decode())
 
 
+def get_userinfo(access_token: str) -> Json:
+    """Return what the provider tells of the person."""
+    response = Client().get("/oauth/userinfo", headers={"Authorization": f"Bearer {access_token}"})
+    assert response.status_code == 200, response.content
+    assert response["Content-Type"] == "application/json"
+    return dict(response.json())
+
+
 def get_header(id_token: str) -> Json:
     """Return the header of an ID token."""
     encoded = id_token.partition(".")[0]
