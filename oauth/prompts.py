@@ -9,6 +9,8 @@ from oauth.claims import ACR_VALUES, ClaimsRequest
 
 #: Ten digits of seconds are 300 years; more of them are no age of a sign-in.
 _MAX_AGE_DIGITS: Final = 10
+#: How long the answer to a page may take where a sign-in has to be younger than that.
+READING_TIME: Final = timedelta(minutes=5)
 
 
 class Prompt(StrEnum):
@@ -54,11 +56,17 @@ class Interaction:
         """Say whether that person may be the one who answers."""
         return not self.subjects or subject in self.subjects
 
-    def is_recent_enough(self, authenticated_at: datetime, *, asked_at: datetime) -> bool:
-        """Say whether a sign-in is good enough for what was asked at some moment, perhaps before it."""
-        if Prompt.LOGIN in self.prompts and authenticated_at < asked_at:
+    def is_recent_enough(self, authenticated_at: datetime, *, asked_at: datetime, now: datetime) -> bool:
+        """Say whether a sign-in is good enough for what was asked at some moment, perhaps before it.
+
+        Who has signed in for it may then take some time to read what they allow, even where ``max_age`` is less.
+        """
+        is_new = authenticated_at >= asked_at
+        if Prompt.LOGIN in self.prompts and not is_new:
             return False
-        return self.max_age is None or authenticated_at >= asked_at - self.max_age
+        if self.max_age is None:
+            return True
+        return now - authenticated_at <= (max(self.max_age, READING_TIME) if is_new else self.max_age)
 
 
 def parse_prompts(text: str) -> frozenset[Prompt]:

@@ -1,7 +1,7 @@
 """The authorization endpoint, with its consent page."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, override
 from urllib.parse import urlsplit
 
@@ -25,7 +25,16 @@ from oauth.prompts import Prompt
 from oauth.scopes import describe_scopes
 from oauth.selectors import covers, find_consent, is_identity_assured, list_new_scopes
 from oauth.views.answers import answer_client, answer_error, keep_out_of_caches, render_form_to_client
-from oauth.views.waiting import find_asked_at, get_address, read_request, send_back, send_through
+from oauth.views.waiting import (
+    WayBack,
+    find_way_back,
+    get_address,
+    is_used_up,
+    read_request,
+    send_back,
+    send_through,
+    use_up,
+)
 
 #: How long a consent page may stay open, in seconds.
 CONSENT_SECONDS: Final = 3600
@@ -96,9 +105,9 @@ class ConsentView(View):
             raise errors.InvalidRequestFatalError(message) from error
         asked = get_backend().read_authorization(shown["parameters"])
         presence, decision = find_presence(request), request.POST.get("decision")
-        if presence is None or shown["user"] != str(presence.user_id) or decision not in {"allow", "deny"}:
-            # Another account than the one that the page named, or no answer yet: ask (again).
-            return send_back(request, asked)
+        if presence is None or decision not in {"allow", "deny"} or not _is_still_good(request, shown, asked, presence):
+            return send_back(request, asked)  # ask (again)
+        use_up(request, shown["mark"])
         if decision == "deny":
             raise asked.refuse(errors.AccessDeniedError("The person said no."))
         return _allow(request, asked, presence, is_asked=True)
@@ -136,22 +145,37 @@ def _answer_or_ask(request: HttpRequest, asked: AuthorizationRequest) -> HttpRes
         OAuth2Error: The request is refused.
     """
     wish, now = asked.interaction, timezone.now()
-    first_asked_at = find_asked_at(request, asked)
-    asked_at = first_asked_at or now
+    way_back = find_way_back(request, asked)
+    asked_at = way_back.asked_at if way_back else now
     presence = find_presence(request)
     if presence is None or not wish.accepts(str(presence.user_id)):
-        if wish.is_silent or (presence is not None and first_asked_at is not None):
+        if wish.is_silent or (presence is not None and way_back is not None):
             raise asked.refuse(LoginRequired("Nobody is signed in who could answer this."))
         return send_through(request, asked, "accounts:login", asked_at=asked_at, login_hint=wish.login_hint)
-    if not wish.is_recent_enough(presence.authenticated_at, asked_at=asked_at):
+    if not wish.is_recent_enough(presence.authenticated_at, asked_at=asked_at, now=now):
         if wish.is_silent:
             raise asked.refuse(LoginRequired("The person signed in too long ago."))
         return send_through(request, asked, "accounts:reauthenticate", asked_at=asked_at)
     if _must_ask(asked, presence, now):
         if wish.is_silent:
             raise asked.refuse(ConsentRequired("The person has to be asked."))
-        return _show_consent(request, asked, presence, now)
+        return _show_consent(request, asked, presence, way_back or WayBack(asked_at=now, mark=""), now)
+    if way_back:
+        use_up(request, way_back.mark)
     return _allow(request, asked, presence, is_asked=False)
+
+
+def _is_still_good(
+    request: HttpRequest, shown: dict[str, Any], asked: AuthorizationRequest, presence: services.Presence
+) -> bool:
+    """Say whether a page may be answered: in the session that it was shown in, once if it followed a sign-in, in time.
+
+    Another account than the one that the page named has another session.
+    """
+    if shown["session"] != str(presence.session_id) or is_used_up(request, shown["mark"]):
+        return False
+    asked_at = datetime.fromtimestamp(shown["asked_at"], UTC)
+    return asked.interaction.is_recent_enough(presence.authenticated_at, asked_at=asked_at, now=timezone.now())
 
 
 def _must_ask(asked: AuthorizationRequest, presence: services.Presence, now: datetime) -> bool:
@@ -186,13 +210,18 @@ def _allow(
 
 
 def _show_consent(
-    request: HttpRequest, asked: AuthorizationRequest, presence: services.Presence, now: datetime
+    request: HttpRequest, asked: AuthorizationRequest, presence: services.Presence, way_back: WayBack, now: datetime
 ) -> HttpResponseBase:
     application = asked.application
     consent = find_consent(user_id=presence.user_id, application=application, now=now)
     # The scopes are spelled out, so that nothing wider can be meant when the answer comes back.
     parameters = {**asked.parameters, "scope": " ".join(asked.scopes)}
-    shown = {"parameters": parameters, "user": str(presence.user_id)}
+    shown = {
+        "parameters": parameters,
+        "session": str(presence.session_id),
+        "asked_at": way_back.asked_at.timestamp(),
+        "mark": way_back.mark,
+    }
     lifetime = get_settings().consent_lifetime
     context: dict[str, Any] = {  # Any: whatever the template shows
         "application": application,

@@ -1,6 +1,8 @@
 """Authorization requests on their way through sign-in: in the address that comes back, or stored if they are long."""
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -28,7 +30,9 @@ _MAX_REQUEST_CHARACTERS: Final = 50_000
 _HANDLE: Final = "request_handle"
 _ASKED_SALT: Final = "oauth.asked"
 _ASKED_SECONDS: Final = 3600
-#: Ties stored requests to one browser.
+#: Where the session of a person keeps which ways back have led to an answer.
+_USED_KEY: Final = "_answered"
+#: Ties stored requests and ways back to one browser.
 _COOKIE: Final = "authorization"
 _COOKIE_PATH: Final = "/oauth/"
 _COOKIE_SECONDS: Final = 3600
@@ -49,14 +53,44 @@ def read_request(request: HttpRequest) -> Mapping[str, str]:
     return found
 
 
-def find_asked_at(request: HttpRequest, asked: AuthorizationRequest) -> datetime | None:
-    """Return when this very request was sent through sign-in for the first time; None where it wasn't lately."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """That a request was sent through sign-in and has come back in the same browser.
+
+    Attributes:
+        asked_at: When it was, for the first time.
+        mark: What tells it from others; see ``use_up``.
+    """
+
+    asked_at: datetime
+    mark: str
+
+
+def find_way_back(request: HttpRequest, asked: AuthorizationRequest) -> WayBack | None:
+    """Return when this very request was sent through sign-in; None where it wasn't lately, or has its answer."""
+    note = request.GET.get(ASKED, "")
     try:
-        signed = signing.loads(request.GET.get(ASKED, ""), salt=_ASKED_SALT, max_age=_ASKED_SECONDS)
+        signed = signing.loads(note, salt=_ASKED_SALT, max_age=_ASKED_SECONDS)
         at, digest = signed
     except (signing.BadSignature, ValueError):
         return None
-    return datetime.fromtimestamp(at, UTC) if digest == _digest(asked) else None
+    mark = sha256(note.encode()).hexdigest()
+    if digest != _digest(asked, request.COOKIES.get(_COOKIE, "")) or is_used_up(request, mark):
+        return None
+    return WayBack(asked_at=datetime.fromtimestamp(at, UTC), mark=mark)
+
+
+def use_up(request: HttpRequest, mark: str) -> None:
+    """Let a way back lead to no other answer; the session of who has signed in remembers it as long as it could."""
+    if mark:
+        oldest = time.time() - _ASKED_SECONDS
+        marks = {known: at for known, at in request.session.get(_USED_KEY, {}).items() if at > oldest}
+        request.session[_USED_KEY] = {**marks, mark: time.time()}
+
+
+def is_used_up(request: HttpRequest, mark: str) -> bool:
+    """Say whether a way back has led to its answer."""
+    return mark in request.session.get(_USED_KEY, {})
 
 
 def send_through(
@@ -67,13 +101,16 @@ def send_through(
     Raises:
         InvalidRequestError: The request is too long to be kept.
     """
-    signed = signing.dumps([asked_at.timestamp(), _digest(asked)], salt=_ASKED_SALT)
+    browser_key = request.COOKIES.get(_COOKIE) or make_secret()
+    signed = signing.dumps([asked_at.timestamp(), _digest(asked, browser_key)], salt=_ASKED_SALT)
     more = {"login_hint": login_hint} if login_hint else {}
 
     def build(address: str) -> str:
         return f"{reverse(page)}?{urlencode({'next': address, **more}, safe='/')}"
 
-    return _leave(request, asked, build, signed)
+    response = _leave(request, asked, build, browser_key, signed)
+    _set_browser_key(response, browser_key)
+    return response
 
 
 def send_back(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponseBase:
@@ -82,7 +119,7 @@ def send_back(request: HttpRequest, asked: AuthorizationRequest) -> HttpResponse
     Raises:
         InvalidRequestError: The request is too long to be kept.
     """
-    return _leave(request, asked, str)
+    return _leave(request, asked, str, request.COOKIES.get(_COOKIE) or make_secret())
 
 
 def get_address(asked: AuthorizationRequest) -> str:
@@ -91,7 +128,11 @@ def get_address(asked: AuthorizationRequest) -> str:
 
 
 def _leave(
-    request: HttpRequest, asked: AuthorizationRequest, build: Callable[[str], str], signed: str = ""
+    request: HttpRequest,
+    asked: AuthorizationRequest,
+    build: Callable[[str], str],
+    browser_key: str,
+    signed: str = "",
 ) -> HttpResponseBase:
     suffix = f"&{urlencode({ASKED: signed})}" if signed else ""
     address = get_address(asked) + suffix
@@ -105,12 +146,16 @@ def _leave(
     wait = count_attempt(request, door=Door.KEEP, now=now)
     if wait is not None:
         return refuse_attempt(request, wait)
-    browser_key = request.COOKIES.get(_COOKIE) or make_secret()
     parameters = {**asked.parameters, "scope": " ".join(asked.scopes)}
     handle = services.store_request(
         application=asked.application, parameters=parameters, browser_key=browser_key, now=now
     )
     response = HttpResponseRedirect(build(f"{path}?{urlencode({_HANDLE: handle})}{suffix}"))
+    _set_browser_key(response, browser_key)
+    return response
+
+
+def _set_browser_key(response: HttpResponseBase, browser_key: str) -> None:
     response.set_cookie(
         _COOKIE,
         browser_key,
@@ -120,9 +165,9 @@ def _leave(
         httponly=True,
         samesite="Lax",
     )
-    return response
 
 
-def _digest(asked: AuthorizationRequest) -> str:
+def _digest(asked: AuthorizationRequest, browser_key: str) -> str:
     # In an order of its own: what was stored comes back in another one from PostgreSQL.
-    return sha256(repr(sorted(parse_qsl(asked.query, keep_blank_values=True))).encode()).hexdigest()
+    said = sorted(parse_qsl(asked.query, keep_blank_values=True))
+    return sha256(repr([browser_key, *said]).encode()).hexdigest()

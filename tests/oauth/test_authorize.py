@@ -75,38 +75,6 @@ def test_a_person_who_has_not_allowed_it_is_not_let_through_in_silence(rp: Flow)
     assert "code" in get_answer(rp.open(scope="openid", prompt="none"))
 
 
-def test_a_sign_in_is_asked_for_once_and_not_again_on_the_way_back(op: Flow, person: User) -> None:
-    done = walk(op, person, scope="openid", prompt="login")
-    assert done.pages == ["sign in", "consent"]
-    done = walk(op, person, scope="openid", prompt="login consent")
-    assert done.pages == ["reauthenticate", "consent"]
-
-
-def test_coming_back_without_having_signed_in_is_not_enough(op: Flow, person: User) -> None:
-    walk(op, person, scope="openid")
-    response = op.open(scope="openid", prompt="login")
-    back = parse_qs(urlsplit(response["Location"]).query)["next"][0]
-    assert op.browser.get(back)["Location"].startswith("/accounts/reauthenticate/")
-
-
-def test_a_way_back_is_good_for_its_own_request_alone(op: Flow, person: User) -> None:
-    walk(op, person, scope="openid")
-    first = op.open(scope="openid", prompt="login")
-    proof = re.search(r"&asked=.*", parse_qs(urlsplit(first["Location"]).query)["next"][0])
-    assert proof is not None
-    follow(op.browser, person, first, Walk())
-    again = urlencode(op.build_request(scope="openid", prompt="login", state="other"))
-    response = op.browser.get(f"/oauth/authorize?{again}{proof[0]}")
-    assert response["Location"].startswith("/accounts/reauthenticate/")
-
-
-def test_an_invented_proof_of_the_way_back_counts_for_nothing(rp: Flow) -> None:
-    for proof in ("x", "x:y:z", ""):
-        query = urlencode({**rp.build_request(scope="openid", prompt="login"), "asked": proof})
-        response = rp.browser.get(f"/oauth/authorize?{query}")
-        assert response["Location"].startswith("/accounts/reauthenticate/")
-
-
 def test_an_age_of_zero_asks_for_a_sign_in_like_a_prompt_does(op: Flow, person: User) -> None:
     walk(op, person, scope="openid")
     assert walk(op, person, scope="openid", max_age="0").pages == ["reauthenticate"]
