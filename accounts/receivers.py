@@ -166,7 +166,9 @@ def notify_of_reused_token(fact: RefreshTokenReused) -> None:
 @signed_in.listen
 def notify_of_new_device(fact: SignedIn) -> None:
     """Tell the user of a sign-in from where none came lately, though not of more than a few in a row."""
-    if is_new_device(session=fact.session) and may_mail(fact.user.email, door=Door.LOGIN, now=fact.session.created_at):
+    if fact.is_known_device or not is_new_device(session=fact.session):
+        return
+    if may_mail(fact.user.email, door=Door.LOGIN, now=fact.session.created_at):
         urls = {"sessions_url": _get_url("sessions"), "reset_url": _get_url("request-password-reset")}
         _notify(fact.user.email, "new_device", **_describe(fact.session), **urls)
 

@@ -80,6 +80,8 @@ class SignedIn(UserFact):
     """Somebody signed in."""
 
     session: "Session"
+    #: Whether it is known that they signed in with that device, from there, lately; where it isn't, they may have too.
+    is_known_device: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

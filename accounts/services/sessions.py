@@ -31,6 +31,8 @@ class Device:
 
     ip_address: str | None = None
     user_agent: str = ""
+    #: Whether it is known already that the user signed in with it, from there, lately.
+    is_known: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -241,7 +243,7 @@ def _open(proof: Proof, device: Device, *, kind: Session.Kind, now: datetime) ->
         user_agent=clean_user_agent(device.user_agent),
     )
     audit.record("user.signed_in", actor=user, subject=user, session=session.pk, kind=kind.value)
-    announce(signals.signed_in, signals.SignedIn(user=user, session=session))
+    announce(signals.signed_in, signals.SignedIn(user=user, session=session, is_known_device=device.is_known))
     _log.info("signed in", user_id=str(user.pk), session_id=str(session.pk))
     return session
 

@@ -20,12 +20,12 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from accounts.throttles.counting import Count, Success, get_counts
+from accounts.throttles.counting import Count, Success, Taken, get_counts
 from accounts.throttles.doors import Door, Limit, get_limits
 from project.crypto import keyed_digest
 from project.current_request import get_client_address, parse_ip
 
-__all__ = ["AuthThrottle", "Door", "count_attempt", "limit_account", "may_mail", "note_success"]
+__all__ = ["AuthThrottle", "Door", "LateThrottle", "count_attempt", "limit_account", "may_mail", "note_success"]
 
 #: For so long after a success an address is known as one of the account's owner.
 _KNOWN: Final = timedelta(days=30)
@@ -34,6 +34,8 @@ _PROVING: Final = frozenset({Door.LOGIN, Door.REAUTHENTICATE, Door.VERIFY, Door.
 _PASSWORD_DOORS: Final = (Door.LOGIN, Door.REAUTHENTICATE)
 #: Mails of one kind to one address: five at once, and then one in twelve minutes.
 _MAILS: Final = Limit(5, first_delay=timedelta(minutes=12), factor=1, recovery=timedelta(minutes=12))
+#: Longest body that is read before anything is counted: longer than one that names an account and a password need be.
+_SHORT_BYTES: Final = 8192
 _log: Final = structlog.get_logger("gatehouse.accounts")
 
 
@@ -50,10 +52,10 @@ def count_attempt(request: HttpRequest, *, door: Door, account: str = "", now: d
     """
     client, account = _get_client(request), _normalize(account)
     counts = [*_list_address_counts(door, client), *_list_account_counts(door, client, account)]
-    return _take(door, counts, client=client, account=account, now=now)
+    return _get_wait(_take(door, counts, client=client, account=account, now=now))
 
 
-def note_success(request: HttpRequest, *, door: Door, account: str, now: datetime) -> None:
+def note_success(request: HttpRequest, *, door: Door, account: str, is_session: bool = False, now: datetime) -> None:
     """Give the attempt back, forget what was tried before from there, and know the address from now on.
 
     Call it where the client has shown that the account is theirs, by its password or by a link that was mailed to it.
@@ -62,6 +64,7 @@ def note_success(request: HttpRequest, *, door: Door, account: str, now: datetim
         request: The request, for the address of its client.
         door: What was tried.
         account: The e-mail address of the account.
+        is_session: Whether a session of the user's own began, whose program ``limit_account`` is to know again.
         now: The present time.
 
     Raises:
@@ -76,22 +79,37 @@ def note_success(request: HttpRequest, *, door: Door, account: str, now: datetim
         given_back=[count for count in counts if count.key not in pairs],
         cleared=sorted(pairs),
         known_until=now + _KNOWN,
+        mark=_get_mark(request) if is_session else "",
     )
     get_counts().note(success, known=_get_known_key(client, account), now=now)
 
 
-def limit_account(request: Request, account: str) -> None:
+def limit_account(request: Request, account: str) -> bool:
     """Count the attempt of a view with ``AuthThrottle`` for the account that its body names.
+
+    Of a view with ``LateThrottle`` it counts what that one left, too.
+
+    Args:
+        request: The request.
+        account: The e-mail address that names the account; empty where the body names none.
+
+    Returns:
+        Whether the last success there was from the same address and by the same program, and a session began with it.
 
     Raises:
         Throttled: It is one too many.
     """
-    door, now = _get_door(_get_view(request)), timezone.now()
-    client, account = _get_client(request), _normalize(account)
-    wait = _take(door, [*_list_account_counts(door, client, account)], client=client, account=account, now=now)
-    if wait is not None:
-        get_counts().give_back([*_list_address_counts(door, client)], now=now)  # since a refused attempt doesn't count
+    view, client, account = _get_view(request), _get_client(request), _normalize(account)
+    door, now = _get_door(view), timezone.now()
+    of_address, of_account = [*_list_address_counts(door, client)], [*_list_account_counts(door, client, account)]
+    is_late = LateThrottle in view.throttle_classes and _is_short(request)
+    counts = of_address + of_account if is_late else of_account
+    taken = _take(door, counts, client=client, account=account, now=now)
+    if (wait := _get_wait(taken)) is not None:
+        if not is_late:
+            get_counts().give_back(of_address, now=now)  # since a refused attempt doesn't count
         raise Throttled(wait=wait)
+    return taken.mark == _get_mark(request)
 
 
 def may_mail(email: str, *, door: Door, now: datetime) -> bool:
@@ -105,7 +123,7 @@ def may_mail(email: str, *, door: Door, now: datetime) -> bool:
         now: The present time.
     """
     count = Count(_get_key("mail", door, _normalize(email)), _MAILS)
-    return not get_counts().take([count], known="", now=now)
+    return not get_counts().take([count], known="", now=now).wait
 
 
 class AuthThrottle(BaseThrottle):
@@ -128,13 +146,28 @@ class AuthThrottle(BaseThrottle):
         return self._wait
 
 
-def _take(door: Door, counts: list[Count], *, client: str, account: str, now: datetime) -> int | None:
-    wait = get_counts().take(counts, known=_get_known_key(client, account), now=now)
-    if not wait:
-        return None
-    seconds = ceil(wait.total_seconds())
-    _log.info("attempt refused", door=door.value, wait=seconds)
-    return seconds
+class LateThrottle(AuthThrottle):
+    """Leaves what has a short body to be counted for address and account in one step.
+
+    The view calls ``limit_account`` before it does anything else with the body, also where that makes no sense.
+    """
+
+    @override
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        """Count a request whose body may be long, as ``AuthThrottle`` does, and say whether it may go on."""
+        return _is_short(request) or super().allow_request(request, view)
+
+
+def _take(door: Door, counts: list[Count], *, client: str, account: str, now: datetime) -> Taken:
+    taken = get_counts().take(counts, known=_get_known_key(client, account), now=now)
+    if taken.wait:
+        _log.info("attempt refused", door=door.value, wait=_get_wait(taken))
+    return taken
+
+
+def _get_wait(taken: Taken) -> int | None:
+    """Return the seconds to wait; None where the attempt was counted."""
+    return ceil(taken.wait.total_seconds()) if taken.wait else None
 
 
 def _list_address_counts(door: Door, client: str) -> Iterator[Count]:
@@ -158,6 +191,11 @@ def _get_known_key(client: str, account: str) -> str:
     return _get_key("known", client, account)
 
 
+def _get_mark(request: HttpRequest | Request) -> str:
+    """Return by what the program of a request is known again."""
+    return _get_key("program", request.headers.get("User-Agent", ""))
+
+
 def _get_key(kind: str, *parts: str) -> str:
     """Return a key that tells nobody who reads the cache which accounts and addresses there are."""
     return f"{kind}:{keyed_digest('attempts', '\n'.join((kind, *parts)).encode(errors='replace'))}"
@@ -171,6 +209,11 @@ def _normalize(account: str) -> str:
 def _get_door(view: APIView) -> Door:
     door: Door = view.throttle_door  # type: ignore[attr-defined]  # what AuthThrottle asks of its views
     return door
+
+
+def _is_short(request: Request) -> bool:
+    """Say whether it is little work to read the body."""
+    return int(request.META.get("CONTENT_LENGTH") or 0) <= _SHORT_BYTES
 
 
 def _get_view(request: Request) -> APIView:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache as remember
 from threading import Lock
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from django.conf import settings
@@ -52,13 +52,25 @@ class Success:
     cleared: Sequence[str]
     #: Until when the client is known.
     known_until: datetime
+    #: By what the client can be known again, besides; a word without blanks.
+    mark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an attempt finds."""
+
+    #: For how long there is no room for it; 0 where it was counted.
+    wait: timedelta = _MILLISECOND * 0
+    #: The mark of the last success, if the client is known by it; else empty.
+    mark: str = ""
 
 
 class Counts(Protocol):
     """Where counts are kept."""
 
-    def take(self, counts: Sequence[Count], *, known: str, now: datetime) -> timedelta:
-        """Count an attempt, or return for how long there is no room for it.
+    def take(self, counts: Sequence[Count], *, known: str, now: datetime) -> Taken:
+        """Count an attempt, or say for how long there is no room for it.
 
         Args:
             counts: All of these must have room.
@@ -121,10 +133,10 @@ class _LocalCounts:
     def __init__(self) -> None:
         self._lock = Lock()
 
-    def take(self, counts: Sequence[Count], *, known: str, now: datetime) -> timedelta:
+    def take(self, counts: Sequence[Count], *, known: str, now: datetime) -> Taken:
         moment = _to_milliseconds(now)
         with self._lock:
-            is_known = self._is_known(known, moment)
+            is_known, mark = self._read_known(known, moment)
             held = [count for count in counts if not (is_known and count.spares_known)]
             tallies = self._read(held, moment)
             wait = max(
@@ -132,7 +144,7 @@ class _LocalCounts:
             )
             if not wait:
                 self._write(held, [t.count(one.limit, now=moment) for one, t in zip(held, tallies, strict=True)])
-        return wait * _MILLISECOND
+        return Taken(wait * _MILLISECOND, mark)
 
     def give_back(self, counts: Sequence[Count], *, now: datetime) -> None:
         with self._lock:
@@ -141,18 +153,19 @@ class _LocalCounts:
     def note(self, success: Success, *, known: str, now: datetime) -> None:
         moment = _to_milliseconds(now)
         with self._lock:
-            is_known = self._is_known(known, moment)
+            is_known, _ = self._read_known(known, moment)
             self._give_back([one for one in success.given_back if not (is_known and one.spares_known)], moment)
             cache.delete_many(_PREFIX + key for key in success.cleared)
             lifetime = (success.known_until - now).total_seconds()
-            cache.set(_PREFIX + known, _to_milliseconds(success.known_until), timeout=lifetime)
+            cache.set(_PREFIX + known, (_to_milliseconds(success.known_until), success.mark), timeout=lifetime)
 
     def _give_back(self, counts: Sequence[Count], moment: int) -> None:
         tallies = self._read(counts, moment)
         self._write(counts, [tally.give_back(one.limit) for one, tally in zip(counts, tallies, strict=True)])
 
-    def _is_known(self, known: str, moment: int) -> bool:
-        return int(cache.get(_PREFIX + known, 0)) > moment
+    def _read_known(self, known: str, moment: int) -> tuple[bool, str]:
+        until, mark = cache.get(_PREFIX + known, (0, ""))
+        return (True, mark) if until > moment else (False, "")
 
     def _read(self, counts: Sequence[Count], moment: int) -> list[Tally]:
         found = cache.get_many([_PREFIX + one.key for one in counts])
@@ -169,8 +182,8 @@ class _LocalCounts:
 _COMMON: Final = """
     local now = tonumber(ARGV[1])
     local limits = cjson.decode(ARGV[2])
-    local is_known = tonumber(redis.call('GET', KEYS[1]) or '') or 0
-    is_known = is_known > now
+    local known_until, mark = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+) ?(%S*)$')
+    local is_known = (tonumber(known_until) or 0) > now
 
     local function read(key, limit)
         local attempts, since, closed_until = string.match(redis.call('GET', key) or '', '^(%d+) (%d+) (%d+)$')
@@ -216,10 +229,10 @@ _SCRIPTS: Final = {
         if wait == 0 then
             for _, one in ipairs(taken) do write(unpack(one)) end
         end
-        return wait
+        return {wait, is_known and mark or ''}
     """,
     "give_back": "give_back()",
-    # ARGV[3] and ARGV[4]: until when the client is known, and for how long that is. The last keys begin anew.
+    # ARGV[3] and ARGV[4]: until when the client is known, with its mark, and for how long. The last keys begin anew.
     "note": """
         give_back()
         for i = #limits + 2, #KEYS do redis.call('DEL', KEYS[i]) end
@@ -236,15 +249,16 @@ class _SharedCounts:
         self._rests_until = 0.0
         self._is_down = False
 
-    def take(self, counts: Sequence[Count], *, known: str, now: datetime) -> timedelta:
-        return self._run("take", counts, known=known, now=now) * _MILLISECOND
+    def take(self, counts: Sequence[Count], *, known: str, now: datetime) -> Taken:
+        answer = self._run("take", counts, known=known, now=now)
+        return Taken(answer[0] * _MILLISECOND, answer[1].decode()) if answer else Taken()
 
     def give_back(self, counts: Sequence[Count], *, now: datetime) -> None:
         self._run("give_back", counts, known="", now=now)
 
     def note(self, success: Success, *, known: str, now: datetime) -> None:
         lifetime = (success.known_until - now) // _MILLISECOND
-        more = [_to_milliseconds(success.known_until), lifetime]
+        more: list[int | str] = [f"{_to_milliseconds(success.known_until)} {success.mark}", lifetime]
         self._run("note", success.given_back, known=known, now=now, cleared=success.cleared, more=more)
 
     def _run(
@@ -255,13 +269,13 @@ class _SharedCounts:
         known: str,
         now: datetime,
         cleared: Sequence[str] = (),
-        more: Sequence[int] = (),
-    ) -> int:
-        """Run a script; 0 where Redis doesn't answer."""
+        more: Sequence[int | str] = (),
+    ) -> Any:  # Any: what the script returns
+        """Run a script; None where Redis doesn't answer."""
         from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415 - see get_redis_client
 
         if time.monotonic() < self._rests_until:
-            return 0
+            return None
         keys = [_PREFIX + key for key in (known, *(one.key for one in counts), *cleared)]
         limits = json.dumps([_describe(one) for one in counts])
         try:
@@ -272,9 +286,9 @@ class _SharedCounts:
             if not self._is_down:
                 _log.warning("throttle_unavailable", error=type(error).__name__)
             self._is_down = True
-            return 0
+            return None
         self._is_down = False
-        return int(answer or 0)
+        return answer
 
 
 def _describe(count: Count) -> dict[str, float]:

@@ -126,6 +126,32 @@ def test_requests_that_make_no_sense_count_for_the_address(api_client: APIClient
     assert 0 < int(answers[3]["Retry-After"]) <= 600
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "answer"),
+    [
+        ({"email": "a@example.com", "password": WRONG, "cookie": True}, {"Origin": "https://evil.example"}, 403),
+        ({"email": "no address", "password": WRONG, "more": "x" * 9000}, {}, 400),
+        ({"email": "a@example.com", "password": WRONG, "more": "x" * 9000}, {}, 401),
+    ],
+    ids=["of another origin", "long and without sense", "long"],
+)
+@pytest.mark.usefixtures("few_from_one_address")
+def test_every_request_to_sign_in_counts_for_the_address_once(
+    api_client: APIClient, body: dict[str, object], headers: dict[str, str], answer: int
+) -> None:
+    answers = [api_client.post(f"{AUTH}/login", body, headers=headers).status_code for _ in range(4)]
+    assert answers == [answer] * 3 + [429]
+
+
+@pytest.mark.usefixtures("few_from_one_address")
+def test_what_is_no_json_counts_for_the_address(api_client: APIClient) -> None:
+    answers = [
+        api_client.post(f"{AUTH}/login", "{", content_type=content_type).status_code
+        for content_type in ("application/json", "text/plain", "application/json", "application/json")
+    ]
+    assert answers == [400, 415, 400, 429]
+
+
 DISGUISES: dict[str, Callable[[APIClient, str], object]] = {
     "a forwarded address": lambda client, email: try_password(
         client, email, headers={"X-Forwarded-For": "198.51.100.9"}

@@ -1,5 +1,6 @@
 """Which mail follows from what happened, and where no secret goes."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -7,7 +8,8 @@ from functools import partial
 import pytest
 from django.core import mail
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -16,6 +18,7 @@ from accounts import navigation, services
 from accounts.exceptions import InvalidRefreshToken
 from accounts.models import EmailToken, RefreshToken, User
 from accounts.services import Access, Device, open_client_session, sign_in
+from accounts.throttles import Door, note_success
 from jobs.models import QueuedJob
 from tests.accounts.conftest import NOW, PASSWORD, get_mailed_link
 
@@ -98,6 +101,37 @@ def test_a_device_is_new_after_all_sessions_were_swept(user: User, sent: Sent) -
     come(user)
     services.sweep(now=NOW + 365 * DAY)
     come(user, at=NOW + 365 * DAY)
+    assert sent() == [(user.email, "Sign-in from a new device")]
+
+
+def log_in(agent: str, address: str = "192.0.2.1") -> list[str]:
+    """Sign in over the API; return the statements that look at sessions."""
+    body = {"email": "user@example.com", "password": PASSWORD}
+    with CaptureQueriesContext(connection) as queries:
+        response = APIClient().post("/api/v1/auth/login", body, headers={"User-Agent": agent}, REMOTE_ADDR=address)
+    assert response.status_code == 200
+    return [query["sql"] for query in queries if re.match(r"SELECT .* FROM .accounts_session", query["sql"])]
+
+
+def test_who_signs_in_again_from_where_they_did_last_is_known_without_a_look_at_the_database(
+    user: User, sent: Sent
+) -> None:
+    assert log_in(FIREFOX)
+    assert not log_in(FIREFOX)
+    assert log_in(CHROME)
+    assert log_in(CHROME, "198.51.100.1")
+    assert [subject for _, subject in sent()] == ["Sign-in from a new device"] * 2
+    assert not log_in(CHROME)
+    assert log_in(FIREFOX)
+    assert sent() == []
+
+
+@pytest.mark.compliance(SPEC, "6.3.5", "the owner is told of a new device though its address is known")
+def test_a_device_that_followed_a_mailed_link_is_new_all_the_same(user: User, sent: Sent) -> None:
+    log_in(FIREFOX)
+    request = RequestFactory().get("/", headers={"User-Agent": CHROME}, REMOTE_ADDR="192.0.2.1")
+    note_success(request, door=Door.CONFIRM, account=user.email, now=timezone.now())
+    log_in(CHROME)
     assert sent() == [(user.email, "Sign-in from a new device")]
 
 

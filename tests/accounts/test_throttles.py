@@ -17,11 +17,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pytest_django import Settings
 from redis import Redis
+from rest_framework.test import APIClient
 
-from accounts.throttles import Door, count_attempt, may_mail, note_success
+from accounts.models import User
+from accounts.throttles import Door, _get_known_key, count_attempt, may_mail, note_success
 from accounts.throttles.counting import Count, Success, Tally, get_counts
 from accounts.throttles.doors import DEFAULTS, Limit, get_limits
 from project.redis_client import get_redis_client
+from tests.accounts.clients import log_in
 from tests.accounts.conftest import NOW
 from tests.accounts.racing import race
 
@@ -234,6 +237,41 @@ def test_strangers_cannot_keep_the_owner_from_asking_for_a_new_password() -> Non
     assert wait(account=ADA, door=Door.RESET) == 0
 
 
+# --- The program of the last success ---------------------------------------------------------------------------------
+
+
+def find_mark(address: str = HOME, account: str = ADA, *, after: timedelta = 0 * SECOND) -> str:
+    """Return by what the client is known besides its address; empty where it isn't."""
+    known = _get_known_key(address, account)
+    return get_counts().take([], known=known, now=NOW + after).mark
+
+
+def begin_session(agent: str, *, address: str = HOME, account: str = ADA) -> None:
+    request = request_from(address, **{"User-Agent": agent})
+    note_success(request, door=Door.LOGIN, account=account, is_session=True, now=NOW)
+
+
+def test_the_program_that_began_the_last_session_is_known_for_thirty_days() -> None:
+    assert find_mark() == ""
+    begin_session("one")
+    first = find_mark(after=timedelta(days=30) - SECOND)
+    begin_session("two")
+    assert len({"", first, find_mark()}) == 3
+    begin_session("one")
+    assert (find_mark(), find_mark(after=timedelta(days=30))) == (first, "")
+
+
+def test_a_program_is_known_for_its_own_account_and_address_only() -> None:
+    begin_session("one")
+    assert (find_mark("203.0.113.2"), find_mark(account="bob@example.com")) == ("", "")
+
+
+def test_a_success_without_a_session_makes_no_program_known() -> None:
+    begin_session("one")
+    note_success(request_from(**{"User-Agent": "one"}), door=Door.CONFIRM, account=ADA, now=NOW)
+    assert find_mark() == ""
+
+
 # --- One address ------------------------------------------------------------------------------------------------------
 
 
@@ -361,7 +399,7 @@ def test_the_store_does_what_the_tally_says(limit: Limit, steps: list[tuple[str,
             case "take":
                 expected = tally.get_wait(limit, now=moment)
                 tally = tally if expected else tally.count(limit, now=moment)
-                assert get_counts().take(counts, known="nobody", now=now) == timedelta(milliseconds=expected)
+                assert get_counts().take(counts, known="nobody", now=now).wait == timedelta(milliseconds=expected)
             case "give back":
                 tally = tally.give_back(limit)
                 get_counts().give_back(counts, now=now)
@@ -385,6 +423,19 @@ def test_an_attempt_and_a_success_are_one_round_trip_each() -> None:
         commands = list(takewhile(lambda heard: "that was all" not in heard["command"], monitor.listen()))
     # What a script does of its own comes from no port.
     assert [heard["command"].split()[0] for heard in commands if heard["client_port"] == port] == ["EVALSHA"] * 2
+
+
+@needs_redis
+@pytest.mark.django_db
+def test_signing_in_over_the_api_takes_two_round_trips_for_its_attempts(user: User, api_client: APIClient) -> None:
+    assert log_in(api_client, user.email).status_code == 200  # the server has seen both scripts
+    server = Redis.from_url(django_settings.REDIS_URL)
+    with server.monitor() as monitor:  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+        assert log_in(api_client, user.email).status_code == 200
+        server.echo("that was all")
+        commands = list(takewhile(lambda heard: "that was all" not in heard["command"], monitor.listen()))
+    scripts = [heard["command"] for heard in commands if heard["command"].startswith("EVALSHA")]
+    assert sum("gatehouse:attempts:" in script for script in scripts) == 2
 
 
 @needs_redis

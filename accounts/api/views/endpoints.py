@@ -89,9 +89,9 @@ def read(serializer: Serializer[None]) -> dict[str, Any]:  # Any: what the field
     return data
 
 
-def get_device(request: Request) -> services.Device:
+def get_device(request: Request, *, is_known: bool = False) -> services.Device:
     """Return from where the request comes."""
-    return services.Device(get_client_ip(request), request.headers.get("User-Agent", ""))
+    return services.Device(get_client_ip(request), request.headers.get("User-Agent", ""), is_known)
 
 
 def answer_pair(pair: services.TokenPair, *, in_cookie: bool, now: datetime) -> Response:

@@ -21,13 +21,14 @@ from accounts.api.views.endpoints import (
     read,
 )
 from accounts.exceptions import InvalidRefreshToken, SessionDoesNotExist
-from accounts.throttles import Door, limit_account, note_success
+from accounts.throttles import Door, LateThrottle, limit_account, note_success
 
 
 class LoginView(OpenView):
     """Sign in."""
 
     throttle_door = Door.LOGIN
+    throttle_classes = [LateThrottle]
 
     @extend_schema(
         operation_id="login",
@@ -40,13 +41,17 @@ class LoginView(OpenView):
     )
     def post(self, request: Request) -> Response:
         """Exchange e-mail and password for tokens."""
-        data = read(serializers.Credentials(data=request.data))
-        if data["cookie"]:
-            check_origin(request)
-        limit_account(request, data["email"])
+        try:
+            data = read(serializers.Credentials(data=request.data))
+            if data["cookie"]:
+                check_origin(request)
+        except Exception:
+            limit_account(request, "")  # what makes no sense counts for its address
+            raise
+        device = get_device(request, is_known=limit_account(request, data["email"]))
         now = timezone.now()
-        pair = services.sign_in(email=data["email"], password=data["password"], device=get_device(request), now=now)
-        note_success(request, door=Door.LOGIN, account=data["email"], now=now)
+        pair = services.sign_in(email=data["email"], password=data["password"], device=device, now=now)
+        note_success(request, door=Door.LOGIN, account=data["email"], is_session=True, now=now)
         return answer_pair(pair, in_cookie=data["cookie"], now=now)
 
 
