@@ -27,6 +27,7 @@ _BOUNDS: Final[tuple[tuple[str, int, int | None, str], ...]] = (
     ("BROWSER_IDLE_SECONDS", 1, None, "a session that isn't used ends"),
     ("SESSION_ABSOLUTE_SECONDS", 1, None, "every session ends"),
     ("ENDED_SESSION_SECONDS", 1, None, "ended sessions can be looked at"),
+    ("ID_TOKEN_HINT_SECONDS", 0, None, "an ID token may come back as a hint after it has expired"),
     ("UNVERIFIED_ACCOUNT_SECONDS", _DAY, None, "an account outlives the link of its registration"),
 )
 

@@ -42,6 +42,8 @@ class AccountsSettings:
     key_publish_time: timedelta
     #: A key that has signed for so long gives way to the next one.
     key_rotation_age: timedelta
+    #: For so long after its key has signed last an ID token can come back as a hint.
+    id_token_hint_lifetime: timedelta
 
     @property
     def algorithms(self) -> tuple[AlgorithmName, ...]:
@@ -80,6 +82,7 @@ def _read(values: dict[str, Any]) -> AccountsSettings:  # Any: as above
         id_token_algorithms=tuple(values["ID_TOKEN_ALGORITHMS"]),
         key_publish_time=timedelta(seconds=values["KEY_PUBLISH_SECONDS"]),
         key_rotation_age=timedelta(seconds=values["KEY_ROTATION_SECONDS"]),
+        id_token_hint_lifetime=timedelta(seconds=values["ID_TOKEN_HINT_SECONDS"]),
     )
 
 

@@ -8,12 +8,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from django.conf import settings
 from oauthlib.common import Request
 from oauthlib.oauth2.rfc6749 import errors
+from oauthlib.openid.connect.core.exceptions import LoginRequired
 
 from oauth.claims import parse_claims
 from oauth.models import Application
-from oauth.prompts import Interaction, combine_subjects, is_acr_possible, parse_max_age, parse_prompts
+from oauth.prompts import Interaction, Prompt, combine_subjects, is_acr_possible, parse_max_age, parse_prompts
 from oauth.scopes import OPENID, ClientScopes
-from oauth.tokens import read_id_token_hint
+from oauth.tokens import HintNotVerifiable, read_id_token_hint
 from oauth.validators import FORM_POST, choose_audiences, get_client
 
 _MAX_NONCE_CHARACTERS: Final = 255  # what a code keeps
@@ -118,7 +119,7 @@ def read_interaction(request: Request) -> dict[str, object]:
         interaction = Interaction(
             prompts=parse_prompts(request.prompt or ""),
             max_age=parse_max_age(request.max_age or ""),
-            subjects=combine_subjects(_read_hint(request.id_token_hint, application), claims),
+            subjects=combine_subjects(_read_hint(request, application), claims),
             login_hint=request.login_hint or "",
         )
     except ValueError as error:
@@ -137,15 +138,21 @@ def read_interaction(request: Request) -> dict[str, object]:
     return {"interaction": interaction, "resource": resource}
 
 
-def _read_hint(raw: str | None, client: Application) -> str | None:
-    """Return whom an ``id_token_hint`` names.
+def _read_hint(request: Request, client: Application) -> str | None:
+    """Return whom an ``id_token_hint`` names; nobody where it can't be verified any more, and the person can be asked.
 
     Raises:
         ValueError: It isn't an ID token of ours for that client.
+        LoginRequired: It can't be verified any more, and nobody may be asked.
     """
-    if not raw:
+    if not request.id_token_hint:
         return None
-    hint = read_id_token_hint(raw)
+    try:
+        hint = read_id_token_hint(request.id_token_hint)
+    except HintNotVerifiable as error:
+        if Prompt.NONE in parse_prompts(request.prompt or ""):
+            raise LoginRequired("The id_token_hint cannot be verified any more.", request=request) from error
+        return None
     if hint is None or hint.client_id != client.client_id:
         message = "The id_token_hint is no ID token of this server for this client."
         raise ValueError(message)

@@ -155,10 +155,17 @@ def get_opaque_digests(token: str) -> tuple[str, ...]:
     return keyed_digests(_OPAQUE_PURPOSE, token)
 
 
+class HintNotVerifiable(Exception):
+    """The key that has signed a hint is gone, if it ever was ours."""
+
+
 def read_id_token_hint(raw: str) -> IdTokenHint | None:
     """Return what an ID token says that this server made; it may have expired long ago (OpenID Connect Core §3.1.2.1).
 
-    None for anything else, and for one whose key is gone.
+    None for anything else.
+
+    Raises:
+        HintNotVerifiable: It may be one, but its key is gone.
     """
     if not raw.isascii() or len(raw) > _MAX_HINT_CHARACTERS:
         return None
@@ -181,10 +188,13 @@ def _find_hint_key(token: GuestProtocol) -> keys.Key:
 
     Raises:
         ValueError: It is no ID token of ours.
+        HintNotVerifiable: See ``read_id_token_hint``.
     """
     match token.headers():
         case {"alg": algorithm, "kid": str(kid), **others} if others in ({}, {"typ": "JWT"}):
-            known = keys.get_public_key(kid)
+            known = keys.get_hint_key(kid)
+            if known is None and keys.is_kid(kid):
+                raise HintNotVerifiable
             if known is not None and known.algorithm == algorithm:
                 return known.key
     message = "not an ID token of ours"

@@ -7,7 +7,8 @@ while which key signs.
 The times of a rotation fit together like this. A key is published (``next``) for at least ``KEY_PUBLISH_SECONDS``
 before it signs, so that whoever keeps a copy of the key set has it by then. When another key takes over, processes that
 remember the old one go on signing with it for at most ``ACTIVE_SECONDS``; so it verifies (``retiring``) for the life of
-an access token and that time longer, and only then is it deleted.
+an access token and that time longer. Then it leaves the key set (``withdrawn``) and loses its private half; what is
+left verifies ID tokens that come back as hints, for ``ID_TOKEN_HINT_SECONDS``, and only then is it deleted.
 """
 
 import json
@@ -21,7 +22,7 @@ from django.utils import timezone
 
 from accounts.conf import get_settings
 from accounts.keys.algorithms import ALGORITHMS, REGISTRY, Key
-from accounts.keys.ring import KeyRing, KnownKey
+from accounts.keys.ring import KeyRing, KnownKey, is_kid
 from accounts.keys.sealing import seal_private_jwk
 from accounts.models import SigningKey
 
@@ -33,8 +34,10 @@ __all__ = [
     "KnownKey",
     "forget_keys",
     "get_active_key",
+    "get_hint_key",
     "get_public_key",
     "get_verifying_margin",
+    "is_kid",
     "list_public_keys",
     "make_key",
     "store_key",
@@ -71,6 +74,12 @@ def get_active_key(algorithm: str | None = None) -> KnownKey:
 
 def get_public_key(kid: str) -> KnownKey | None:
     """Return the key that verifies tokens with this ``kid``, or None; a known one costs no query."""
+    known = _ring.get_public_key(kid)
+    return None if known is None or known.is_withdrawn else known
+
+
+def get_hint_key(kid: str) -> KnownKey | None:
+    """Return the key that verifies ID tokens with this ``kid`` which come back as hints, or None; as above."""
     return _ring.get_public_key(kid)
 
 
@@ -81,7 +90,8 @@ def list_public_keys() -> list[dict[str, object]]:
     """
     for needed in get_settings().algorithms:
         get_active_key(needed)
-    rows = SigningKey.objects.filter(algorithm__in=ALGORITHMS).order_by("-created_at", "kid")
+    public = SigningKey.objects.filter(algorithm__in=ALGORITHMS).exclude(state=SigningKey.State.WITHDRAWN)
+    rows = public.order_by("-created_at", "kid")
     found: list[dict[str, object]] = []
     for kid, algorithm, public_jwk in rows.values_list("kid", "algorithm", "public_jwk"):
         found.append(json.loads(public_jwk) | {"kid": kid, "alg": algorithm, "use": "sig"})

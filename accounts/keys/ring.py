@@ -22,6 +22,8 @@ class KnownKey:
     kid: str
     algorithm: str
     key: Key
+    #: Whether it verifies ID tokens that come back as hints, and nothing else.
+    is_withdrawn: bool = False
 
 
 class KeyRing:
@@ -53,7 +55,7 @@ class KeyRing:
 
     def get_public_key(self, kid: str) -> KnownKey | None:
         """Return the key that verifies, or None where there is no such key."""
-        if not _KID.fullmatch(kid):
+        if not is_kid(kid):
             return None
         if (known := self._get_fresh(kid)) is not None:
             return known
@@ -102,15 +104,21 @@ class KeyRing:
     def _read_all(self) -> None:
         newest = SigningKey.objects.filter(algorithm__in=ALGORITHMS).order_by("-created_at")[: self._capacity]
         # Oldest first, so that it is the oldest that fall out where there are too many.
-        for kid, algorithm, public_jwk in reversed(newest.values_list("kid", "algorithm", "public_jwk")):
-            self._remember(kid, algorithm, public_jwk)
+        rows = newest.values_list("kid", "algorithm", "public_jwk", "state")
+        for kid, algorithm, public_jwk, state in reversed(rows):
+            self._remember(kid, algorithm, public_jwk, is_withdrawn=state == SigningKey.State.WITHDRAWN)
 
-    def _remember(self, kid: str, algorithm: str, public_jwk: str) -> None:
-        known = KnownKey(kid, algorithm, ALGORITHMS[algorithm].load(json.loads(public_jwk)))
+    def _remember(self, kid: str, algorithm: str, public_jwk: str, *, is_withdrawn: bool = False) -> None:
+        known = KnownKey(kid, algorithm, ALGORITHMS[algorithm].load(json.loads(public_jwk)), is_withdrawn)
         with self._lock:
             self._public[kid] = (known, self._clock())
             self._public.move_to_end(kid)
             _shrink(self._public, self._capacity)
+
+
+def is_kid(text: str) -> bool:
+    """Say whether a text could be the id of a key of ours."""
+    return _KID.fullmatch(text) is not None
 
 
 def _shrink[V](cache: OrderedDict[str, V], capacity: int) -> None:

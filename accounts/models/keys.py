@@ -13,6 +13,7 @@ class SigningKey(models.Model):
         NEXT = "next", "next: published, not yet signing"
         ACTIVE = "active", "active: signs"
         RETIRING = "retiring", "retiring: verifies until its last token has expired"
+        WITHDRAWN = "withdrawn", "withdrawn: verifies ID tokens that come back as hints"
 
     #: Key id, the RFC 7638 thumbprint.
     kid = models.CharField(max_length=64, primary_key=True)
@@ -20,7 +21,7 @@ class SigningKey(models.Model):
     algorithm = models.CharField(max_length=20)
     #: Public JWK, JSON text.
     public_jwk = models.TextField()
-    #: Private JWK, encrypted (AES-256-GCM) with a key derived from SECRET_KEY.
+    #: Private JWK, encrypted (AES-256-GCM) with a key derived from SECRET_KEY; empty once the key is withdrawn.
     private_jwk = models.BinaryField()
     state = models.CharField(max_length=10, choices=State)
     #: Published since then.

@@ -22,6 +22,7 @@ class KeyRotation:
     published: list[str] = field(default_factory=list)
     activated: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     #: The next key may sign from then on; None where none waits.
     next_at: datetime | None = None
@@ -81,16 +82,16 @@ def maintain_keys(*, now: datetime) -> list[KeyRotation]:
 
 
 def _list_in_use(rows: list[SigningKey]) -> list[str]:
-    settings, known = get_settings(), {row.algorithm for row in rows if row.state != State.RETIRING}
+    settings, known = get_settings(), {row.algorithm for row in rows if row.state in {State.ACTIVE, State.NEXT}}
     return [one for one in settings.algorithms if one == settings.signing_algorithm or one in known]
 
 
 def _begin(rows: list[SigningKey], wanted: Sequence[str], *, now: datetime) -> list[KeyRotation]:
-    """Return what is to be told of each algorithm, after the end of its keys whose last token has expired."""
+    """Return what is to be told of each algorithm, after its keys whose time is over are withdrawn or deleted."""
     names = dict.fromkeys([*wanted, *(row.algorithm for row in rows)])
     rotations = [KeyRotation(algorithm=name) for name in names]
     for done in rotations:
-        _delete_expired([row for row in rows if row.algorithm == done.algorithm], done, now=now)
+        _end([row for row in rows if row.algorithm == done.algorithm], done, now=now)
     return rotations
 
 
@@ -154,9 +155,16 @@ def _retire(rows: list[SigningKey], done: KeyRotation, *, now: datetime) -> None
         done.retired.append(row.kid)
 
 
-def _delete_expired(rows: list[SigningKey], done: KeyRotation, *, now: datetime) -> None:
-    end = now - get_verifying_margin()
-    _delete([row for row in rows if row.state == State.RETIRING and row.retired_at and row.retired_at <= end], done)
+def _end(rows: list[SigningKey], done: KeyRotation, *, now: datetime) -> None:
+    """Withdraw keys whose last token has expired; delete those that no hint can be verified with any more."""
+    end, hint_end = now - get_verifying_margin(), now - get_settings().id_token_hint_lifetime
+    over = [row for row in rows if row.retired_at and row.state in {State.RETIRING, State.WITHDRAWN}]
+    _delete([row for row in over if row.retired_at and row.retired_at <= min(end, hint_end)], done)
+    for row in over:
+        if row.kid not in done.deleted and row.state == State.RETIRING and row.retired_at and row.retired_at <= end:
+            row.state, row.private_jwk = State.WITHDRAWN, b""
+            row.save(update_fields=["state", "private_jwk"])
+            done.withdrawn.append(row.kid)
 
 
 def _delete(over: list[SigningKey], done: KeyRotation) -> None:
@@ -166,13 +174,14 @@ def _delete(over: list[SigningKey], done: KeyRotation) -> None:
 
 def _record(rotations: list[KeyRotation], *, is_compromised: bool) -> None:
     for done in rotations:
-        if done.published or done.activated or done.retired or done.deleted:
+        if done.published or done.activated or done.retired or done.withdrawn or done.deleted:
             audit.record(
                 "signing_keys.rotated",
                 algorithm=done.algorithm,
                 published=done.published,
                 activated=done.activated,
                 retired=done.retired,
+                withdrawn=done.withdrawn,
                 deleted=done.deleted,
                 is_compromised=is_compromised,
             )

@@ -11,7 +11,7 @@ from accounts.services import end_sessions_opened_in
 from oauth.models import Application
 from oauth.scopes import OFFLINE
 from oauth.selectors import get_active_client
-from oauth.tokens import IdTokenHint, read_id_token_hint
+from oauth.tokens import HintNotVerifiable, IdTokenHint, read_id_token_hint
 from permissions import audit
 
 
@@ -40,12 +40,17 @@ class LogoutRequest:
 def read_logout_request(parameters: Mapping[str, str]) -> LogoutRequest:
     """Check a request to log out.
 
+    A hint that can't be verified any more counts for nothing, nor does an address that only it could say something of.
+
     Raises:
         InvalidRequestFatalError: The hint isn't ours, or people would be sent where the client isn't registered.
     """
     raw, client_id = parameters.get("id_token_hint", ""), parameters.get("client_id", "")
-    hint = read_id_token_hint(raw) if raw else None
-    if raw and hint is None:
+    try:
+        hint, is_gone = (read_id_token_hint(raw) if raw else None), False
+    except HintNotVerifiable:
+        hint, is_gone = None, True
+    if raw and hint is None and not is_gone:
         raise errors.InvalidRequestFatalError("The id_token_hint is no ID token of this server.")
     if hint is not None and client_id not in {"", hint.client_id}:
         raise errors.InvalidRequestFatalError("The id_token_hint was made for another client than client_id names.")
@@ -53,7 +58,7 @@ def read_logout_request(parameters: Mapping[str, str]) -> LogoutRequest:
     application = get_active_client(client_id=named) if named else None
     if named and application is None:
         raise errors.InvalidRequestFatalError("There is no such client.")
-    redirect_uri = parameters.get("post_logout_redirect_uri", "")
+    redirect_uri = "" if is_gone and not client_id else parameters.get("post_logout_redirect_uri", "")
     if redirect_uri and application is None:
         raise errors.InvalidRequestFatalError("The post_logout_redirect_uri needs an id_token_hint or a client_id.")
     if redirect_uri and application and not application.post_logout_redirect_uri_allowed(redirect_uri):

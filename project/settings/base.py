@@ -246,6 +246,9 @@ ACCOUNTS: dict[str, Any] = {  # Any: numbers, words and paths, which accounts.co
     #: A key that has signed for so long gives way to another one, in seconds.
     "KEY_ROTATION_SECONDS": 90 * 24 * 3600,
     #: Life of an access token, in seconds.
+    #: For so long after its key has signed last an ID token is known as a hint, in seconds: as long as the session on
+    #: the pages that it is about can last.
+    "ID_TOKEN_HINT_SECONDS": 90 * 24 * 3600,
     "ACCESS_TOKEN_SECONDS": 600,
     #: A session ends when its refresh token lies unused for this long, in seconds.
     "REFRESH_IDLE_SECONDS": 14 * 24 * 3600,

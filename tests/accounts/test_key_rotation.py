@@ -115,13 +115,29 @@ def test_the_next_key_takes_over_and_tokens_of_the_one_before_stay_good() -> Non
     assert is_good(issue())
 
 
-def test_a_retired_key_is_deleted_when_its_last_token_has_expired() -> None:
-    first = start()
+def test_a_retired_key_is_withdrawn_when_its_last_token_has_expired() -> None:
+    first, old = start(), issue()
     publish()
     rotate_keys(now=NOW + PUBLISH)
     margin = get_settings().access_token_lifetime + timedelta(seconds=2 * keys.ACTIVE_SECONDS)
-    assert rotate_keys(now=NOW + PUBLISH + margin - timedelta(seconds=1)).deleted == []
-    assert rotate_keys(now=NOW + PUBLISH + margin).deleted == [first]
+    assert rotate_keys(now=NOW + PUBLISH + margin - timedelta(seconds=1)).withdrawn == []
+    assert rotate_keys(now=NOW + PUBLISH + margin).withdrawn == [first]
+    assert get_states()[first] == "withdrawn"
+    assert not is_good(old)
+    assert first not in {one["kid"] for one in keys.list_public_keys()}
+    assert bytes(SigningKey.objects.get(kid=first).private_jwk) == b""
+
+
+@pytest.mark.parametrize(("hint_seconds", "kept"), [(14 * 24 * 3600, timedelta(days=14)), (0, timedelta(seconds=660))])
+def test_a_key_that_no_hint_can_need_any_more_is_deleted(
+    hint_seconds: int, kept: timedelta, settings: Settings
+) -> None:
+    settings.ACCOUNTS = settings.ACCOUNTS | {"ID_TOKEN_HINT_SECONDS": hint_seconds}
+    first = start()
+    rotate_keys(now=NOW, is_forced=True)
+    maintain_keys(now=NOW + kept - timedelta(seconds=1))
+    assert first in get_states()
+    assert maintain_keys(now=NOW + kept).deleted == [first]
     assert first not in get_states()
 
 
@@ -248,7 +264,7 @@ def test_an_old_key_gives_way_in_two_steps_by_itself() -> None:
     assert maintain_keys(now=due + PUBLISH - timedelta(seconds=1)) == KeyRotation(algorithm="ES256")
     switched = maintain_keys(now=due + PUBLISH)
     assert (switched.retired, switched.activated) == ([first], [second])
-    assert maintain_keys(now=due + PUBLISH + timedelta(hours=1)).deleted == [first]
+    assert maintain_keys(now=due + PUBLISH + timedelta(hours=1)).withdrawn == [first]
     assert maintain_keys(now=due + PUBLISH + timedelta(hours=2)) == KeyRotation(algorithm="ES256")
 
 
@@ -272,7 +288,9 @@ def test_a_rotation_is_recorded_without_key_material() -> None:
     start()
     rotate_keys(now=NOW, is_forced=True)
     event = AuditEvent.objects.get(event="signing_keys.rotated")
-    assert set(event.data) == {"algorithm", "published", "activated", "retired", "deleted", "is_compromised"}
+    assert set(event.data) == {
+        *("algorithm", "published", "activated", "retired", "withdrawn", "deleted", "is_compromised")
+    }
 
 
 def run(*arguments: str) -> str:

@@ -61,6 +61,8 @@ def _to_text(done: KeyRotation) -> str:
         lines.append(f"  Signs from now on: {', '.join(done.activated)}")
     if done.retired:
         lines.append(f"  Signs no more, verifies until its tokens have expired: {', '.join(done.retired)}")
+    if done.withdrawn:
+        lines.append(f"  Verifies ID tokens that come back as hints, and nothing else: {', '.join(done.withdrawn)}")
     if done.deleted:
         lines.append(f"  Deleted: {', '.join(done.deleted)}")
     if done.next_at is not None:
