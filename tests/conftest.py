@@ -17,7 +17,7 @@ from project import shared_facts
 from project.logging import configure_logging
 from project.near_cache import get_near_cache
 
-pytest_plugins = ["jobs.testing"]
+pytest_plugins = ["jobs.testing", "tests.interop.summary"]
 
 
 @pytest.fixture(autouse=True)
