@@ -12,6 +12,7 @@ from django.utils.decorators import sync_only_middleware
 
 from accounts.models import Session, User
 from accounts.services import use_browser_session
+from project.browsers import is_for_programs
 
 #: Where Django's session keeps the id of ours.
 SESSION_ID_KEY: Final = "_session_id"
@@ -36,7 +37,7 @@ class BrowserSessionMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Look at the session before anything else is done with the request."""
-        if SESSION_KEY in request.session:
+        if not is_for_programs(request) and SESSION_KEY in request.session:
             session = _find(request)
             if session is None:
                 request.session.flush()

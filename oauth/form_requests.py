@@ -1,10 +1,13 @@
 """Form posts of programs, read strictly, as oauthlib takes requests."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, override
+from urllib.parse import parse_qsl
 
+from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from oauthlib.common import CaseInsensitiveDict, Request
 from oauthlib.oauth2.rfc6749 import errors
 
@@ -23,6 +26,8 @@ _KNOWN: Final = frozenset(
     }
 )
 _MAY_REPEAT: Final = frozenset({"resource", "audience"})
+#: What PostgreSQL takes in no text, and what stands where bytes weren't text.
+_NO_TEXT: Final = re.compile("[\x00\ufffd]")
 _FORM: Final = "application/x-www-form-urlencoded"
 #: What oauthlib's own request says where nothing was sent.
 _NOTHING: Final[Mapping[str, Any]] = vars(Request(""))["_params"]  # Any: None, and what grants add
@@ -39,11 +44,17 @@ class FormRequest(Request):
         """
         self.parameters = read_form(request)
         self.uri, self.http_method, self.body = request.path, "POST", ""
-        self.headers = CaseInsensitiveDict({"Authorization": request.headers.get("Authorization", "")})
+        self.headers = CaseInsensitiveDict({"Authorization": request.META.get("HTTP_AUTHORIZATION", "")})
         self.decoded_body = list(self.parameters.items())
         self.oauth_params = []
         self.validator_log: dict[str, Any] = {}  # Any: what hooks note
         self._params = {**_NOTHING, **self.parameters}
+
+    @property
+    @override
+    def duplicate_params(self) -> list[str]:
+        """Return nothing: ``read_form`` refuses what is there twice."""
+        return []
 
 
 def read_form(request: HttpRequest) -> dict[str, str]:
@@ -57,13 +68,24 @@ def read_form(request: HttpRequest) -> dict[str, str]:
     if request.META.get("QUERY_STRING"):
         raise errors.InvalidRequestFatalError("Send the parameters in the body, not in the address.")
     try:
-        request.body.decode()  # where the bytes aren't UTF-8, Django would read them as Latin-1
-        return read_parameters(request.POST)
-    except (BadRequest, SuspiciousOperation, UnicodeDecodeError) as error:
+        form = request.body.decode()  # where the bytes aren't UTF-8, Django would read them as Latin-1
+        limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
+        received = parse_qsl(form, keep_blank_values=True, max_num_fields=limit)
+    except (BadRequest, SuspiciousOperation, ValueError) as error:
         raise errors.InvalidRequestFatalError("The form cannot be read.") from error
+    return _choose(received)
 
 
-def read_parameters(received: QueryDict) -> dict[str, str]:
+def read_query(request: HttpRequest) -> dict[str, str]:
+    """Return the parameters of the address, as ``read_form`` those of a form.
+
+    Raises:
+        InvalidRequestFatalError: They can't be read without guessing.
+    """
+    return _choose((name, str(value)) for name, values in request.GET.lists() for value in values)
+
+
+def _choose(received: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the known parameters; one without a value counts as left out (RFC 6749 §3.1).
 
     ``resource``, which may be there several times (RFC 8707 §2), comes as one text with spaces in between.
@@ -71,14 +93,16 @@ def read_parameters(received: QueryDict) -> dict[str, str]:
     Raises:
         InvalidRequestFatalError: One is there twice, or isn't text.
     """
-    for name, values in received.lists():
-        if len(values) > 1 and name not in _MAY_REPEAT:
+    parameters: dict[str, str] = {}
+    seen: set[str] = set()
+    for name, value in received:
+        if name in seen and name not in _MAY_REPEAT:
             raise errors.InvalidRequestFatalError("A parameter is there more than once.")
-        if any("\x00" in text or "\ufffd" in text for text in (name, *values)):
+        if _NO_TEXT.search(name) or _NO_TEXT.search(value):
             raise errors.InvalidRequestFatalError("A parameter has characters that are no text.")
-    parameters = {name: str(value) for name, value in received.items() if name in _KNOWN and value}
-    if "resource" in parameters:
-        parameters["resource"] = " ".join(filter(None, map(str, received.getlist("resource"))))
+        seen.add(name)
+        if name in _KNOWN and value:
+            parameters[name] = f"{parameters[name]} {value}" if name in parameters else value
     if "scope" in parameters:
         parameters["scope"] = " ".join(dict.fromkeys(parameters["scope"].split(" ")))
     return parameters

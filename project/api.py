@@ -19,6 +19,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from project.browsers import is_for_programs
 from project.exceptions import DomainError
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 PROBLEM_JSON = "application/problem+json"
 #: Where only programs go.
-_PROGRAM_PATHS = ("/api/", "/oauth/token", "/oauth/introspect", "/oauth/revoke", "/.well-known/")
 _log = structlog.get_logger("gatehouse.api")
 
 
@@ -57,7 +57,7 @@ def problem_response(*, status: int, code: str, detail: str, errors: Sequence[Ma
 
 def wants_problem(request: HttpRequest) -> bool:
     """Say whether an error of this request is for a program rather than for a person."""
-    return request.path.startswith(_PROGRAM_PATHS) or not request.accepts("text/html")
+    return is_for_programs(request) or not request.accepts("text/html")
 
 
 def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response | None:  # Any: DRF's own signature
@@ -238,6 +238,8 @@ class ProblemContentNegotiation(DefaultContentNegotiation):
     ) -> tuple[BaseRenderer, str]:
         """Return the best renderer, or the first one where none fits."""
         offered = list(renderers)
+        if len(offered) == 1 and format_suffix is None and request.META.get("HTTP_ACCEPT", "*/*") == "*/*":
+            return offered[0], str(offered[0].media_type)
         try:
             chosen: tuple[BaseRenderer, str] = super().select_renderer(request, offered, format_suffix)
         except (exceptions.NotAcceptable, Http404):

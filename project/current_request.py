@@ -45,7 +45,7 @@ def get_client_id(request: HttpRequest) -> str:
 
 def get_client_address(request: HttpRequest) -> str:
     """Return the address of the client as the outermost trusted proxy saw it, else of the connection."""
-    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
+    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     count = min(settings.TRUSTED_PROXY_COUNT, len(hops))
     return _strip_port(hops[-count]) if count else str(request.META.get("REMOTE_ADDR", ""))
 

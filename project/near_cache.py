@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import structlog
 
+from project.sockets import has_bytes
+
 #: redis-py types what a connection answers, but not what it is asked.
 type Connection = Any
 
@@ -35,6 +37,8 @@ class NearCache:
         self._connection: Connection | None = None
         self._values: dict[str, bytes] = {}
         self._pid = 0
+        #: Whether nothing lies in this process that the server has told; more can only lie in the socket.
+        self._is_heard_out = False
         self._heard_at = 0.0
         self._rests_until = 0.0
 
@@ -101,13 +105,16 @@ class NearCache:
 
     def _listen(self, connection: Connection) -> None:
         """Take in what the server has told since the last time."""
-        while connection.can_read(0):
-            connection.read_response(push_request=True)
+        if not self._is_heard_out or has_bytes(connection._sock.fileno()):  # noqa: SLF001 - redis-py's own way in is slow
+            while connection.can_read(0):
+                connection.read_response(push_request=True)
+            self._is_heard_out = True
         if time.monotonic() - self._heard_at > self._silence_seconds:
             self._ask(connection, "PING")
 
     def _ask(self, connection: Connection, *command: str) -> Any:  # Any: the answer of the server
         connection.send_command(*command)
+        self._is_heard_out = False
         answer = connection.read_response()
         self._heard_at = time.monotonic()
         return answer

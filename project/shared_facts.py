@@ -15,7 +15,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from itertools import batched
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Final
@@ -43,6 +43,8 @@ _MAC_BYTES: Final = 32
 _NOTE_SECONDS: Final = 10
 #: How long reading leaves a cache alone that didn't answer, in seconds. Forgetting always tries.
 _REST_SECONDS: Final = 5.0
+#: How many facts a process keeps opened, by what lay in the cache.
+_MAX_OPENED: Final = 4_096
 #: Keys that one script is given at most.
 _BATCH: Final = 1_000
 
@@ -108,8 +110,8 @@ class Reading:
     """What was found, and the way to keep what the database says of the rest.
 
     Attributes:
-        facts: Key to fact, of those that were found; a fact may be None. What is of no use to the reader can be taken
-            out before ``note``, and be remembered anew.
+        facts: Key to fact, of those that were found; a fact may be None, and nobody changes one. What is of no use to
+            the reader can be taken out before ``note``, and be remembered anew.
     """
 
     facts: dict[str, object] = field(default_factory=dict)
@@ -164,8 +166,8 @@ def read(keys: Iterable[str]) -> Reading:
     wanted, now = list(keys), time.time()
     seen = _fetch(wanted)
     opening_keys = derive_keys(_PURPOSE)
-    opened = {key: _open(key, value, now=now, opening_keys=opening_keys) for key, value in seen.items()}
-    return Reading({key: fact[0] for key, fact in opened.items() if fact}, seen, now)
+    opened = {key: _open(key, value, opening_keys) for key, value in seen.items()}
+    return Reading({key: fact[1] for key, fact in opened.items() if fact and now < fact[0]}, seen, now)
 
 
 def forget(keys: Iterable[str]) -> None:
@@ -219,15 +221,16 @@ def _seal(key: str, fact: object, *, ends_at: float, sealing_key: bytes) -> byte
     return _FACT + _authenticate(key, text, sealing_key) + text
 
 
-def _open(key: str, value: bytes, *, now: float, opening_keys: tuple[bytes, ...]) -> tuple[object] | None:
-    """Return the fact, alone in a tuple since it may be None; None where there is none of ours that has not ended."""
+@lru_cache(_MAX_OPENED)
+def _open(key: str, value: bytes, opening_keys: tuple[bytes, ...]) -> tuple[float, object] | None:
+    """Return the end of a fact and the fact, which is shared: nobody changes one. None where it is none of ours."""
     if value[:1] != _FACT:
         return None
     mac, text = value[1 : 1 + _MAC_BYTES], value[1 + _MAC_BYTES :]
     if not any(hmac.compare_digest(mac, _authenticate(key, text, one)) for one in opening_keys):
         return None
     ends_at, fact = json.loads(text)
-    return (fact,) if now < ends_at else None
+    return ends_at, fact
 
 
 def _authenticate(key: str, text: bytes, sealing_key: bytes) -> bytes:

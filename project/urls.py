@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularJSONAPIView
 from project import devviews, health, views
 
 urlpatterns = [
+    path("", include("oauth.urls")),
     path("", views.home, name="home"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
@@ -20,7 +21,6 @@ urlpatterns = [
     path("api/v1/oauth/", include("oauth.api.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/", admin.site.urls),
-    path("", include("oauth.urls")),
 ]
 if settings.DEV_PAGES:
     urlpatterns.append(path("dev/", include((devviews.urlpatterns, "dev"))))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.core.wsgi import get_wsgi_application
@@ -27,6 +28,7 @@ class ContentTypeGuard:
         return self.application(environ, start_response)
 
 
+@lru_cache(maxsize=64)
 def _is_readable(content_type: str) -> bool:
     try:
         _, parameters = parse_header_parameters(content_type)

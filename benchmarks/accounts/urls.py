@@ -18,4 +18,4 @@ class ReadView(APIView):
         return Response({"ok": True})
 
 
-urlpatterns = [path("read", ReadView.as_view()), path("", include("project.urls"))]
+urlpatterns = [path("api/v1/read", ReadView.as_view()), path("", include("project.urls"))]

@@ -93,7 +93,7 @@ def _compare(
 
 def _read(side: Side, is_ours: bool) -> bytes:  # noqa: FBT001 - as above
     del is_ours
-    return build_request("/read", token=side.found["token"])
+    return build_request("/api/v1/read", token=side.found["token"])
 
 
 def _introspect(side: Side, is_ours: bool) -> bytes:  # noqa: FBT001 - as above

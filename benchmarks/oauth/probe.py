@@ -65,7 +65,7 @@ def _count(service: RegisteredClient, web: RegisteredClient, token: str) -> dict
         probing.post("/oauth/token", login, grant_type="client_credentials", scope="users:read")
 
     def read() -> None:
-        assert reader.get("/read").status_code == 200  # noqa: S101 - a refused request costs less
+        assert reader.get("/api/v1/read").status_code == 200  # noqa: S101 - a refused request costs less
 
     def introspect() -> None:
         assert probing.post("/oauth/introspect", web_login, token=token)["active"]  # noqa: S101 - as above

@@ -24,21 +24,34 @@ MIDDLEWARE = [
     "project.middleware.RequestIdMiddleware",
     "project.middleware.SecurityHeadersMiddleware",
     # Before the redirect to HTTPS, which answers without asking what comes after it.
-    "django.middleware.csp.ContentSecurityPolicyMiddleware",
+    "project.middleware.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.NullCharacterMiddleware",
     "project.middleware.BodySizeMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "project.browsers.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "project.browsers.AuthenticationMiddleware",
     "accounts.middleware.BrowserSessionMiddleware",
     "permissions.middleware.ScopeMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "project.browsers.MessageMiddleware",
     "project.middleware.DomainErrorMiddleware",
 ]
+#: How the addresses begin at which no cookie means anything: those of programs; see ``project.browsers``.
+PROGRAM_PATHS = (
+    "/api/",
+    "/.well-known/",
+    "/oauth/token",
+    "/oauth/introspect",
+    "/oauth/revoke",
+    "/oauth/device-authorization",
+    "/oauth/userinfo",
+    "/oauth/jwks",
+    "/healthz",
+    "/readyz",
+)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

@@ -142,6 +142,7 @@ configure_logging(level=LOG_LEVEL, style="json" if LOG_FORMAT == "json" else "te
 # --- Applications and the way of a request ---------------------------------------------------------------------------
 INSTALLED_APPS = applications.INSTALLED_APPS
 MIDDLEWARE = applications.MIDDLEWARE
+PROGRAM_PATHS = applications.PROGRAM_PATHS
 TEMPLATES = applications.TEMPLATES
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -155,7 +156,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
 
 # --- Security of every response --------------------------------------------------------------------------------------
-SECURE_CSP = {
+SECURE_CSP: dict[str, list[str]] = {
     "default-src": [CSP.NONE],
     "script-src": [CSP.SELF, CSP.NONCE],
     "style-src": [CSP.SELF, CSP.NONCE],
@@ -245,10 +246,10 @@ ACCOUNTS: dict[str, Any] = {  # Any: numbers, words and paths, which accounts.co
     "KEY_PUBLISH_SECONDS": 24 * 3600,
     #: A key that has signed for so long gives way to another one, in seconds.
     "KEY_ROTATION_SECONDS": 90 * 24 * 3600,
-    #: Life of an access token, in seconds.
     #: For so long after its key has signed last an ID token is known as a hint, in seconds: as long as the session on
     #: the pages that it is about can last.
     "ID_TOKEN_HINT_SECONDS": 90 * 24 * 3600,
+    #: Life of an access token, in seconds.
     "ACCESS_TOKEN_SECONDS": 600,
     #: A session ends when its refresh token lies unused for this long, in seconds.
     "REFRESH_IDLE_SECONDS": 14 * 24 * 3600,

@@ -112,3 +112,12 @@ def test_threads_read_what_is_true(near: NearCache, server: Redis) -> None:
         thread.join()
     assert wrong == []
     assert near.fetch(["near:a"]) == [b"299"]
+
+
+def test_what_the_server_tells_together_with_an_answer_is_taken_in(near: NearCache, server: Redis) -> None:
+    server.set("near:a", "1")
+    for number in range(50):
+        assert near.fetch(["near:a"]) == [str(max(number, 1)).encode()]
+        server.set("near:a", str(number + 1))
+        server.ping()
+        near.fetch([f"near:other:{number}"])  # its answer comes in one piece with what changed

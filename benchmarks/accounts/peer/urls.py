@@ -30,7 +30,7 @@ class ReadView(APIView):
 
 
 urlpatterns = [
-    path("read", ReadView.as_view()),
+    path("api/v1/read", ReadView.as_view()),
     path("login", TokenObtainPairView.as_view()),
     path("refresh", TokenRefreshView.as_view()),
 ]

@@ -69,7 +69,7 @@ def _count(plain: Application, web: Application, person: User) -> dict[str, int]
         probing.post("/o/token/", login, grant_type="client_credentials", scope="users:read")
 
     def read() -> None:
-        assert reader.get("/read").status_code == 200  # noqa: S101 - a refused request costs less
+        assert reader.get("/api/v1/read").status_code == 200  # noqa: S101 - a refused request costs less
 
     def introspect() -> None:
         assert probing.post("/o/introspect/", web_login, token=_TOKEN)["active"]  # noqa: S101 - as above
