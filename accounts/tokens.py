@@ -1,5 +1,7 @@
 """The only place that signs, reads and revokes access tokens (RFC 9068), for accounts and OAuth alike."""
 
+import hashlib
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +26,8 @@ type RevocationKind = Literal["jti", "sid", "sub", "client"]
 
 _TYPE = "at+jwt"
 _MAX_TOKEN_CHARACTERS = 8192
+#: How many tokens a process knows to be signed well; about 1 KB each.
+_MAX_VERIFIED = 4096
 #: How far the clocks of two hosts may differ.
 _SKEW = timedelta(seconds=5)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,6 +63,19 @@ class AccessClaims:
     audience: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Verified:
+    claims: AccessClaims
+    key: keys.KnownKey
+    issuer: str
+
+
+#: What tokens say whose signature this process has verified, by the digest of the whole token: while the key is known,
+#: the same bytes have the same signature. Times, audience and revocation are looked at every time.
+_verified: dict[bytes, _Verified] = {}
+_verified_lock = threading.Lock()
+
+
 def issue_access_token(
     *,
     subject: str,
@@ -92,9 +109,7 @@ def issue_access_token(
         claims |= {"auth_time": int(authenticated_at.timestamp()), "amr": list(amr)}  # RFC 9068 §2.2.1
     if scope is not None:
         claims["scope"] = " ".join(sorted(set(scope)))
-    signer = keys.get_active_key()
-    header = {"alg": signer.algorithm, "typ": _TYPE, "kid": signer.kid}
-    return jwt.encode(header, claims, signer.key, registry=keys.REGISTRY)
+    return keys.get_active_key().sign(claims, kind=_TYPE)
 
 
 def read_access_token(raw: str, *, now: datetime, is_for_us: bool = True) -> AccessClaims:
@@ -108,13 +123,7 @@ def read_access_token(raw: str, *, now: datetime, is_for_us: bool = True) -> Acc
     """
     if not raw.isascii() or len(raw) > _MAX_TOKEN_CHARACTERS:
         raise InvalidToken(detail="not a token of ours")
-    try:
-        token = jwt.decode(raw, _find_key, registry=keys.REGISTRY)
-    except (JoseError, ValueError, RecursionError) as error:
-        raise InvalidToken(detail=f"not verified: {type(error).__name__}") from error
-    if token.claims.get("iss") != settings.BASE_URL:
-        raise InvalidToken(detail="of another issuer")
-    claims = _parse(token.claims)
+    claims = _verify(raw)
     if is_for_us and settings.BASE_URL not in claims.audience:
         raise InvalidToken(detail="for another audience")
     if claims.expires_at <= now:
@@ -166,13 +175,39 @@ def get_revocation_key(kind: RevocationKind, subject: str) -> str:
     return f"revoked:{kind}:{subject}"
 
 
-def _find_key(token: GuestProtocol) -> keys.Key:
+def _verify(raw: str) -> AccessClaims:
+    """Return what a token says that was signed by a key of ours, which still verifies, in our name.
+
+    Raises:
+        InvalidToken: It wasn't, or can't be read.
+    """
+    digest, issuer = hashlib.sha256(raw.encode()).digest(), settings.BASE_URL
+    verified = _verified.get(digest)
+    if verified and verified.issuer == issuer and keys.get_public_key(verified.key.kid) is verified.key:
+        return verified.claims
+    found: list[keys.KnownKey] = []
+    try:
+        token = jwt.decode(raw, lambda guest: _find_key(guest, found), registry=keys.REGISTRY)
+    except (JoseError, ValueError, RecursionError) as error:
+        raise InvalidToken(detail=f"not verified: {type(error).__name__}") from error
+    if token.claims.get("iss") != issuer:
+        raise InvalidToken(detail="of another issuer")
+    claims = _parse(token.claims)
+    with _verified_lock:
+        if len(_verified) >= _MAX_VERIFIED:
+            del _verified[next(iter(_verified))]  # the oldest
+        _verified[digest] = _Verified(claims, found[0], issuer)
+    return claims
+
+
+def _find_key(token: GuestProtocol, found: list[keys.KnownKey]) -> keys.Key:
     """Return the key of a token whose header has exactly our three members, so that no other can be honoured."""
     match token.headers():
         case {"alg": algorithm, "typ": kind, "kid": str(kid), **others} if kind == _TYPE and not others:
             known = keys.get_public_key(kid)
             if known is None or known.algorithm != algorithm:
                 raise InvalidToken(detail="unknown kid, or not its algorithm")
+            found.append(known)
             return known.key
         case _:
             raise InvalidToken(detail="unexpected header")

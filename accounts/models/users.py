@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, override
 from uuid import UUID, uuid4
 
@@ -227,6 +228,7 @@ class User(HasRoles, AbstractBaseUser, PermissionsMixin):
         return cls.from_db(router.db_for_read(cls), list(fields), values)
 
     @classmethod
+    @cache
     def _get_fact_fields(cls) -> "dict[str, models.Field[Any, Any]]":  # Any: of all types of columns
         return {field.attname: field for field in cls._meta.concrete_fields if field.attname not in _NO_FACTS}
 

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final, Self, override
 from urllib.parse import parse_qsl, urlsplit
@@ -56,12 +57,20 @@ _PERSONAL: Final = frozenset({GrantType.AUTHORIZATION_CODE, GrantType.DEVICE_COD
 class ApplicationQuerySet(models.QuerySet["Application"]):
     """Clients; what is changed here in bulk, past the signals, is forgotten by the shared cache too."""
 
+    def usable(self) -> Self:
+        """Return those that may get or use tokens: they are switched on, and so is their owner if they have one."""
+        return self.filter(is_active=True).exclude(user__is_active=False)
+
     @override
     def update(self, **kwargs: Any) -> int:  # Any: as Django has it
-        """Change rows, as Django does."""
+        """Change rows, as Django does; those that are switched off are saved, so that all follows from it."""
         with transaction.atomic(using=self.db, savepoint=False):
             shared_facts.forget([CLIENTS_FACT])
-            return super().update(**kwargs)
+            on = list(self.filter(is_active=True).values_list("pk", flat=True)) if "is_active" in kwargs else []
+            count = super().update(**kwargs)
+            for client in type(self)(self.model, using=self.db).filter(pk__in=on, is_active=False):
+                client.save(using=self.db, update_fields=["is_active", "updated"])
+            return count
 
     update.alters_data = True  # type: ignore[attr-defined]  # for templates, as Django's own has it
 
@@ -73,6 +82,10 @@ class ApplicationManager(models.Manager["Application"]):
     def get_queryset(self) -> ApplicationQuerySet:
         """Return all clients."""
         return ApplicationQuerySet(self.model, using=self._db)
+
+    def usable(self) -> ApplicationQuerySet:
+        """See ``ApplicationQuerySet.usable``."""
+        return self.get_queryset().usable()
 
     def get_by_natural_key(self, client_id: str) -> "Application":
         """Return the client of that id, for what a dump brings back."""
@@ -110,7 +123,8 @@ class Application(AbstractApplication):
     allowed_resources = models.JSONField(default=list, blank=True)
     access_token_format = models.CharField(max_length=10, choices=AccessTokenFormat, default=AccessTokenFormat.JWT)
     algorithm = models.CharField("ID token algorithm", max_length=5, choices=Algorithm, default=Algorithm.RS256)
-    #: Off means: no new tokens, and those it has are dead on the next request, for good.
+    #: Off means: no new tokens, and those it has are dead on the next request, for good. So it is for the clients of an
+    #: owner who is inactive, whatever it says here.
     is_active = models.BooleanField("active", default=True)
     #: Shown on the consent page; empty where unknown.
     homepage_url = models.URLField(blank=True)
@@ -227,6 +241,7 @@ class Application(AbstractApplication):
         return cls.from_db(router.db_for_read(cls), list(fields), values)
 
     @classmethod
+    @cache
     def _get_fact_fields(cls) -> "dict[str, models.Field[Any, Any]]":  # Any: of all types of columns
         return {field.attname: field for field in cls._meta.concrete_fields}
 

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Final
 
 from django.conf import settings
-from joserfc import jwt
 
 from accounts import keys
 from accounts.conf import get_settings as get_accounts_settings
@@ -59,8 +58,7 @@ def issue_id_token(
         "c_hash": code and _hash_half(code, algorithm),
     }
     said |= {name: value for name, value in optional.items() if value}
-    signer = keys.get_active_key(algorithm)
-    return jwt.encode({"alg": signer.algorithm, "kid": signer.kid}, said, signer.key, registry=keys.REGISTRY)
+    return keys.get_active_key(algorithm).sign(said)
 
 
 def _choose_algorithm(application: Application) -> str:
