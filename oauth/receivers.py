@@ -5,6 +5,7 @@ And what becomes of clients, for the audit log; and what people are told of by m
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db.models.signals import post_delete, post_save, pre_save
 from django.dispatch import receiver
 from django.template.loader import render_to_string
@@ -25,7 +26,7 @@ from accounts.signals import (
 from oauth.conf import get_settings
 from oauth.models import CLIENTS_FACT, Application, ClientSecret
 from oauth.scopes import describe_scopes
-from oauth.services import revoke_client, revoke_lost_rights, revoke_user, void_waiting
+from oauth.services import revoke_client, revoke_clients_of, revoke_lost_rights, revoke_user, void_waiting
 from oauth.signals import PersonalTokenCreated, personal_token_created
 from permissions import audit
 from project import shared_facts
@@ -81,11 +82,26 @@ def kill_tokens_of_deleted_client(instance: Application, **_: object) -> None:
     disable_client(client_id=instance.client_id, lifetime=lifetime, now=timezone.now())
 
 
+@receiver(pre_save, sender=get_user_model())
+def remember_activity(instance: AbstractBaseUser, **_: object) -> None:
+    """Look whether a user who is inactive now was active until now, for ``end_tokens_of_inactive_user``."""
+    active = get_user_model().objects.filter(pk=instance.pk, is_active=True)
+    instance._is_switched_off = not instance.is_active and active.exists()  # type: ignore[attr-defined]  # noqa: SLF001 - of the two receivers
+
+
 @receiver(post_save, sender=get_user_model())
-def end_tokens_of_inactive_user(instance: object, **_: object) -> None:
-    """End what acts for an inactive user; switched on again, the user allows clients anew."""
-    if isinstance(instance, get_user_model()) and not instance.is_active:
-        revoke_user(user_id=instance.pk, reason=EndReason.DEACTIVATED, now=timezone.now())
+def end_tokens_of_inactive_user(instance: AbstractBaseUser, **_: object) -> None:
+    """End what acts for an inactive user, and the clients that the user has made.
+
+    Switched on again, the user allows clients anew; and the clients work anew.
+    """
+    if instance.is_active:
+        return
+    now = timezone.now()
+    revoke_user(user_id=instance.pk, reason=EndReason.DEACTIVATED, now=now)
+    if getattr(instance, "_is_switched_off", False):
+        shared_facts.forget([CLIENTS_FACT])
+        revoke_clients_of(owner_id=instance.pk, now=now)
 
 
 @personal_token_created.listen

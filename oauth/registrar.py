@@ -23,7 +23,7 @@ _known: dict[str, tuple[str, float, Application]] = {}
 
 
 def find_client(client_id: str) -> Application | None:
-    """Return the active client of that id, with ``known_secrets``; None where there is none."""
+    """Return the client of that id if it may be used, with ``known_secrets``; None where there is none."""
     if not client_id or len(client_id) > _MAX_ID_CHARACTERS or "\x00" in client_id:
         return None
     key = get_client_fact_key(client_id)
@@ -33,12 +33,12 @@ def find_client(client_id: str) -> Application | None:
         client = _find_kept(reading, key)
     if client is None:
         reading.note()
-        client = Application.objects.filter(client_id=client_id).first()
+        client = Application.objects.usable().filter(client_id=client_id).first()
         if client is None:
             return None
         client.known_secrets = _query_secrets(client)
         _remember(reading, key, client)
-    return client if client.is_active else None
+    return client
 
 
 def _query_secrets(client: Application) -> tuple[tuple[str, datetime | None], ...]:

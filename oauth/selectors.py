@@ -47,8 +47,8 @@ def get_active_client(*, client_id: str) -> Application | None:
 
 
 def get_client_id_by_name(*, name: str) -> str | None:
-    """Return the id of the active client of that name, the oldest one if there are more."""
-    clients = Application.objects.filter(name=name, is_active=True)
+    """Return the id of the usable client of that name, the oldest one if there are more."""
+    clients = Application.objects.usable().filter(name=name)
     return clients.order_by("created").values_list("client_id", flat=True).first()
 
 
@@ -126,6 +126,7 @@ def read_opaque_token(raw: str, now: datetime) -> AccessClaims:
         InvalidToken: There is none such, or it has expired.
     """
     rows = AccessToken.objects.filter(token_checksum__in=get_opaque_digests(raw), expires__gt=now)
+    rows = rows.exclude(application__user__is_active=False)
     row = rows.select_related("application", "session").first()
     if row is None or row.application is None or not row.application.is_active:
         raise InvalidToken(detail="unknown or expired")
@@ -267,7 +268,7 @@ def is_allowed_origin(*, origin: str) -> bool:
     """Say whether an active client lists the origin, or the house has it itself."""
     if origin == settings.BASE_URL:
         return True
-    candidates = Application.objects.filter(is_active=True, allowed_origins__contains=origin)
+    candidates = Application.objects.usable().filter(allowed_origins__contains=origin)
     return any(client.origin_allowed(origin) for client in candidates.only("allowed_origins"))
 
 

@@ -124,7 +124,7 @@ def poll_device(*, device_code: str, application: Application, now: datetime) ->
 def find_waiting_device(*, user_code: str, now: datetime) -> DeviceGrant | None:
     """Return the device that shows a code and waits for a decision, however the code was typed."""
     digests = get_user_code_digests(read_user_code(user_code))
-    waiting = _list_waiting(now).filter(user_code__in=digests, application__is_active=True)
+    waiting = _list_waiting(now).filter(user_code__in=digests, application__in=Application.objects.usable())
     return waiting.select_related("application").first()
 
 

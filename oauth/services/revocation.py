@@ -128,6 +128,13 @@ def revoke_client(*, application: Application, now: datetime) -> None:
 
 
 @transaction.atomic
+def revoke_clients_of(*, owner_id: UUID, now: datetime) -> None:
+    """End every code and token of the clients that belong to a user; see ``revoke_client``."""
+    for application in Application.objects.filter(user_id=owner_id, is_active=True).order_by("pk"):
+        revoke_client(application=application, now=now)
+
+
+@transaction.atomic
 def revoke_lost_rights(*, application: Application, now: datetime) -> None:
     """End the access tokens of a client that may do less than before.
 
