@@ -126,6 +126,7 @@ class ClientForm(ClientModelForm):
             "access_token_format",
             "algorithm",
         )
+        labels: ClassVar[dict[str, str]] = {"homepage_url": "Home page"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: as Django has it
         """Show the addresses of a client that is there one per line; its type stays what it is."""

@@ -200,6 +200,15 @@ class Pointer:
     def fill(self, label: str, text: str) -> None:
         self.page.get_by_label(label, exact=True).fill(text)
 
+    def tick(self, label: str) -> None:
+        self.page.get_by_label(label).check()
+
+    def skip(self) -> None:
+        """Leave out what is above the main part of a page of the admin."""
+
+    def choose(self, label: str, option: str) -> None:
+        self.page.get_by_label(label, exact=True).select_option(option)
+
     def press(self, name: str, *, role: Literal["button", "link"] = "button") -> None:
         """Press what has that name; of several, the last on the page, which is the one in its main part."""
         self.press_it(self.page.get_by_role(role, name=name, exact=True).last)
@@ -214,6 +223,19 @@ class Keyboard(Pointer):
     @override
     def fill(self, label: str, text: str) -> None:
         walk_by_keyboard(self.page, label, text)
+
+    @override
+    def tick(self, label: str) -> None:
+        reach(self.page, self.page.get_by_label(label))
+        self.page.keyboard.press("Space")
+
+    @override
+    def skip(self) -> None:
+        press(self.page, self.page.get_by_role("link", name="Skip to main content"))
+
+    @override
+    def choose(self, label: str, option: str) -> None:
+        walk_by_keyboard(self.page, label, option)
 
     @override
     def press_it(self, target: Locator) -> None:
