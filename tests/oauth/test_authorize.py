@@ -58,6 +58,7 @@ def test_a_prompt_that_is_unknown_or_contradicts_itself_is_refused(rp: Flow, pro
     assert get_answer(rp.open(scope="openid", prompt=prompt))["error"] == "invalid_request"
 
 
+@pytest.mark.compliance("Security", "B5", "prompt=consent and prompt=select_account are heeded")
 @pytest.mark.parametrize("prompt", ["consent", "select_account", "consent select_account"])
 def test_a_person_is_shown_the_page_again_where_the_client_asks_for_it(rp: Flow, prompt: str) -> None:
     rp.get_tokens(scope="openid")
@@ -68,6 +69,8 @@ def test_a_person_is_shown_the_page_again_where_the_client_asks_for_it(rp: Flow,
     assert "code" in get_answer(rp.decide(page))
 
 
+@pytest.mark.compliance("Security", "B5", "prompt=none is answered where somebody is signed in")
+@pytest.mark.compliance("Security", "D6", "prompt=none is answered where somebody is signed in")
 def test_a_person_who_has_not_allowed_it_is_not_let_through_in_silence(rp: Flow) -> None:
     assert get_answer(rp.open(scope="openid", prompt="none"))["error"] == "consent_required"
     rp.get_tokens(scope="openid")
@@ -81,6 +84,8 @@ def test_an_age_of_zero_asks_for_a_sign_in_like_a_prompt_does(op: Flow, person: 
     assert walk(op, person, scope="openid", max_age="0").pages == ["reauthenticate"]
 
 
+@pytest.mark.compliance("Security", "B5", "max_age is heeded")
+@pytest.mark.compliance("Security", "D7", "max_age is heeded")
 def test_a_sign_in_that_is_too_old_is_no_silent_one(rp: Flow, person: User) -> None:
     rp.get_tokens(scope="openid")
     Session.objects.filter(user=person).update(authenticated_at=timezone.now() - timedelta(minutes=5))
@@ -93,6 +98,7 @@ def test_an_age_that_is_no_number_of_seconds_is_refused(rp: Flow, max_age: str) 
     assert get_answer(rp.open(scope="openid", max_age=max_age))["error"] == "invalid_request"
 
 
+@pytest.mark.compliance("Security", "B5", "the time of the sign-in is that of the session")
 def test_the_code_knows_when_and_how_the_person_signed_in(rp: Flow, person: User) -> None:
     Session.objects.update(authenticated_at=timezone.now() - timedelta(hours=1), amr="pwd otp")
     rp.get_code(scope="openid", nonce="n", claims='{"id_token":{"name":null}}')
@@ -110,6 +116,8 @@ def test_a_hint_that_expired_long_ago_is_a_hint(rp: Flow, person: User) -> None:
     assert "code" in get_answer(rp.open(scope="openid", prompt="none", id_token_hint=hint))
 
 
+@pytest.mark.compliance("Security", "B5", "the hint at a person is checked")
+@pytest.mark.compliance("Security", "D7", "the hint at a person is checked")
 def test_a_hint_at_somebody_else_is_no_silent_sign_in(rp: Flow, other: User) -> None:
     rp.get_tokens(scope="openid")
     hint = _make_hint(rp, sub=str(other.pk))
@@ -358,6 +366,7 @@ def test_a_refusal_by_the_person_is_posted_too(rp: Flow) -> None:
     assert get_hidden(page, "error") == "access_denied"
 
 
+@pytest.mark.compliance("RFC 6749", "3.1.2", "the query of a redirect URI stays as it is")
 def test_the_query_of_a_redirect_uri_stays_as_it_is(rp: Flow) -> None:
     rp.redirect_uri = f"{REDIRECT_URI}?a=1&b="
     Application.objects.update(redirect_uris=rp.redirect_uri)

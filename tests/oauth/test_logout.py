@@ -143,6 +143,7 @@ def test_nobody_is_redirected_on_a_mere_name_without_being_asked(op: Flow) -> No
     assert f'href="{TARGET}?state=%22%3E%3Cscript%3E"' in page.content.decode()
 
 
+@pytest.mark.compliance("Security", "D12", "an unknown client at the logout endpoint is no error of the server")
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -31,6 +31,7 @@ def test_a_sign_in_is_asked_for_once_and_not_again_on_the_way_back(op: Flow, per
     assert done.pages == ["reauthenticate", "consent"]
 
 
+@pytest.mark.compliance("Security", "D7", "prompt=login is not satisfied by skipping the page")
 def test_coming_back_without_having_signed_in_is_not_enough(op: Flow, person: User) -> None:
     walk(op, person, scope="openid")
     response = op.open(scope="openid", prompt="login")

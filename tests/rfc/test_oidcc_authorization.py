@@ -59,6 +59,7 @@ def test_oidcc_prompt_login(op: Provider) -> None:
     assert second.claims["auth_time"] > first.claims["auth_time"]
 
 
+@pytest.mark.compliance("Security", "D6", "prompt=none is answered where nobody is signed in")
 @module("prompt-none-not-logged-in", "a client that wants no page is told that one is needed")
 def test_oidcc_prompt_none_not_logged_in(op: Provider) -> None:
     done = op.ask(prompt="none", state="s" * 128)
