@@ -8,6 +8,8 @@
 
 python := .venv/bin/python
 manage := $(python) manage.py
+races := tests/accounts/test_races.py tests/accounts/test_rotation.py tests/oauth/test_races.py \
+	tests/oauth/test_consent_races.py tests/oauth/test_devices.py
 # Words after the target's own, such as `make queue-work ARGS="--queue emails"`.
 ARGS ?=
 
@@ -40,10 +42,10 @@ exactness: ## Count 100 batches of 50 jobs under eight workers, and 20 keys of 2
 	@sh scripts/setup dev
 	EXACTNESS_BATCHES=100 OVERLAP_TIMES=200 $(python) -m pytest tests/jobs/test_exactness.py tests/jobs/test_limits_concurrency.py $(ARGS)
 	EXACTNESS_BATCHES=100 OVERLAP_TIMES=200 $(python) -m pytest --stores=servers tests/jobs/test_exactness.py tests/jobs/test_limits_concurrency.py $(ARGS)
-races: ## Let 16 clients race for a refresh, a code, a reset, a verification and a change of address, 50 times each, on both stores
+races: ## Let 16 clients race for a refresh, a code, a device, a consent, a reset, a verification and a change of address, 50 times each, on both stores
 	@sh scripts/setup dev
-	RACE_ROUNDS=50 $(python) -m pytest tests/accounts/test_races.py tests/accounts/test_rotation.py tests/oauth/test_races.py $(ARGS)
-	RACE_ROUNDS=50 $(python) -m pytest --stores=servers tests/accounts/test_races.py tests/accounts/test_rotation.py tests/oauth/test_races.py $(ARGS)
+	RACE_ROUNDS=50 $(python) -m pytest $(races) $(ARGS)
+	RACE_ROUNDS=50 $(python) -m pytest --stores=servers $(races) $(ARGS)
 test-browser: ## Run the browser tests
 	@sh scripts/setup dev
 	$(python) -m pytest -m browser $(ARGS)

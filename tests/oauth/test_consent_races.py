@@ -8,13 +8,14 @@ from django.db import connection
 from django.test import Client
 
 from oauth.models import Consent, Grant
+from tests.accounts.racing import ROUNDS
 from tests.oauth.flow import Answer, Flow, get_answer, get_hidden
 
 _PARALLEL = 16
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("_round", range(2))
+@pytest.mark.parametrize("_round", range(ROUNDS))
 def test_of_parallel_answers_to_one_page_one_consent_is_left(flow: Flow, _round: int) -> None:
     form = {"request": get_hidden(flow.open(scope="profile users:read"), "request"), "decision": "allow"}
     gate = threading.Barrier(_PARALLEL)

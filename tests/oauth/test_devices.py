@@ -22,6 +22,7 @@ from accounts.services import delete_account, set_password
 from oauth.models import AccessToken, Application, Consent, DeviceGrant
 from oauth.services import delete_client, end_consent
 from permissions import audit
+from tests.accounts.racing import ROUNDS
 from tests.oauth.devices import DEVICE_CODE, PAGE, Device, get_error
 from tests.oauth.flow import Answer, Flow, get_hidden
 
@@ -340,7 +341,7 @@ def _run_at_once(device: Device, call: Callable[[Device], Answer]) -> list[Answe
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("_round", range(2))
+@pytest.mark.parametrize("_round", range(ROUNDS))
 def test_of_parallel_polls_one_gets_the_tokens(device: Device, _round: int) -> None:
     codes = device.get_allowed()
     answers = _run_at_once(device, lambda own: own.poll(codes["device_code"]))
