@@ -3,15 +3,17 @@
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
+from django.db.models.signals import post_save
 from django.utils import timezone
 
 from accounts import signals
-from accounts.models import EmailToken, Registration, Session, User
+from accounts.models import EmailToken, Registration, Session, User, get_user_fact_key
 from accounts.services.announcing import announce
 from accounts.services.credentials import check_password_strength
 from accounts.services.links import use_email_token
 from accounts.services.sessions import end_all_sessions
 from permissions import audit
+from project import shared_facts
 
 
 def register_user(*, email: str, password: str, name: str = "", now: datetime) -> None:
@@ -28,16 +30,17 @@ def register_user(*, email: str, password: str, name: str = "", now: datetime) -
     check_password_strength(password=password, user=user)
     user.set_password(password)  # the costly step comes before the address is looked at
     with transaction.atomic():
-        known = _lock_user(email)
-        try:
-            with transaction.atomic():
-                user.save(force_insert=True)  # tried even where it can't succeed: both take the same statements
-        except IntegrityError:
-            known = known or _lock_user(email)  # a rival was faster
-            if known is not None:
-                _store_registration(known, chosen=user, is_repeated=True)
-        else:
-            _store_registration(user, chosen=user, is_repeated=False)
+        # Both kinds of addresses take the same statements, and the same round trips to the shared cache, which must be
+        # told where the row is new.
+        shared_facts.forget([get_user_fact_key(user.pk)])
+        User.objects.get_queryset().bulk_create([user], ignore_conflicts=True)
+        holder = _lock_user(email)
+        if holder is None:  # who had the address was deleted just now
+            return
+        is_repeated = holder.pk != user.pk
+        if not is_repeated:  # bulk_create doesn't tell
+            post_save.send(User, instance=user, created=True, update_fields=None, raw=False, using=user._state.db)  # noqa: SLF001 - Django's documented name of it
+        _store_registration(holder, chosen=user, is_repeated=is_repeated)
 
 
 def ensure_user(

@@ -1,15 +1,19 @@
 """Nobody learns from an answer, or from the work that it takes, whether an address has an account."""
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import takewhile
 from statistics import median
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
+from redis import Redis
 from rest_framework.test import APIClient
 
 from accounts.models import User
@@ -19,6 +23,8 @@ from tests.accounts.counting_hasher import CountingHasher
 
 WRONG = "a wrong password, long"
 KINDS = ["unknown", "wrong", "inactive", "unusable", "unverified"]
+#: Of a savepoint.
+_NAME = re.compile(r'"s[0-9]+_x[0-9]+"')
 OPEN = ["login", "register", "verify-email/resend", "password/reset"]
 
 
@@ -73,10 +79,31 @@ def test_every_kind_of_address_takes_the_same_queries(path: str, people: None) -
     def read_kinds_of_queries(kind: str) -> list[str]:
         with CaptureQueriesContext(connection) as queries:
             ask(path, kind)
-        statements = [query["sql"] for query in queries]
-        return [" ".join(one.split()[:3]) for one in statements if "SAVEPOINT" not in one]
+        return [" ".join(_NAME.sub("", query["sql"]).split()[:3]) for query in queries]
 
     first, *others = [read_kinds_of_queries(kind) for kind in KINDS]
+    assert others == [first] * len(others)
+
+
+@pytest.mark.skipif(not django_settings.REDIS_URL, reason="about Redis alone")
+@pytest.mark.compliance("ASVS 5.0", "6.3.8", "Every address takes the same round trips to the cache")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", OPEN)
+def test_every_kind_of_address_asks_the_cache_as_often(path: str, people: None) -> None:
+    server = Redis.from_url(django_settings.REDIS_URL)
+
+    def list_commands(kind: str) -> list[str]:
+        with server.monitor() as monitor:  # type: ignore[no-untyped-call] # redis-py leaves it untyped
+            ask(path, kind)
+            server.echo("that was all")
+            heard = list(takewhile(lambda one: "that was all" not in one["command"], monitor.listen()))
+        # What a script does of its own comes from no port; a new connection introduces itself first.
+        commands = [one["command"].split()[0] for one in heard if one["client_port"]]
+        return [command for command in commands if command not in {"HELLO", "CLIENT"}]
+
+    for kind in ("warm", "warmer"):
+        ask(path, kind)
+    first, *others = [list_commands(kind) for kind in KINDS]
     assert others == [first] * len(others)
 
 
