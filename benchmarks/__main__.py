@@ -31,7 +31,10 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[[], "tokens", "jobs", "permissions", "accounts", "oauth"], help="What to measure."
+        "names",
+        nargs="*",
+        choices=[[], "tokens", "jobs", "permissions", "accounts", "timing", "oauth"],
+        help="What to measure.",
     )
     parser.add_argument("--json", action="store_true", help="Print one JSON document per benchmark.")
     parser.add_argument("--users", type=int, default=1_000_000, help="permissions: users in the listing on PostgreSQL.")
@@ -49,12 +52,14 @@ def _prepare_database() -> None:
 def _report(arguments: argparse.Namespace) -> int:
     from benchmarks import jobs, permissions, tokens  # noqa: PLC0415 - after Django is set up
     from benchmarks.accounts import comparison as accounts  # noqa: PLC0415 - as above
+    from benchmarks.accounts import timing  # noqa: PLC0415 - as above
     from benchmarks.oauth import comparison as oauth  # noqa: PLC0415 - as above
 
     benchmarks: dict[str, Callable[[], list[Figure]]] = {
         "tokens": tokens.measure,
         "jobs": jobs.measure,
         "accounts": accounts.measure,
+        "timing": timing.measure,
         "oauth": oauth.measure,
         "permissions": partial(permissions.measure, user_count=arguments.users),
     }

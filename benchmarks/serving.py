@@ -52,12 +52,25 @@ class Program:
 def serve_beside(ours: Program, peer: Program) -> Iterator[tuple[Side, Side]]:
     """Measure inside both sides, and serve both: ours first, the peer second."""
     with (
-        start_valkey() as redis_url,
         make_database() as url,
         _make_database_beside(url) as peer_url,
-        tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder,
+        _serve_house(ours, url) as our_side,
+        _serve(_environment(peer.settings, peer_url), peer.probe, peer.application) as its_side,
     ):
-        house = _environment(ours.settings, url) | {
+        yield our_side, its_side
+
+
+@contextmanager
+def serve_alone(ours: Program) -> Iterator[Side]:
+    """Measure inside our side, and serve it."""
+    with make_database() as url, _serve_house(ours, url) as side:
+        yield side
+
+
+@contextmanager
+def _serve_house(ours: Program, database_url: str) -> Iterator[Side]:
+    with start_valkey() as redis_url, tempfile.TemporaryDirectory(prefix="gatehouse-bench-") as folder:
+        house = _environment(ours.settings, database_url) | {
             "VAR_DIR": folder,
             "REDIS_URL": redis_url,
             "BASE_URL": f"https://{HOST}",
@@ -65,11 +78,8 @@ def serve_beside(ours: Program, peer: Program) -> Iterator[tuple[Side, Side]]:
             "EMAIL_URL": "smtp://127.0.0.1:9",  # no worker runs, so nothing is sent
             "TRUSTED_PROXY_COUNT": "1",
         }
-        with (
-            _serve(house, ours.probe, ours.application) as our_side,
-            _serve(_environment(peer.settings, peer_url), peer.probe, peer.application) as its_side,
-        ):
-            yield our_side, its_side
+        with _serve(house, ours.probe, ours.application) as side:
+            yield side
 
 
 @contextmanager

@@ -42,6 +42,7 @@ def main() -> None:
         "verify": race({"ours": action(lambda: read_access_token(token, now=now))})["ours"] * 1e6,
         "queries": dict(_count_queries(token)),
         "login": probing.measure_surplus(log_in, lambda: user.check_password(probing.PASSWORD)),
+        "login_statements": probing.count_queries(log_in),
         "service": probing.measure_surplus(
             lambda: services.sign_in(email=user.email, password=probing.PASSWORD, now=timezone.now()),
             lambda: user.check_password(probing.PASSWORD),

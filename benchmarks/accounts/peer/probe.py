@@ -33,6 +33,7 @@ def main() -> None:
         "verify": race({"peer": action(lambda: verify(token.encode()))})["peer"] * 1e6,
         "queries": probing.count_queries(read),
         "login": probing.measure_surplus(log_in, lambda: user.check_password(probing.PASSWORD)),
+        "login_statements": probing.count_queries(log_in),
         "algorithm": api_settings.ALGORITHM,
         "hasher": user.password.partition("$")[0],
     }
