@@ -3,19 +3,20 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Final
 from urllib.parse import urlsplit
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
-from django.db import transaction
-from django.db.models import Q
+from django.db import OperationalError, transaction
+from django.db.models import Model, Q
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from oauth.conf import get_settings
 from oauth.exceptions import ClientDoesNotExist, InvalidClientMetadata
-from oauth.models import LOOPBACK_HOSTS, Application, ClientSecret, DeviceGrant, Grant, GrantType
+from oauth.models import LOOPBACK_HOSTS, Application, ClientSecret, Consent, DeviceGrant, Grant, GrantType
 from oauth.tokens import make_secret
 from permissions import audit
 from project.crypto import keyed_digest, keyed_digests
@@ -26,6 +27,8 @@ _HINT_CHARACTERS: Final = 6
 _LIVE_SECRETS: Final = 2
 _NOTE_EVERY: Final = timedelta(hours=1)
 _MAX_NOTED: Final = 10_000
+#: How often the deletion of a client begins anew while codes are being exchanged.
+_TRIES: Final = 20
 #: When this process noted last that a secret is used.
 _noted: dict[str, datetime] = {}
 
@@ -100,7 +103,8 @@ def change_client(*, application: Application, changes: Mapping[str, object]) ->
         ClientDoesNotExist: Somebody has deleted it meanwhile.
         InvalidClientMetadata: Something of it isn't allowed; ``fields`` says what.
     """
-    current = Application.objects.select_for_update().filter(pk=application.pk).first()
+    # What an exchange stores names the client's row, which it may go on doing meanwhile.
+    current = Application.objects.select_for_update(no_key=True).filter(pk=application.pk).first()
     if current is None:
         raise ClientDoesNotExist
     for name, value in changes.items():
@@ -113,10 +117,22 @@ def change_client(*, application: Application, changes: Mapping[str, object]) ->
 @transaction.atomic
 def delete_client(*, application: Application) -> None:
     """Delete a client with all that it has; its tokens are dead at once."""
-    # Codes and devices first: who is exchanging one has it, and needs the client's row for what it gives.
-    Grant.objects.filter(application=application, consumed_at=None).update(consumed_at=timezone.now())
-    DeviceGrant.objects.filter(application=application).update(status=DeviceGrant.DENIED)
-    Application.objects.select_for_update().filter(pk=application.pk).first()
+    for attempt in count(1):
+        # Who is exchanging something has locked these, in this order, and needs the client's row for what it gives: so
+        # wait for them first, and for nobody once nothing can be added to the client. If something was, begin anew.
+        _lock(ClientSecret, application)
+        Grant.objects.filter(application=application, consumed_at=None).update(consumed_at=timezone.now())
+        DeviceGrant.objects.filter(application=application).update(status=DeviceGrant.DENIED)
+        _lock(Consent, application)
+        try:
+            with transaction.atomic():
+                Application.objects.select_for_update().filter(pk=application.pk).first()
+                for model in (Grant, DeviceGrant, Consent):
+                    _lock(model, application, nowait=True)
+                break
+        except OperationalError:
+            if attempt == _TRIES:
+                raise
     application.delete()
 
 
@@ -130,7 +146,7 @@ def renew_client_secret(*, application: Application, overlap: timedelta = timede
     if application.client_type != Application.CLIENT_CONFIDENTIAL:
         raise InvalidClientMetadata(fields={"client_type": ["A public client has no secret."]})
     now = timezone.now()
-    Application.objects.select_for_update().get(pk=application.pk)
+    Application.objects.select_for_update(no_key=True).get(pk=application.pk)
     living = list(ClientSecret.objects.filter(_is_living(now), application=application))
     for place, secret in enumerate(living):
         ends_at = now + overlap if place < _LIVE_SECRETS - 1 else now
@@ -171,6 +187,12 @@ def _is_worth_noting(digest: str, now: datetime) -> bool:
         _noted.clear()
     _noted[digest] = now
     return True
+
+
+def _lock(model: type[Model], application: Application, *, nowait: bool = False) -> None:
+    """Lock what belongs to a client, until the end of the caller's transaction."""
+    rows = model._default_manager.filter(application=application).order_by("pk")  # noqa: SLF001 - Django's documented name of it
+    list(rows.select_for_update(nowait=nowait).values_list("pk"))
 
 
 def _check(application: Application) -> None:

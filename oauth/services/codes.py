@@ -6,11 +6,14 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
+from django.contrib.auth import get_user_model
+from django.db import transaction
 
 from accounts.exceptions import SessionDoesNotExist
 from accounts.services import EndReason, end_client_session, hold_session
 from oauth.conf import get_settings
 from oauth.models import Application, Grant
+from oauth.selectors import covers, find_consent
 from oauth.tokens import get_code_digests, hash_code
 from permissions import audit
 
@@ -55,8 +58,23 @@ class Presence:
     amr: tuple[str, ...] = ()
 
 
-def create_code(*, code: str, application: Application, presence: Presence, asked: CodeRequest, now: datetime) -> Grant:
-    """Store an authorization code, hashed; its short life begins now."""
+@transaction.atomic
+def create_code(
+    *, code: str, application: Application, presence: Presence, asked: CodeRequest, now: datetime
+) -> Grant | None:
+    """Store an authorization code, hashed; its short life begins now.
+
+    The person's row is locked first, as where a consent ends: what is taken back while the page is answered gives
+    nothing, and what is taken back later finds the code.
+
+    Returns:
+        None where the person doesn't allow that any more, or is gone or inactive.
+    """
+    if not hold_person(presence.user_id):
+        return None
+    consent = find_consent(user_id=presence.user_id, application=application, now=now)
+    if not covers(consent=consent, scopes=asked.scopes, resource=asked.resource):
+        return None
     return Grant.objects.create(
         code=hash_code(code),
         application=application,
@@ -73,6 +91,16 @@ def create_code(*, code: str, application: Application, presence: Presence, aske
         claims=asked.claims,
         expires=now + get_settings().code_lifetime,
     )
+
+
+def hold_person(user_id: UUID) -> bool:
+    """Lock a person's row until the end of the caller's transaction; say whether they are there and active.
+
+    Whoever deletes the person, deactivates them, changes their password or takes a consent back has it, too, and then
+    comes wholly before or wholly after.
+    """
+    people = get_user_model().objects.select_for_update(no_key=True)
+    return people.filter(pk=user_id, is_active=True).first() is not None
 
 
 def redeem_code(*, code: str, application: Application, started_at: datetime, now: datetime) -> Grant | None:

@@ -7,14 +7,13 @@ from enum import StrEnum
 from typing import Final
 
 import structlog
-from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from accounts.services import Access, Device
 from oauth.conf import get_settings
 from oauth.models import Application, DeviceGrant
-from oauth.services.codes import Presence
+from oauth.services.codes import Presence, hold_person
 from oauth.services.consents import give_consent
 from oauth.services.issuing import Issued, issue_for_person
 from oauth.tokens import (
@@ -183,9 +182,7 @@ def issue_for_device(
     """
     if grant.user_id is None or grant.authenticated_at is None:
         return None
-    # Whoever deletes the person, deactivates them or changes their password comes wholly before or wholly after.
-    people = get_user_model().objects.select_for_update(no_key=True)
-    if people.filter(pk=grant.user_id, is_active=True).first() is None:
+    if not hold_person(grant.user_id):
         return None
     living = DeviceGrant.objects.filter(pk=grant.pk, status=DeviceGrant.AUTHORIZED, expires__gt=now)
     if not living.update(status=DeviceGrant.CONSUMED):

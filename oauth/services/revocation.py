@@ -21,6 +21,7 @@ from oauth.conf import get_settings
 from oauth.exceptions import ConnectionDoesNotExist, PersonalTokenDoesNotExist
 from oauth.models import AccessToken, Application, Consent, DeviceGrant, Grant, PersonalAccessToken
 from oauth.selectors import list_connected_clients, list_personal_tokens
+from oauth.services.codes import hold_person
 from oauth.tokens import OPAQUE_PREFIX, get_opaque_digests
 from permissions import audit
 
@@ -93,7 +94,8 @@ def revoke_own_token(*, user_id: UUID, token_id: UUID, now: datetime) -> None:
 
 @transaction.atomic
 def end_consent(*, user_id: UUID, application: Application, now: datetime) -> None:
-    """End every code and token that a client has for a person."""
+    """End every code and token that a client has for a person, who is locked first, as where they are given."""
+    hold_person(user_id)
     Grant.objects.filter(user_id=user_id, application=application, consumed_at=None).update(consumed_at=now)
     _deny_devices(DeviceGrant.objects.filter(user_id=user_id, application=application))
     ended = end_client_sessions(

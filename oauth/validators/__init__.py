@@ -7,6 +7,7 @@ from typing import Final, override
 from django.utils import timezone
 from oauthlib.common import Request
 from oauthlib.oauth2.rfc6749 import errors
+from oauthlib.openid.connect.core.exceptions import ConsentRequired
 
 from accounts.selectors import find_refresh_session
 from oauth import services
@@ -34,8 +35,12 @@ class Validator(RequestRules):
     def save_authorization_code(
         self, client_id: str, code: Mapping[str, object], request: Request, *args: object, **kwargs: object
     ) -> None:
-        """Store the code, hashed."""
-        services.create_code(
+        """Store the code, hashed.
+
+        Raises:
+            ConsentRequired: The person doesn't allow that any more.
+        """
+        grant = services.create_code(
             code=str(code["code"]),
             application=get_client(request),
             presence=_get_presence(request),
@@ -49,6 +54,8 @@ class Validator(RequestRules):
             ),
             now=timezone.now(),
         )
+        if grant is None:
+            raise ConsentRequired("The person has to be asked.", request=request)
 
     @override
     def validate_code(

@@ -6,6 +6,7 @@ from typing import Any, Final, override
 from urllib.parse import urlsplit
 
 from django.core import signing
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -39,6 +40,7 @@ from oauth.views.waiting import (
 #: How long a consent page may stay open, in seconds.
 CONSENT_SECONDS: Final = 3600
 _CONSENT_SALT: Final = "oauth.consent"
+_GONE: Final = "The app or the account was deleted just now."
 
 
 @method_decorator(csrf_exempt, name="dispatch")
@@ -57,6 +59,8 @@ class AuthorizeView(View):
             response = super().dispatch(request, *args, **kwargs)
         except errors.OAuth2Error as error:
             response = answer_error(request, error)
+        except IntegrityError:
+            response = answer_error(request, errors.InvalidRequestFatalError(_GONE))
         return keep_out_of_caches(response)
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
@@ -90,6 +94,8 @@ class ConsentView(View):
             response = super().dispatch(request, *args, **kwargs)
         except errors.OAuth2Error as error:
             response = answer_error(request, error)
+        except IntegrityError:
+            response = answer_error(request, errors.InvalidRequestFatalError(_GONE))
         return keep_out_of_caches(response)
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
@@ -194,10 +200,11 @@ def _must_ask(asked: AuthorizationRequest, presence: services.Presence, now: dat
 def _allow(
     request: HttpRequest, asked: AuthorizationRequest, presence: services.Presence, *, is_asked: bool
 ) -> HttpResponseBase:
-    """Note what is allowed, where that is new or was asked just now, and send the client a code."""
+    """Note what is allowed, where it was asked just now or needn't be, and send the client a code."""
     now, application = timezone.now(), asked.application
     consent = None if is_asked else find_consent(user_id=presence.user_id, application=application, now=now)
-    if not covers(consent=consent, scopes=asked.scopes, resource=asked.resource):
+    is_new = not covers(consent=consent, scopes=asked.scopes, resource=asked.resource)
+    if is_new and (is_asked or application.skip_authorization):
         services.give_consent(
             user_id=presence.user_id,
             application=application,
@@ -206,7 +213,13 @@ def _allow(
             is_asked=is_asked,
             now=now,
         )
-    return answer_client(request, get_backend().allow(asked, presence=presence), application)
+    try:
+        response = get_backend().allow(asked, presence=presence)
+    except ConsentRequired as error:  # it was taken back meanwhile
+        if asked.interaction.is_silent:
+            raise asked.refuse(error) from error
+        return send_back(request, asked)
+    return answer_client(request, response, application)
 
 
 def _show_consent(

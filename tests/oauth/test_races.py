@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from http.cookies import SimpleCookie
 from itertools import cycle, repeat
 
 import pytest
@@ -12,9 +13,9 @@ from django.utils import timezone
 from accounts.models import RefreshToken, Session, User
 from accounts.services import delete_account, set_password
 from oauth.models import AccessToken, Application, Consent
-from oauth.services import delete_client, register_client, revoke_consent
+from oauth.services import change_client, delete_client, register_client, revoke_connection, revoke_consent
 from tests.accounts.racing import ROUNDS, race
-from tests.oauth.flow import REDIRECT_URI, Answer, Flow
+from tests.oauth.flow import REDIRECT_URI, Answer, Flow, get_answer
 
 type End = Callable[[User, Application], None]
 
@@ -125,9 +126,17 @@ def _revoke_consent(_: User, application: Application) -> None:
     revoke_consent(consent=Consent.objects.get(application=application), now=timezone.now())
 
 
+def _disconnect(person: User, application: Application) -> None:
+    revoke_connection(user_id=person.pk, client_id=application.client_id, now=timezone.now())
+
+
 def _disable_client(_: User, application: Application) -> None:
     application.is_active = False
     application.save()
+
+
+def _switch_off_client(_: User, application: Application) -> None:
+    change_client(application=application, changes={"is_active": False})
 
 
 def _delete_client(_: User, application: Application) -> None:
@@ -140,7 +149,11 @@ def _take_scope(_: User, application: Application) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [_deactivate, _change_password, _delete_person, _revoke_consent, _disable_client, _delete_client]
+    "end",
+    [
+        *(_deactivate, _change_password, _delete_person),
+        *(_revoke_consent, _disconnect, _disable_client, _switch_off_client, _delete_client),
+    ],
 )
 def test_what_ends_all_that_a_client_has_wins_against_exchanges_under_way(end: End) -> None:
     for number in range(ROUNDS):
@@ -164,6 +177,56 @@ def test_a_scope_that_is_taken_away_is_gone_from_tokens_under_way() -> None:
             assert answer.status_code in {200, 400}
             if "profile" in answer.json().get("scope", "").split():
                 assert flow.call_api(answer.json()["access_token"]) == 401
+
+
+@pytest.mark.parametrize("end", [_revoke_consent, _disconnect])
+def test_what_was_allowed_before_gives_no_code_once_it_was_taken_back(end: End) -> None:
+    for number in range(ROUNDS):
+        person, application, flow = _let_in(number)
+        flow.get_code()
+        codes: list[str] = []
+        calls = [partial(_open_in_silence, codes=codes)] * 15
+        answers = _race(flow, [*calls[:4], partial(_do, end, person, application), *calls[4:]])
+        assert {answer.status_code for answer in answers} == {302}
+        assert {flow.exchange(code).status_code for code in codes} <= {400}
+
+
+@pytest.mark.parametrize("access_token_format", ["jwt", "opaque"])
+def test_a_client_that_is_deleted_meanwhile_gives_nobody_an_outage(access_token_format: str) -> None:
+    for number in range(ROUNDS):
+        person, application, flow = _let_in(number)
+        Application.objects.update(access_token_format=access_token_format)
+        flow.get_code()
+        answers: list[Answer] = []
+        calls = [partial(_come_and_go, answers=answers)] * 15
+        _race(flow, [*calls[:4], partial(_do, _delete_client, person, application), *calls[4:]])
+        assert {answer.status_code for answer in answers} <= {200, 302, 400, 401}
+        assert not Application.objects.filter(pk=application.pk).exists()
+        _check_all_dead(flow, [answer.json() for answer in answers if b"refresh_token" in answer.content])
+
+
+def _open_in_silence(flow: Flow, *, codes: list[str]) -> Answer:
+    response = _copy_browser(flow).open(prompt="none")
+    if code := get_answer(response).get("code"):
+        codes.append(code)
+    return response
+
+
+def _come_and_go(flow: Flow, *, answers: list[Answer]) -> None:
+    """Get codes by what was allowed before, and exchange them at once, until the client is gone."""
+    flow = _copy_browser(flow)
+    for _ in range(20):
+        answers.append(flow.open(prompt="none"))
+        if answers[-1].status_code != 302 or "code" not in get_answer(answers[-1]):
+            return
+        answers.append(flow.exchange(get_answer(answers[-1])["code"]))
+
+
+def _copy_browser(flow: Flow) -> Flow:
+    """Return the flow with a browser for this thread alone."""
+    browser = Client()
+    browser.cookies = SimpleCookie(flow.browser.cookies.output(header="", sep=";"))
+    return replace(flow, browser=browser)
 
 
 def _do(end: End, person: User, application: Application, _: Flow) -> None:
