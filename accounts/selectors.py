@@ -118,12 +118,13 @@ def is_new_device(*, session: Session) -> bool:
     """Say whether a sign-in comes from a device and network that its user hasn't signed in from lately.
 
     Known is whoever signed in within 90 days before, as far as sessions are kept, with a device of the same name and
-    from the same network (IPv4 /16, IPv6 /32). The first sign-in of all is that of no new device.
+    from the same network (IPv4 /16, IPv6 /32); by the same OAuth client, where one was given the password. The first
+    sign-in of all is that of no new device.
     """
     since = session.created_at - _KNOWN_DEVICE
     earlier = Session.objects.filter(
         user=session.user_id,
-        client_id="",
+        client_id__in={"", session.client_id},
         authenticated_at__isnull=False,
         created_at__gte=since,
         created_at__lt=session.created_at,
@@ -136,7 +137,8 @@ def is_new_device(*, session: Session) -> bool:
     if any((describe_device(user_agent), get_network(ip_address)) == here for user_agent, ip_address in seen):
         return False
     signed_in = audit.list_events(event="user.signed_in", subject=str(session.user_id))
-    return bool(seen) or len(signed_in[:2]) > 1
+    is_among_them = not session.client_id
+    return bool(seen) or len(signed_in[:2]) > is_among_them
 
 
 def find_session_id(*, refresh_token: str) -> UUID | None:

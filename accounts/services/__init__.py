@@ -11,6 +11,7 @@ from accounts.services.client_sessions import (
     kill_client_tokens,
     open_client_session,
     refresh_client_session,
+    tell_of_sign_in,
 )
 from accounts.services.credentials import Proof, check_credentials, check_own_password, check_password_strength
 from accounts.services.export import export_account
@@ -116,6 +117,7 @@ __all__ = [
     "sign_out_everywhere",
     "start_password_reset",
     "sweep",
+    "tell_of_sign_in",
     "update_profile",
     "use_browser_session",
     "verify_email",

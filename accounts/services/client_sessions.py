@@ -9,8 +9,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts import rotation
+from accounts import rotation, signals
 from accounts.models import Session
+from accounts.services.announcing import announce
 from accounts.services.sessions import NOWHERE, Device, clean_user_agent
 from accounts.tokens import revoke_access_tokens
 
@@ -81,6 +82,12 @@ def open_client_session(
         session.pk = session_id
     session.save(force_insert=True)
     return session, None if idle is None else rotation.start_family(session=session, idle=idle, now=now)
+
+
+def tell_of_sign_in(*, session_id: UUID) -> None:
+    """Tell the house, after the commit, that a session of a client began with its user's password: as any sign-in."""
+    session = Session.objects.select_related("user").get(pk=session_id)
+    announce(signals.signed_in, signals.SignedIn(user=session.user, session=session))
 
 
 def end_client_session(*, session_id: UUID, reason: EndReason, now: datetime) -> bool:

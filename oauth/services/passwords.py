@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from uuid import uuid4
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
 
-from accounts.services import Access, Device
+from accounts.services import Access, Device, tell_of_sign_in
 from oauth.models import Application
 from oauth.services.consents import give_consent
 from oauth.services.issuing import Issued, issue_for_person
@@ -26,7 +27,8 @@ def issue_for_password(
 ) -> Issued | None:
     """Give a client its tokens whose user's password was right just now.
 
-    It counts as the user's consent, so that they see the client among those that act for them, and can end it.
+    It counts as the user's consent, so that they see the client among those that act for them, and can end it; and as a
+    sign-in, so that they are told of a new device.
 
     Returns:
         None where the password was changed, or the account deactivated, since it was checked.
@@ -46,4 +48,7 @@ def issue_for_password(
     )
     give_consent(user_id=user.pk, application=application, scopes=scope, resource=audiences, now=now)
     audit.record("user.password_given", actor=user, subject=user, client=application.client_id, scopes=list(scope))
-    return issue_for_person(application=application, access=access, device=device, now=now)
+    session_id = uuid4()
+    issued = issue_for_person(application=application, access=access, device=device, session_id=session_id, now=now)
+    tell_of_sign_in(session_id=session_id)
+    return issued
