@@ -31,6 +31,10 @@ _MAX_NOTED: Final = 10_000
 _TRIES: Final = 20
 #: When this process noted last that a secret is used.
 _noted: dict[str, datetime] = {}
+#: How often at most a process records of one client that it was refused.
+_RECORD_EVERY: Final = timedelta(minutes=15)
+#: When this process recorded last that a client was refused.
+_refused: dict[str, datetime] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,26 +170,31 @@ def end_client_secret(*, secret: ClientSecret, now: datetime) -> None:
 
 
 def check_client_secret(*, application: Application, secret: str, now: datetime) -> bool:
-    """Say whether a client from ``oauth.registrar`` has that secret, in constant time; and note that it is used."""
+    """Say whether a client from ``oauth.registrar`` has that secret, in constant time; and note that it is used.
+
+    A wrong one is recorded, though not each time: who knows a client's id could fill the audit log.
+    """
     digests = keyed_digests(_SECRET_PURPOSE, secret)
     found = ""
     for known, expires_at in application.known_secrets:
         is_right = any(constant_time_compare(known, digest) for digest in digests)
         if is_right and (expires_at is None or now < expires_at):
             found = known
-    if found and _is_worth_noting(found, now):
+    if not found and _is_due(_refused, application.client_id, now, every=_RECORD_EVERY):
+        audit.record("client.secret_refused", subject=application, client=application.client_id)
+    if found and _is_due(_noted, found, now, every=_NOTE_EVERY):
         due = Q(last_used_at=None) | Q(last_used_at__lte=now - _NOTE_EVERY)
         ClientSecret.objects.filter(due, digest=found).update(last_used_at=now)
     return bool(found)
 
 
-def _is_worth_noting(digest: str, now: datetime) -> bool:
-    """Say so once in a while for each secret, as far as this process knows."""
-    if now - _noted.get(digest, datetime.min.replace(tzinfo=UTC)) < _NOTE_EVERY:
+def _is_due(last: dict[str, datetime], key: str, now: datetime, *, every: timedelta) -> bool:
+    """Say so once in a while for each key, as far as this process knows."""
+    if now - last.get(key, datetime.min.replace(tzinfo=UTC)) < every:
         return False
-    if len(_noted) >= _MAX_NOTED:
-        _noted.clear()
-    _noted[digest] = now
+    if len(last) >= _MAX_NOTED:
+        last.clear()
+    last[key] = now
     return True
 
 

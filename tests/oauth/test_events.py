@@ -161,6 +161,12 @@ def give_password(scene: Scene) -> None:
     )
 
 
+def bring_wrong_secret(scene: Scene) -> None:
+    wrong = Flow(scene.service.client_id, "wrong")
+    for _ in range(3):
+        assert wrong.post("/oauth/token", grant_type="client_credentials").status_code == 401
+
+
 def do_nothing(scene: Scene) -> None:
     """Leave it at the clients that there are."""
 
@@ -174,6 +180,7 @@ _CAUSES: Final[dict[str, Callable[[Scene], None]]] = {
     "client.logged_out": log_out,
     "client.revoked": switch_off,
     "client.secret_ended": end_secret,
+    "client.secret_refused": bring_wrong_secret,
     "client.secret_renewed": renew_secret,
     "consent.given": consent,
     "consent.revoked": take_consent_back,

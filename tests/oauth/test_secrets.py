@@ -1,12 +1,15 @@
 """The secrets of confidential clients: two may live, each ends on the next request, none is stored in clear."""
 
+import re
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
 from oauth.models import Application, ClientSecret
-from oauth.services import end_client_secret, register_client, renew_client_secret
+from oauth.registrar import find_client
+from oauth.services import check_client_secret, end_client_secret, register_client, renew_client_secret
+from permissions import audit
 from tests.oauth.flow import Flow
 from tests.oauth.passing import set_up
 
@@ -84,3 +87,26 @@ def test_the_use_of_a_secret_is_noted(service: Flow) -> None:
     assert _is_known(service, service.secret)
     assert ClientSecret.objects.get().last_used_at is not None
     assert str(service.secret) not in repr(list(ClientSecret.objects.values()))
+
+
+@pytest.mark.compliance("Security", "TK19", "a wrong secret is recorded, and a flood of them records it a few times")
+def test_wrong_secrets_are_recorded_but_cannot_fill_the_log(service: Flow, application: Application) -> None:
+    now, wrong = timezone.now(), find_client(application.client_id)
+    assert wrong is not None
+    for minutes in (0, 1, 14, 16, 17, 40):
+        assert not check_client_secret(application=wrong, secret="wrong", now=now + timedelta(minutes=minutes))
+    events = audit.list_events(event="client.secret_refused")
+    assert [(event.subject_id, event.data) for event in events] == [(str(application.pk), {})] * 3
+    assert not _is_known(service, "wrong")
+
+
+def test_a_client_that_there_is_not_records_nothing(service: Flow) -> None:
+    form = {"client_id": "nobody", "client_secret": "wrong", "grant_type": "client_credentials"}
+    assert service.post_anonymously("/oauth/token", **form).status_code == 401
+    assert not audit.list_events(event="client.secret_refused").exists()
+
+
+def test_every_secret_that_is_made_has_256_random_bits(service: Flow, application: Application) -> None:
+    secrets = {service.secret, *(renew_client_secret(application=application).client_secret for _ in range(20))}
+    assert len(secrets) == 21
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", secret or "") for secret in secrets)
