@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from itertools import takewhile
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
@@ -285,10 +286,10 @@ def test_a_request_that_is_too_long_is_refused(op: Flow) -> None:
 
 
 def test_one_address_cannot_have_stored_as_much_as_it_likes(op: Flow) -> None:
-    statuses = [_open_long(op).status_code for _ in range(61)]
-    assert statuses.count(302) == 60
-    assert statuses[-1] == 429
-    assert StoredRequest.objects.count() == 60
+    statuses = list(takewhile(lambda status: status == 302, (_open_long(op).status_code for _ in range(200))))
+    assert 60 <= len(statuses) < 200  # by time, some are forgiven
+    assert _open_long(op).status_code == 429
+    assert StoredRequest.objects.count() == len(statuses)
 
 
 def test_a_refused_request_is_not_stored(op: Flow) -> None:
