@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from accounts.services import ensure_user
+from oauth.models import Application
 from oauth.services import register_client
 from tests.browser.looks import Console, assert_sound
 
@@ -29,6 +30,8 @@ class Callback(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/html")
         self.end_headers()
         self.wfile.write(b'<!doctype html><link rel="icon" href="data:,"><title>Printer</title><h1>Back</h1>')
+
+    do_POST = do_GET  # noqa: N815 - its name in the library
 
     @override
     def log_message(self, format: str, *args: object) -> None:
@@ -119,6 +122,23 @@ def test_a_person_who_denies_is_sent_back_without_a_code(page: Page, authorize_u
     assert (answer["error"], answer["state"]) == ("access_denied", "the-state")
     assert "code" not in answer
     assert console.complaints == []
+
+
+@pytest.mark.parametrize("mode", ["query", "form_post"])
+def test_a_person_chooses_whether_a_mistake_leads_to_a_strangers_address(
+    page: Page, authorize_url: str, callback: str, console: Console, mode: str
+) -> None:
+    owner, _ = ensure_user(email=EMAIL, name="Ada", password=PASSWORD)
+    Application.objects.update(user=owner)
+    page.goto(f"{authorize_url.replace('scope=profile', 'scope=nonsense')}&response_mode={mode}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("This request can't be answered")
+    expect(page.get_by_text("Ada, a user of Gatehouse")).to_be_visible()
+    # That the page itself is answered 400 is what it should say.
+    console.complaints[:] = [one for one in console.complaints if "400" not in one]
+    assert_sound(page, console)
+    page.get_by_role("link" if mode == "query" else "button", name="Go on to").click()
+    page.get_by_role("heading", name="Back").wait_for()
+    assert page.url.startswith(callback)
 
 
 def test_the_whole_way_works_by_keyboard(page: Page, authorize_url: str, console: Console) -> None:
