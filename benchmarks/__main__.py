@@ -38,6 +38,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="Print one JSON document per benchmark.")
     parser.add_argument("--users", type=int, default=1_000_000, help="permissions: users in the listing on PostgreSQL.")
+    parser.add_argument("--jobs", type=int, default=20_000, help="jobs: how many in one turn of a peer, at most.")
+    parser.add_argument("--rounds", type=int, default=3, help="jobs: how often each peer has its turn.")
+    parser.add_argument("--large", action="store_true", help="jobs: measure claims among a million jobs, too.")
     return parser.parse_args()
 
 
@@ -50,14 +53,16 @@ def _prepare_database() -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from benchmarks import jobs, permissions, tokens  # noqa: PLC0415 - after Django is set up
+    from benchmarks import permissions, tokens  # noqa: PLC0415 - after Django is set up
     from benchmarks.accounts import comparison as accounts  # noqa: PLC0415 - as above
     from benchmarks.accounts import timing  # noqa: PLC0415 - as above
+    from benchmarks.jobs import comparison as jobs  # noqa: PLC0415 - as above
+    from benchmarks.jobs.rounds import Plan  # noqa: PLC0415 - as above
     from benchmarks.oauth import comparison as oauth  # noqa: PLC0415 - as above
 
     benchmarks: dict[str, Callable[[], list[Figure]]] = {
         "tokens": tokens.measure,
-        "jobs": jobs.measure,
+        "jobs": partial(jobs.measure, Plan(jobs=arguments.jobs, rounds=arguments.rounds, is_large=arguments.large)),
         "accounts": accounts.measure,
         "timing": timing.measure,
         "oauth": oauth.measure,
