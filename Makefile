@@ -147,7 +147,7 @@ queue-clear: ## Delete the waiting jobs; asks first
 ## -- Measure --
 bench: ## Measure; ARGS=NAME for one benchmark
 	@sh scripts/setup bench && $(python) -m benchmarks $(ARGS)
-bench-%: ## Run one benchmark, such as bench-permissions
+bench-%: ## Run one benchmark, such as bench-jobs ARGS="--rounds 5 --large"
 	@sh scripts/setup bench && $(python) -m benchmarks $* $(ARGS)
 
 help: ## List the commands
