@@ -65,7 +65,7 @@ def write_results(
     lines = [
         "# Jobs",
         "",
-        "Written by `make bench-jobs`; what is measured, and how, is told at the top of `benchmarks/jobs/comparison.py`.",
+        "Written by `make bench-jobs`; the top of `benchmarks/jobs/comparison.py` tells what is measured, and how.",
         "",
         f"- Made at {made_at}, in {plan.rounds} rounds of at most {plan.jobs:,} jobs or {plan.seconds:g} s a turn.",
         *(f"- {name}: {value}" for name, value in where.items()),
