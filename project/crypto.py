@@ -5,7 +5,6 @@ about the others (NIST SP 800-108, RFC 5869).
 """
 
 import base64
-import hashlib
 import hmac
 from functools import lru_cache
 
@@ -30,13 +29,13 @@ def keyed_digest(purpose: str, value: str | bytes) -> str:
 
     For secrets of at least 128 random bits only; passwords need a slow hash.
     """
-    return hmac.new(derive_key(purpose), _to_bytes(value), hashlib.sha256).hexdigest()
+    return hmac.digest(derive_key(purpose), _to_bytes(value), "sha256").hex()
 
 
 def keyed_digests(purpose: str, value: str | bytes) -> tuple[str, ...]:
     """Return the digest under the current key and under each fallback, for look-ups across a key change."""
     data = _to_bytes(value)
-    return tuple(hmac.new(key, data, hashlib.sha256).hexdigest() for key in derive_keys(purpose))
+    return tuple(hmac.digest(key, data, "sha256").hex() for key in derive_keys(purpose))
 
 
 def derive_secrets(purpose: str, value: str) -> tuple[str, ...]:
@@ -44,7 +43,7 @@ def derive_secrets(purpose: str, value: str) -> tuple[str, ...]:
 
     Who doesn't have both, the key and the other secret, can't tell it from a random one.
     """
-    digests = (hmac.digest(key, value.encode(), hashlib.sha256) for key in derive_keys(purpose))
+    digests = (hmac.digest(key, value.encode(), "sha256") for key in derive_keys(purpose))
     return tuple(base64.urlsafe_b64encode(digest).rstrip(b"=").decode() for digest in digests)
 
 
