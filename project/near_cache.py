@@ -70,6 +70,10 @@ class NearCache:
                 self._rests_until = time.monotonic() + _REST_SECONDS
                 _log.info("near_cache_rests", error=type(error).__qualname__)
             return None
+        except BaseException:
+            # An alarm of a job, say: redis-py drops the connection then, and would open another that tells nothing.
+            self._close()
+            raise
         finally:
             self._lock.release()
 

