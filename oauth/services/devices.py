@@ -129,7 +129,13 @@ def find_waiting_device(*, user_code: str, now: datetime) -> DeviceGrant | None:
 
 @transaction.atomic
 def allow_device(*, grant: DeviceGrant, presence: Presence, now: datetime) -> bool:
-    """Let a waiting device act for the person who is there; False where it waits no longer."""
+    """Let a waiting device act for the person who is there; False where it waits no longer, or they are gone.
+
+    Raises:
+        IntegrityError: The client, or the person's session on the pages, was deleted meanwhile.
+    """
+    if not hold_person(presence.user_id):
+        return False
     decided = _list_waiting(now).filter(pk=grant.pk)
     if not decided.update(
         status=DeviceGrant.AUTHORIZED,
@@ -149,7 +155,13 @@ def allow_device(*, grant: DeviceGrant, presence: Presence, now: datetime) -> bo
 
 @transaction.atomic
 def deny_device(*, grant: DeviceGrant, presence: Presence, now: datetime) -> bool:
-    """Send a waiting device away; False where it waits no longer."""
+    """Send a waiting device away; False where it waits no longer, or the person is gone.
+
+    Raises:
+        IntegrityError: The client was deleted meanwhile.
+    """
+    if not hold_person(presence.user_id):
+        return False
     if not _list_waiting(now).filter(pk=grant.pk).update(status=DeviceGrant.DENIED, user_id=presence.user_id):
         return False
     application = grant.application

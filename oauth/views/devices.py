@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -134,11 +135,14 @@ class DeviceDecidedView(_DevicePage):
 def _decide(grant: DeviceGrant, presence: services.Presence, *, is_allowed: bool) -> bool:
     """Carry out a decision; False where it comes too late."""
     now = timezone.now()
-    if not is_allowed:
-        return deny_device(grant=grant, presence=presence, now=now)
-    if get_active_client(client_id=grant.application.client_id) is None:
+    try:
+        if not is_allowed:
+            return deny_device(grant=grant, presence=presence, now=now)
+        if get_active_client(client_id=grant.application.client_id) is None:
+            return False
+        return allow_device(grant=grant, presence=presence, now=now)
+    except IntegrityError:  # client, person or session was deleted just now
         return False
-    return allow_device(grant=grant, presence=presence, now=now)
 
 
 def _show_form(request: HttpRequest, form: UserCodeForm) -> HttpResponseBase:

@@ -410,6 +410,52 @@ def test_what_ends_a_device_meanwhile_leaves_nothing_behind(device: Device, end:
             assert device.flow.call_api(answer.json()["access_token"]) == 401
 
 
+def end_session(device: Device) -> None:
+    Session.objects.all().delete()
+
+
+def delete_user(device: Device) -> None:
+    User.objects.filter(email="person@example.com").delete()
+
+
+def delete_application(device: Device) -> None:
+    Application.objects.filter(client_id=device.flow.client_id).delete()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.compliance("Security", "D12", "a decision about what is gone by now is no error of the server")
+@pytest.mark.parametrize(
+    ("end", "moment", "decision"),
+    [
+        (delete_user, "SELECT", "allow"),
+        (delete_user, "SELECT", "deny"),
+        (end_session, "SELECT", "allow"),
+        (delete_application, "SELECT", "allow"),
+        (delete_application, "SELECT", "deny"),
+        (delete_application, "UPDATE", "allow"),
+    ],
+)
+def test_a_decision_comes_too_late_for_what_was_deleted_meanwhile(
+    device: Device, end: Callable[[Device], None], moment: str, decision: str
+) -> None:
+    codes = device.get_codes()
+    signed = get_hidden(device.enter(codes["user_code"]), "request")
+    left = [end]
+
+    def end_after[R](execute: Callable[..., R], sql: str, *rest: object) -> R:
+        result = execute(sql, *rest)
+        if left and sql.startswith(moment) and DeviceGrant._meta.db_table in sql:
+            left.pop()(device)
+        return result
+
+    with connection.execute_wrapper(end_after):
+        response = device.browser.post(f"{PAGE}/decision", {"request": signed, "decision": decision})
+    assert not left
+    assert response["Location"] == PAGE
+    assert not Consent.objects.exists()
+    assert not DeviceGrant.objects.filter(status=DeviceGrant.AUTHORIZED).exists()
+
+
 def test_a_device_needs_the_grant_type_by_its_full_name(device: Device) -> None:
     codes = device.get_allowed()
     form = {"grant_type": "device_code", "device_code": codes["device_code"]}
