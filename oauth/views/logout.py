@@ -51,16 +51,20 @@ class LogoutView(_LogoutView):
         """
         parameters = _keep_known(read_query(request))
         asked = services.read_logout_request(parameters)
-        session = get_browser_session(request)
-        if session is None or asked.means(user_id=session.user_id, session_id=session.pk):
-            return _log_out(request, asked, is_sure=asked.hint is not None)
+        session, application = get_browser_session(request), asked.application
+        if session is None:
+            # A stranger's client has hints as well, and would make this an open redirector (RFC 9700 §4.11).
+            is_sure = asked.hint is not None and application is not None and application.is_vouched_for
+            return _log_out(request, asked, is_sure=is_sure)
+        if asked.means(user_id=session.user_id, session_id=session.pk):
+            return _log_out(request, asked, is_sure=True)
         signed = signing.dumps(dict(parameters), salt=_SALT)
         return render_form_to_client(
             request,
             "oauth/logout.html",
-            {"application": asked.application, "signed_request": signed},
+            {"application": application, "signed_request": signed},
             redirect_uri=asked.redirect_uri,
-            client=asked.application,
+            client=application,
         )
 
     def post(self, request: HttpRequest) -> HttpResponseBase:

@@ -143,6 +143,19 @@ def test_nobody_is_redirected_on_a_mere_name_without_being_asked(op: Flow) -> No
     assert f'href="{TARGET}?state=%22%3E%3Cscript%3E"' in page.content.decode()
 
 
+@pytest.mark.compliance("RFC 9700", "4.11.2", "The logout endpoint redirects nobody at once who wasn't signed in here")
+def test_who_was_not_signed_in_is_sent_at_once_to_a_client_of_the_house_only(op: Flow) -> None:
+    tokens = op.get_tokens(scope="openid")
+    asked = {"id_token_hint": str(tokens["id_token"]), "post_logout_redirect_uri": TARGET}
+    assert Client().get("/oauth/logout", asked)["Location"] == TARGET
+    owner = User.objects.create(email="owner@example.com", name="Olga", email_verified_at=timezone.now())
+    Application.objects.filter(client_id=op.client_id).update(user=owner)
+    page = Client().get("/oauth/logout", asked)
+    assert page.status_code == 200
+    assert f'href="{TARGET}"' in page.content.decode()
+    assert op.browser.get("/oauth/logout", asked)["Location"] == TARGET  # who was signed in asked for it
+
+
 @pytest.mark.compliance("Security", "D12", "an unknown client at the logout endpoint is no error of the server")
 @pytest.mark.parametrize(
     "parameters",
