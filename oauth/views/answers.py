@@ -55,15 +55,17 @@ def answer_client(
 def answer_error(request: HttpRequest, error: errors.OAuth2Error, *, may_ask: bool = False) -> HttpResponseBase:
     """Tell the client at its verified address, or the person where there is none (RFC 6749 §4.1.2.1).
 
+    A client that was switched off just now is told nothing.
+
     ``may_ask`` says that the person has decided nothing yet and may be shown a page: then it is up to them whether they
     go to a client that the house doesn't vouch for (RFC 9700 §4.11.2).
     """
-    if isinstance(error, errors.FatalClientError) or not error.redirect_uri:
+    client = get_active_client(client_id=error.client_id or "") if error.redirect_uri else None
+    if isinstance(error, errors.FatalClientError) or not error.redirect_uri or client is None:
         context = {"error": error.error, "description": error.description}
         return render(request, "oauth/error.html", context, status=HTTPStatus.BAD_REQUEST)
-    client = get_active_client(client_id=error.client_id or "")
     response = AuthorizationResponse.from_error(error, error.redirect_uri)
-    if may_ask and client is not None and not client.is_vouched_for:
+    if may_ask and not client.is_vouched_for:
         return _ask_before_leaving(request, response, client)
     return answer_client(request, response, client)
 

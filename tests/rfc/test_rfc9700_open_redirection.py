@@ -1,10 +1,12 @@
 """RFC 9700 §4.11.2: nobody is sent to the address of a client that somebody registered for themselves, unasked."""
 
+from collections.abc import Callable
 from html import unescape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 
 from accounts.models import User
@@ -79,6 +81,24 @@ def test_a_fault_of_a_client_of_the_house_is_told_to_it_at_once(
 ) -> None:
     rp.browser = Client()
     assert get_answer(rp.open(**{"scope": "openid", **changes}))["error"] == error
+
+
+@pytest.mark.parametrize("prompt", [None, "none"])
+def test_a_client_that_is_switched_off_meanwhile_is_sent_nobody(op: Flow, prompt: str | None) -> None:
+    left = [Application.objects.filter(client_id=op.client_id)]
+
+    def switch_off_after[R](execute: Callable[..., R], sql: str, *rest: object) -> R:
+        result = execute(sql, *rest)
+        if left and Application._meta.db_table in sql:
+            left.pop().update(is_active=False)
+        return result
+
+    with connection.execute_wrapper(switch_off_after):
+        page = op.open(scope="nonsense", prompt=prompt)
+    assert not left
+    assert page.status_code == 400
+    assert "Location" not in page
+    assert REDIRECT_URI not in page.content.decode()
 
 
 def test_whom_the_house_spares_the_consent_page_it_trusts_with_errors_too(op: Flow) -> None:
