@@ -4,11 +4,11 @@ import json
 import re
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from django.db.models import Q
 from joserfc.util import urlsafe_b64encode
 
 from accounts.keys.algorithms import ALGORITHMS, Key, SignatureRegistry
@@ -38,26 +38,26 @@ class KnownKey:
 class KeyRing:
     """The parsed keys of this process, by ``kid``; safe for threads.
 
-    An unknown ``kid`` makes it read all keys anew, at most ``reads_per_second`` times: a flood of invented ids cannot
-    become a flood of queries, and cannot keep a new key from being found. A key is looked up again when it has been
-    known for ``max_age`` seconds, so that one deleted from the database stops verifying.
+    An unknown ``kid`` makes it read that key and all that aren't withdrawn, at most ``reads_per_second`` times: a flood
+    of invented ids cannot become a flood of queries, and cannot keep a new key from being found. A key is looked up
+    again when it has been known for ``max_age`` seconds, so that one deleted from the database stops verifying. As long
+    as nothing of it has changed it is the same object.
     """
 
     def __init__(
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
-        capacity: int = 64,
         max_age: float = 60.0,
         reads_per_second: int = 10,
     ) -> None:
         """Start empty."""
         self._clock = clock
-        self._capacity = capacity
         self._max_age = max_age
         self._reads_per_second = reads_per_second
-        self._public: OrderedDict[str, tuple[KnownKey, float]] = OrderedDict()
-        self._private: OrderedDict[str, KnownKey] = OrderedDict()
+        #: With the public JWK that was read, and when. Ids of the database alone get in, so their number is its keys'.
+        self._public: dict[str, tuple[KnownKey, str, float]] = {}
+        self._private: dict[str, KnownKey] = {}
         self._window_started_at = clock()
         self._window_reads = 0
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class KeyRing:
             return known
         if not self._may_read():
             return None
-        self._read_all()
+        self._read(kid)
         return self._get_fresh(kid)
 
     def get_private_key(self, row: SigningKey) -> KnownKey | None:
@@ -85,7 +85,6 @@ class KeyRing:
         known = KnownKey(row.kid, row.algorithm, ALGORITHMS[row.algorithm].load(json.loads(plain)))
         with self._lock:
             self._private[row.kid] = known
-            _shrink(self._private, self._capacity)
         self._remember(row.kid, row.algorithm, row.public_jwk)
         return known
 
@@ -98,7 +97,7 @@ class KeyRing:
     def _get_fresh(self, kid: str) -> KnownKey | None:
         with self._lock:
             entry = self._public.get(kid)
-        if entry is None or self._clock() - entry[1] > self._max_age:
+        if entry is None or self._clock() - entry[2] > self._max_age:
             return None
         return entry[0]
 
@@ -110,19 +109,19 @@ class KeyRing:
             self._window_reads += 1
             return self._window_reads <= self._reads_per_second
 
-    def _read_all(self) -> None:
-        newest = SigningKey.objects.filter(algorithm__in=ALGORITHMS).order_by("-created_at")[: self._capacity]
-        # Oldest first, so that it is the oldest that fall out where there are too many.
-        rows = newest.values_list("kid", "algorithm", "public_jwk", "state")
-        for kid, algorithm, public_jwk, state in reversed(rows):
-            self._remember(kid, algorithm, public_jwk, is_withdrawn=state == SigningKey.State.WITHDRAWN)
+    def _read(self, kid: str) -> None:
+        wanted = Q(kid=kid) | ~Q(state=SigningKey.State.WITHDRAWN)
+        rows = SigningKey.objects.filter(wanted, algorithm__in=ALGORITHMS)
+        for found, algorithm, public_jwk, state in rows.values_list("kid", "algorithm", "public_jwk", "state"):
+            self._remember(found, algorithm, public_jwk, is_withdrawn=state == SigningKey.State.WITHDRAWN)
 
     def _remember(self, kid: str, algorithm: str, public_jwk: str, *, is_withdrawn: bool = False) -> None:
-        known = KnownKey(kid, algorithm, ALGORITHMS[algorithm].load(json.loads(public_jwk)), is_withdrawn)
         with self._lock:
-            self._public[kid] = (known, self._clock())
-            self._public.move_to_end(kid)
-            _shrink(self._public, self._capacity)
+            known, known_jwk, _ = self._public.get(kid, (None, "", 0.0))
+        if known is None or (known.algorithm, known_jwk, known.is_withdrawn) != (algorithm, public_jwk, is_withdrawn):
+            known = KnownKey(kid, algorithm, ALGORITHMS[algorithm].load(json.loads(public_jwk)), is_withdrawn)
+        with self._lock:
+            self._public[kid] = known, public_jwk, self._clock()
 
 
 @lru_cache
@@ -137,8 +136,3 @@ def _encode(said: dict[str, object]) -> bytes:
 def is_kid(text: str) -> bool:
     """Say whether a text could be the id of a key of ours."""
     return _KID.fullmatch(text) is not None
-
-
-def _shrink[V](cache: OrderedDict[str, V], capacity: int) -> None:
-    while len(cache) > capacity:
-        cache.popitem(last=False)

@@ -161,6 +161,35 @@ def test_a_deleted_key_stops_verifying_when_its_time_in_the_cache_is_over() -> N
 
 
 @pytest.mark.django_db
+def test_no_number_of_other_keys_pushes_one_out(django_assert_num_queries: QueryCount) -> None:
+    withdrawn, *living = [store_key() for _ in range(80)]
+    gone = [store_key() for _ in range(80)]
+    SigningKey.objects.filter(kid__in=[withdrawn, *gone]).update(state="withdrawn")
+    ring = keys.KeyRing()
+    with django_assert_num_queries(2):
+        assert all(ring.get_public_key(kid) for kid in living)
+        assert (hint_key := ring.get_public_key(withdrawn)) is not None
+    assert hint_key.is_withdrawn
+
+
+@pytest.mark.django_db
+def test_a_key_stays_the_same_one_until_it_changes() -> None:
+    clock, kid = Clock(), store_key()
+    ring = keys.KeyRing(clock=clock)
+    known = ring.get_public_key(kid)
+    assert known is not None
+    ring.get_public_key(invent_kid())
+    assert ring.get_public_key(kid) is known
+    clock.now += 61
+    assert ring.get_public_key(kid) is known
+    SigningKey.objects.update(state="withdrawn")
+    clock.now += 61
+    changed = ring.get_public_key(kid)
+    assert changed is not None
+    assert changed.is_withdrawn
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "kid", ["", "../../etc/passwd", "' OR 1=1 --", "https://evil.example/jwks", "a" * 44, "é" * 43]
 )
