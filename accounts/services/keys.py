@@ -39,8 +39,8 @@ def rotate_keys(
         now: When.
         is_forced: Let the next key sign at once, however short a time it was published; whoever keeps a copy of the
             key set refuses its tokens until the copy is renewed.
-        is_compromised: The key that signs is in wrong hands: another one signs at once, and what it signed is refused
-            as soon as each process has looked again, which takes a minute at most.
+        is_compromised: A key that signs or has signed is in wrong hands: another one signs at once, and what all these
+            have signed is refused as soon as each process has looked again, which takes a minute at most.
         algorithm: Of which; where none is named, of that of access tokens and of all others that have signed.
 
     Returns:
@@ -99,7 +99,8 @@ def _rotate(rows: list[SigningKey], done: KeyRotation, *, is_forced: bool, is_co
     active, waiting = _pick(rows, done)
     is_settled = bool(active)
     if is_compromised:
-        _delete(active, done)
+        own = [row for row in rows if row.algorithm == done.algorithm and row.kid not in done.deleted]
+        _delete([row for row in own if row.state != State.NEXT], done)
         active = []
     if not is_settled or is_forced or is_compromised:
         _switch(waiting[0] if waiting else _publish(done, now=now), active, done, now=now)

@@ -163,6 +163,23 @@ def test_a_compromised_key_gives_way_to_the_one_that_is_published() -> None:
     assert (done.deleted, done.activated, done.published) == ([first], [second], [])
 
 
+def test_a_stolen_key_that_has_given_way_already_is_dead_too() -> None:
+    withdrawn = start()
+    rotate_keys(now=NOW - PUBLISH, is_forced=True)
+    retiring, old = keys.get_active_key().kid, issue()
+    rotate_keys(now=NOW, is_forced=True)
+    active = keys.get_active_key().kid
+    assert get_states() == {withdrawn: "withdrawn", retiring: "retiring", active: "active"}
+    of_another = keys.get_active_key("EdDSA").kid
+    (done,) = (
+        one for one in services.rotate_keys(now=NOW, is_compromised=True, algorithm="ES256") if one.algorithm == "ES256"
+    )
+    assert sorted(done.deleted) == sorted([withdrawn, retiring, active])
+    assert not is_good(old)
+    assert all(keys.get_hint_key(kid) is None for kid in done.deleted)
+    assert keys.get_public_key(of_another) is not None
+
+
 @pytest.mark.parametrize("algorithm", ACCESS_ALGORITHMS)
 @pytest.mark.compliance("RFC 9864", "2.2", "EdDSA over Curve25519 is called Ed25519")
 def test_tokens_can_be_signed_with_each_algorithm(algorithm: AlgorithmName, settings: Settings) -> None:

@@ -33,8 +33,8 @@ class Command(BaseCommand):
         ways.add_argument(
             "--compromised",
             action="store_true",
-            help="The signing key is in wrong hands: another one signs at once, and all tokens of the old one die "
-            "within a minute. People and programs have to refresh.",
+            help="A key that signs or has signed is in wrong hands: another one signs at once, and all tokens of the "
+            "old ones die within a minute, also as hints. People and programs have to refresh.",
         )
         parser.add_argument(
             "--algorithm",
