@@ -69,7 +69,7 @@ def _push_failed(count: int) -> None:
 
 def _empty() -> None:
     if _client is not None:
-        _client.flushdb()
+        _client.flushdb(asynchronous=False)  # else the server is busy with it for a while
     verb = "TRUNCATE" if connection.vendor == "postgresql" else "DELETE FROM"
     with connection.cursor() as cursor:
         for model in (QueuedJob, FailedJob):
