@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, SuspiciousOperation
-from django.http import HttpRequest
+from django.http import HttpRequest, UnreadablePostError
 from oauthlib.common import CaseInsensitiveDict, Request
 from oauthlib.oauth2.rfc6749 import errors
 
@@ -73,7 +73,7 @@ def read_form(request: HttpRequest) -> dict[str, str]:
         form = request.body.decode()  # where the bytes aren't UTF-8, Django would read them as Latin-1
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
         received = parse_qsl(form, keep_blank_values=True, max_num_fields=limit)
-    except (BadRequest, SuspiciousOperation, ValueError) as error:
+    except (BadRequest, SuspiciousOperation, UnreadablePostError, ValueError) as error:
         raise errors.InvalidRequestFatalError("The form cannot be read.") from error
     return _choose(received)
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import structlog
 from django.conf import settings
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 from django.middleware import csp
 from django.template.loader import render_to_string
 from django.utils.csp import CSP, build_policy
@@ -177,7 +177,13 @@ class DomainErrorMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """Return a page to a person and a problem to a program; leave bugs to the 500 page."""
+        """Return a page to a person and a problem to a program; leave bugs to the 500 page.
+
+        Raises:
+            BadRequest: The client broke off its form, which is no bug.
+        """
+        if isinstance(error, UnreadablePostError):
+            raise BadRequest("The body broke off.") from error
         if not isinstance(error, DomainError):
             return None
         _log.info("refused", problem=error.code, detail=error.detail)

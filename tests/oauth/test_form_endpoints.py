@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import NoReturn, override
+from typing import Any, NoReturn, override
 
 import pytest
 from django.db import Error, InterfaceError, OperationalError, connection
@@ -63,3 +63,16 @@ def test_a_form_that_breaks_off_is_refused_in_json(rf: RequestFactory) -> None:
     request._stream = _BrokenOff()  # where Django reads the body from
     response = TokenView.as_view()(request)
     assert (response.status_code, response["Content-Type"]) == (400, "application/json")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/oauth/authorize", "/oauth/consent", "/oauth/logout", "/oauth/logout/confirm", "/oauth/device"),
+        *("/oauth/device/decision", "/oauth/userinfo", "/accounts/login/", "/accounts/profile/"),
+    ],
+)
+def test_a_form_on_a_page_that_breaks_off_is_a_bad_request(flow: Flow, path: str) -> None:
+    broken: dict[str, Any] = {"wsgi.input": _BrokenOff(), "CONTENT_LENGTH": "3"}  # Any: as the stubs want it
+    response = flow.browser.generic("POST", path, b"a=b", content_type=FORM, **broken)
+    assert response.status_code == 400
