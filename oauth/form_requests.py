@@ -67,7 +67,7 @@ def read_form(request: HttpRequest) -> dict[str, str]:
         raise errors.InvalidRequestFatalError(f"Send the parameters as {_FORM}.")
     if request.META.get("QUERY_STRING"):
         raise errors.InvalidRequestFatalError("Send the parameters in the body, not in the address.")
-    if (request.encoding or "utf-8").lower() != "utf-8":
+    if (request.encoding or "utf-8").lower() not in {"utf-8", "utf8"}:
         raise errors.InvalidRequestFatalError("Send the parameters in UTF-8.")
     try:
         form = request.body.decode()  # where the bytes aren't UTF-8, Django would read them as Latin-1

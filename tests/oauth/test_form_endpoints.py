@@ -9,7 +9,7 @@ from django.db import Error, InterfaceError, OperationalError, connection
 from django.test import Client, RequestFactory
 
 from oauth.views import TokenView
-from tests.oauth.flow import FORM, Flow
+from tests.oauth.flow import FORM, Flow, basic
 
 _PATHS = ["/oauth/token", "/oauth/introspect", "/oauth/revoke"]
 
@@ -76,3 +76,13 @@ def test_a_form_on_a_page_that_breaks_off_is_a_bad_request(flow: Flow, path: str
     broken: dict[str, Any] = {"wsgi.input": _BrokenOff(), "CONTENT_LENGTH": "3"}  # Any: as the stubs want it
     response = flow.browser.generic("POST", path, b"a=b", content_type=FORM, **broken)
     assert response.status_code == 400
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"utf-8"', "utf8"])
+def test_a_form_may_say_that_it_is_in_utf_8(service: Flow, charset: str) -> None:
+    assert service.secret is not None
+    headers = {"Authorization": basic(service.client_id, service.secret)}
+    content_type = f"{FORM}; charset={charset}"
+    body = "grant_type=client_credentials"
+    response = Client().generic("POST", "/oauth/token", body, content_type, headers=headers)
+    assert response.status_code == 200
