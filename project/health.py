@@ -13,6 +13,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import cache_control
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from jobs.selectors import get_queue_health
@@ -27,6 +28,7 @@ class Check(TypedDict):
     reason: str
 
 
+@csrf_exempt
 @cache_control(no_store=True)
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -34,6 +36,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"status": "ok"})
 
 
+@csrf_exempt
 @cache_control(no_store=True)
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:

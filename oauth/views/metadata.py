@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.decorators import method_decorator
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import conditional_page
 
 from accounts import keys
@@ -36,7 +37,7 @@ _ENDPOINTS: Final[Mapping[str, str]] = {
 _SECRET_METHODS: Final = ["client_secret_basic", "client_secret_post"]
 
 
-@method_decorator(conditional_page, name="dispatch")
+@method_decorator([csrf_exempt, conditional_page], name="dispatch")
 class DocumentView(CrossOriginView, ABC):
     """A public document in JSON, which may be kept for a while and is sent again only when it has changed."""
 

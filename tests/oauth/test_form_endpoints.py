@@ -86,3 +86,14 @@ def test_a_form_may_say_that_it_is_in_utf_8(service: Flow, charset: str) -> None
     body = "grant_type=client_credentials"
     response = Client().generic("POST", "/oauth/token", body, content_type, headers=headers)
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/oauth/jwks", "/healthz", "/readyz", "/.well-known/oauth-authorization-server"),
+        *("/.well-known/openid-configuration", "/.well-known/oauth-protected-resource"),
+    ],
+)
+def test_what_can_only_be_read_says_so_to_whoever_posts(path: str) -> None:
+    assert Client(enforce_csrf_checks=True).post(path).status_code == 405
