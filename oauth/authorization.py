@@ -59,7 +59,7 @@ class AuthorizationRequest:
     """A valid authorization request, and what follows from it.
 
     Attributes:
-        parameters: As the client sent them; ``resource`` as ``read_parameters`` has it.
+        parameters: As the client sent them; ``resource`` as ``read_query`` has it.
         application: Who asks.
         scopes: What for; the default ones where it names none.
         resource: At which audiences (RFC 8707); empty means this house.
@@ -100,7 +100,7 @@ def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:
 
 
 def write_query(parameters: Mapping[str, str]) -> str:
-    """Return what ``read_parameters`` has read as a query."""
+    """Return parameters, as ``read_form`` and ``read_query`` have them, as a query."""
     several = {name: value.split() if name == "resource" else [value] for name, value in parameters.items()}
     return urlencode(several, doseq=True)
 

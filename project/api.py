@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView  # at run time it would import this module, half made
 
 PROBLEM_JSON = "application/problem+json"
-#: Where only programs go.
 _log = structlog.get_logger("gatehouse.api")
 
 
