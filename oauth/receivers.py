@@ -63,9 +63,12 @@ def forget_clients(**_: object) -> None:
 
 @receiver(post_save, sender=Application)
 def end_tokens_beyond_rights(instance: Application, **_: object) -> None:
-    """End what an inactive client has, for good, and the access tokens of one that may do less than before."""
+    """End what an inactive client has, for good, and the access tokens of one that may do less than before.
+
+    A client of somebody inactive is no better, also if it was given to them just now.
+    """
     former: Application | None = getattr(instance, "_former", None)
-    if not instance.is_active:
+    if not Application.objects.usable().filter(pk=instance.pk).exists():
         revoke_client(application=instance, now=timezone.now())
     elif former is not None and (
         set(former.allowed_scopes) - set(instance.allowed_scopes)

@@ -63,12 +63,14 @@ class ApplicationQuerySet(models.QuerySet["Application"]):
 
     @override
     def update(self, **kwargs: Any) -> int:  # Any: as Django has it
-        """Change rows, as Django does; those that are switched off are saved, so that all follows from it."""
+        """Change rows, as Django does; those that can't be used any more are saved, so that all follows from it."""
         with transaction.atomic(using=self.db, savepoint=False):
             shared_facts.forget([CLIENTS_FACT])
-            on = list(self.filter(is_active=True).values_list("pk", flat=True)) if "is_active" in kwargs else []
+            may_end = not {"is_active", "user", "user_id"}.isdisjoint(kwargs)
+            on = list(self.filter(is_active=True).values_list("pk", flat=True)) if may_end else []
             count = super().update(**kwargs)
-            for client in type(self)(self.model, using=self.db).filter(pk__in=on, is_active=False):
+            is_off = models.Q(is_active=False) | models.Q(user__is_active=False)
+            for client in type(self)(self.model, using=self.db).filter(is_off, pk__in=on):
                 client.save(using=self.db, update_fields=["is_active", "updated"])
             return count
 

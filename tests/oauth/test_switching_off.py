@@ -121,6 +121,41 @@ def test_an_owner_who_was_switched_off_before_has_no_client_that_works(owned: Fl
     assert response.status_code == 401
 
 
+def _hand_over(client_id: str, owner: User) -> None:
+    application = Application.objects.get(client_id=client_id)
+    application.user = owner
+    application.save()
+
+
+def _hand_over_in_bulk(client_id: str, owner: User) -> None:
+    Application.objects.filter(client_id=client_id).update(user=owner)
+
+
+@pytest.mark.parametrize("hand_over", [_hand_over, _hand_over_in_bulk])
+def test_a_client_that_is_given_to_somebody_inactive_loses_all_that_it_has(
+    owned: Flow, web: Flow, hand_over: Callable[[str, User], None]
+) -> None:
+    late = User.objects.create(email="late@example.com", is_active=False)
+    given, own, others = owned.get_tokens(), _get_own_token(owned), web.get_tokens()
+    hand_over(owned.client_id, late)
+    _assert_dead(owned, given["access_token"], own)
+    assert web.call_api(others["access_token"]) == 200
+    User.objects.filter(pk=late.pk).update(is_active=True)
+    for token in (given["access_token"], own):
+        assert owned.call_api(token) == 401
+    assert owned.refresh(given["refresh_token"]).status_code == 400
+
+
+@pytest.mark.parametrize("hand_over", [_hand_over, _hand_over_in_bulk])
+def test_a_client_that_is_given_to_somebody_active_keeps_what_it_has(
+    owned: Flow, person: User, hand_over: Callable[[str, User], None]
+) -> None:
+    given = owned.get_tokens()
+    hand_over(owned.client_id, person)
+    assert owned.call_api(given["access_token"]) == 200
+    assert owned.refresh(given["refresh_token"]).status_code == 200
+
+
 def _by_update(client_id: str) -> None:
     Application.objects.filter(client_id=client_id).update(is_active=False)
 
