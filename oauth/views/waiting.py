@@ -81,7 +81,10 @@ def find_way_back(request: HttpRequest, asked: AuthorizationRequest) -> WayBack 
 
 
 def use_up(request: HttpRequest, mark: str) -> None:
-    """Let a way back lead to no other answer; the session of who has signed in remembers it as long as it could."""
+    """Let a way back lead to no other answer; the session of who has signed in remembers it as long as it could.
+
+    Two requests at the same moment may both come through: they are of one browser, and one sign-in.
+    """
     if mark:
         oldest = time.time() - _ASKED_SECONDS
         marks = {known: at for known, at in request.session.get(_USED_KEY, {}).items() if at > oldest}
