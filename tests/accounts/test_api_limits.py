@@ -1,6 +1,10 @@
 """Every endpoint of accounts that strangers or wrong passwords can try is limited."""
 
+from io import BytesIO
+from typing import Any
+
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
 from accounts.services import TokenPair
@@ -45,3 +49,16 @@ def test_one_attempt_too_many_is_answered_429(pair: TokenPair, settings: Setting
     assert 429 not in {first.status_code, second.status_code}
     assert read_problem(third) == (429, "throttled")
     assert int(third["Retry-After"]) == third.json()["retry_after"] > 0
+
+
+@pytest.mark.parametrize("length", [8_193, 1_000_000])
+def test_a_long_body_is_counted_before_it_is_read(settings: Settings, length: int) -> None:
+    of_address = {"ADDRESS": {"FREE": 2, "FIRST_DELAY_SECONDS": 60}, "ACCOUNT": None, "PAIR": None}
+    settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {Door.LOGIN.name: of_address}}
+    body = '{"email": "ada@example.com", "password": "a wrong password, long"}'.ljust(length)
+    for _ in range(2):
+        assert Client().post(f"{AUTH}/login", body, content_type="application/json").status_code == 401
+    stream = BytesIO(body.encode())
+    sent: dict[str, Any] = {"wsgi.input": stream, "CONTENT_LENGTH": str(length)}  # Any: as the stubs want it
+    response = Client().generic("POST", f"{AUTH}/login", b"{}", content_type="application/json", **sent)
+    assert (response.status_code, stream.tell()) == (429, 0)

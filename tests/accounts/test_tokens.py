@@ -155,6 +155,14 @@ def test_a_claim_of_the_wrong_value_or_type_is_refused(name: str, value: object)
     assert is_refused(sign(claims_of(issue()) | {name: value}))
 
 
+def test_a_token_that_was_good_is_refused_once_the_house_has_another_name(settings: Settings) -> None:
+    raw = issue()
+    assert tokens.read_access_token(raw, now=NOW, is_for_us=False).subject == SUBJECT
+    settings.BASE_URL = "https://other.example"
+    with pytest.raises(InvalidToken):
+        tokens.read_access_token(raw, now=NOW, is_for_us=False)
+
+
 def test_an_audience_list_that_names_us_is_accepted(settings: Settings) -> None:
     raw = sign(claims_of(issue()) | {"aud": ["https://other.example", settings.BASE_URL]})
     assert not is_refused(raw)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import pytest
 from django.http import HttpRequest, HttpResponse
+from django.middleware import csp
 from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 from django.utils import timezone
@@ -14,7 +15,7 @@ from accounts.models import User
 from accounts.services import Proof, open_api_session
 from accounts.tokens import issue_access_token
 from project.exceptions import DomainError
-from project.middleware import DomainErrorMiddleware
+from project.middleware import ContentSecurityPolicyMiddleware, DomainErrorMiddleware
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -205,6 +206,17 @@ class OverFull(DomainError):
 
 def answer_error(request: HttpRequest, error: Exception) -> HttpResponse | None:
     return DomainErrorMiddleware(lambda _: HttpResponse()).process_exception(request, error)
+
+
+def test_a_page_that_used_the_nonce_names_it_in_its_policy(rf: RequestFactory) -> None:
+    layer = ContentSecurityPolicyMiddleware(lambda request: HttpResponse(f"{csp.get_nonce(request)}"))
+    answers = [layer(rf.get("/")) for _ in range(2)]
+    nonces = set()
+    for answer in answers:
+        assert isinstance(answer, HttpResponse)
+        assert f"script-src 'self' 'nonce-{answer.text}';" in answer["Content-Security-Policy"]
+        nonces.add(answer.text)
+    assert len(nonces) == 2
 
 
 def test_an_error_that_a_page_did_not_expect_is_answered_with_its_own_words(rf: RequestFactory) -> None:
