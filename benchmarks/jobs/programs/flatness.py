@@ -27,7 +27,7 @@ from jobs.models import FailedJob, QueuedJob  # noqa: E402 - as above
 from jobs.services import make_messages  # noqa: E402 - as above
 
 _FEW = 1_000
-_CHUNK = 5_000
+_CHUNK = 1_000
 _CLAIMS = 300
 _driver = get_driver()
 _client = Redis.from_url(settings.REDIS_URL) if settings.REDIS_URL else None
