@@ -37,10 +37,10 @@ class JobSettings:
     is_notifying: bool
     #: The oldest due job may wait this long before ``/readyz`` fails.
     max_wait: timedelta
-    #: What a lease adds to the job's timeout, for starting up and writing the outcome.
-    lease_margin: timedelta
-    #: Lease of a job without a timeout; one that runs longer is run a second time.
-    unlimited_lease: timedelta
+    #: How long a worker holds what it has claimed; it renews that all the while, so a dead one holds nothing longer.
+    lease: timedelta
+    #: How often a worker may die, or lose its lease, under one job, before that goes to the failed jobs.
+    max_crashes: int
     #: Longest stored record, in bytes.
     max_payload_bytes: int
     #: How long the figures of each minute are kept.
@@ -69,8 +69,8 @@ def get_job_settings() -> JobSettings:
             sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
             is_notifying=values["NOTIFY"],
             max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
-            lease_margin=timedelta(seconds=values["LEASE_MARGIN_SECONDS"]),
-            unlimited_lease=timedelta(seconds=values["UNLIMITED_LEASE_SECONDS"]),
+            lease=timedelta(seconds=values["LEASE_SECONDS"]),
+            max_crashes=values["MAX_CRASHES"],
             max_payload_bytes=values["MAX_PAYLOAD_BYTES"],
             metrics_kept=timedelta(hours=values["METRICS_HOURS"]),
         )

@@ -116,7 +116,11 @@ class JobInterruptedError(Exception):
 
 
 class MaxAttemptsExceededError(Exception):
-    """Every try was used up: by workers that never came back, or by releases."""
+    """Every try was used up by releases."""
+
+
+class PoisonPillError(Exception):
+    """Too many workers died, or lost their lease, while they had the job."""
 
 
 class RetryDeadlineError(Exception):

@@ -18,7 +18,7 @@ from jobs.conf import get_job_settings
 from jobs.exceptions import JobArgumentError, PayloadError
 from project.crypto import derive_keys
 
-VERSION: Final = 2
+VERSION: Final = 3
 _PURPOSE: Final = "job-payload"
 _DOCUMENT_PURPOSE: Final = "job-document"
 #: How much people are shown of a record, which anybody may have written.
@@ -45,8 +45,8 @@ class Record:
     delay_seconds: float = 0
     #: Or the moment before which it is not tried.
     delay_until: datetime | None = None
-    #: How long a worker may hold it, in seconds.
-    lease_seconds: float = 75
+    #: How long a try may take when it was dispatched, in seconds, for workers of RQ; 0 means no limit.
+    timeout_seconds: float = 60
     #: When it was dispatched; None for a link of a chain whose turn hasn't come.
     created_at: datetime | None = None
     tags: tuple[str, ...] = ()
@@ -235,7 +235,7 @@ def _as_is(value: Any) -> Any:  # Any: JSON
 _NEVER: Final = object()
 _FIELDS: Final = tuple(one.name for one in fields(Record))
 _DEFAULTS: Final[Mapping[str, object]] = {
-    "options": {}, "priority": 0, "delay_seconds": 0, "delay_until": None, "lease_seconds": 75, "created_at": None,
+    "options": {}, "priority": 0, "delay_seconds": 0, "delay_until": None, "timeout_seconds": 60, "created_at": None,
     "tags": (), "batch_id": None, "chain": None, "unique": None, "debounce": None, "actor_id": "",
     "actor_scope": None, "attempts": None, "is_retry": False,
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
@@ -16,6 +16,8 @@ from jobs.outlet import Current
 
 #: Name of the connection that keeps nothing; it is there whether the settings name it or not.
 SYNC: Final = "sync"
+#: Stands for a moment that nobody knows.
+UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SYNC_OPTIONS: Final = {"DRIVER": "jobs.drivers.sync.SyncDriver"}
 
 
@@ -35,8 +37,8 @@ class Message:
     #: Not claimed before this instant.
     available_at: datetime
     created_at: datetime
-    #: How long a claim holds, in seconds.
-    lease_seconds: float = 75
+    #: How long a try may take, in seconds; 0 means no limit. For workers of RQ, which read it of the store.
+    timeout_seconds: float = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class Claim:
     job_class: str
     payload: str
     priority: int
-    #: This try included.
+    #: This try included, and those that were cut short.
     attempts: int
     #: Fence: finishing, releasing and burying work only while the store knows the job under this id.
     lease_id: UUID
@@ -62,6 +64,10 @@ class Claim:
     fault: str = ""
     #: How long it was due before this claim; a try that was cut short before it counts as waiting.
     waited: timedelta = timedelta(0)
+    #: How many of the tries before were cut short: the lease lapsed, because the worker died or was away.
+    crashes: int = 0
+    #: When it was claimed, by the clock of the store.
+    claimed_at: datetime = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +173,7 @@ class QueueDriver(ABC):
         """Take the next due jobs, in one atomic step that also counts their tries.
 
         Order: the queues as given, then priority (highest first), due time, arrival. A job whose lease has lapsed is
-        due again. Queues that are paused are passed over.
+        due again, and its crash is counted. Queues that are paused are passed over. The lease is that of the settings.
 
         Args:
             queues: Names in order; empty means every queue, as if they were one.
@@ -188,6 +194,29 @@ class QueueDriver(ABC):
             False if the lease was lost, and nothing changed. Where the store knows that this very claim has done it
             before, True: somebody asks again who didn't hear the answer.
         """
+
+    def exchange(
+        self, done: Sequence[Claim], *, queues: Sequence[str], worker: str, count: int, now: datetime | None = None
+    ) -> tuple[int, Sequence[Claim]]:
+        """Remove jobs that are done and that nothing follows, and claim others: what a busy worker does all day.
+
+        Returns:
+            How many of those done were lost to others before, and what was claimed.
+        """
+        lost = self.finish_all(done)
+        return lost, self.claim(queues=queues, worker=worker, count=count, now=now)
+
+    def finish_all(self, claims: Sequence[Claim]) -> int:
+        """Remove jobs that are done and that nothing follows; return how many of them were lost to others before."""
+        return sum(not self.finish(claim) for claim in claims)
+
+    @abstractmethod
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        """Let go of jobs that were never begun, as if they had not been claimed: place and count of tries as before."""
+
+    @abstractmethod
+    def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
+        """Hold jobs for the lease of the settings, counted from now; return how many were lost to others before."""
 
     @abstractmethod
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:

@@ -1,8 +1,8 @@
 """The driver that keeps jobs in the default database: no other service, and dispatch is part of the transaction."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, ClassVar, override
 from uuid import UUID, uuid4
 
@@ -14,6 +14,7 @@ from django.db.models import (
     Case,
     Count,
     Exists,
+    F,
     Func,
     Min,
     Q,
@@ -30,7 +31,7 @@ from jobs.conf import get_job_settings
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
-from jobs.drivers.reading import LEASE_SECONDS, LONGEST_LEASE_SECONDS, MAX_ATTEMPTS, Reader, read_moment, to_text
+from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader, read_moment, to_text
 from jobs.exceptions import QueueFull
 from jobs.models import QueuedJob, QueuePause
 from jobs.models.queued import EVERY_QUEUE
@@ -41,9 +42,10 @@ _ORDER = ("-priority", "available_at", "id")
 _CHANNEL = f"{QueuedJob._meta.db_table}_due"  # noqa: SLF001 - public, in spite of its name
 #: What a claim reads of a row.
 _READ = (
-    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "available_at", "created_at",
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "available_at", "created_at",
 )  # fmt: skip
 _LISTED = (*_READ, "worker")
+_CLAIMED = (*_READ, "crashes")
 
 
 class DatabaseDriver(QueueDriver):
@@ -63,7 +65,7 @@ class DatabaseDriver(QueueDriver):
         with transaction.atomic():
             for queue, limit in (limits or {}).items():
                 _check_room(queue, limit, new=sum(message.queue == queue for message in messages))
-            rows = [QueuedJob(**asdict(message)) for message in messages]
+            rows = [_to_row(message) for message in messages]
             QueuedJob.objects.bulk_create(rows, batch_size=_CHUNK, ignore_conflicts=True)
             _notify([(message.queue, message.available_at) for message in messages])
 
@@ -95,6 +97,33 @@ class DatabaseDriver(QueueDriver):
                 return False
             self.push(followers)
         return True
+
+    @override
+    def exchange(
+        self, done: Sequence[Claim], *, queues: Sequence[str], worker: str, count: int, now: datetime | None = None
+    ) -> tuple[int, Sequence[Claim]]:
+        if not done:
+            return 0, self.claim(queues=queues, worker=worker, count=count, now=now)
+        with transaction.atomic():  # one commit for both
+            return super().exchange(done, queues=queues, worker=worker, count=count, now=now)
+
+    @override
+    def finish_all(self, claims: Sequence[Claim]) -> int:
+        return len(claims) - _held_of(claims).delete()[0] if claims else 0
+
+    @override
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            with transaction.atomic():
+                _held_of(claims).update(attempts=F("attempts") - 1, lease_id=None, lease_expires_at=None, worker="")
+                _notify([(claim.queue, claim.claimed_at) for claim in claims])
+
+    @override
+    def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
+        if not claims:
+            return 0
+        ends = (now or self.get_now()) + get_job_settings().lease
+        return len(claims) - _held_of(claims).update(lease_expires_at=ends)
 
     @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
@@ -243,7 +272,7 @@ def _is_free(now: datetime) -> Q:
     return Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now) | Q(_Unreadable("lease_expires_at"))
 
 
-def _raw(expression: str | Min) -> Cast:
+def _raw(expression: str | Min | Case) -> Cast:
     """Return what a column holds as the store has it; SQLite keeps bytes and any number in every column."""
     return Cast(expression, BinaryField() if connection.vendor == "sqlite" else TextField())
 
@@ -270,30 +299,30 @@ def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: da
 
     Django writes FOR UPDATE within transactions only, but one statement is one by itself.
     """
-    lease_id = uuid4()
+    lease_id, lease = uuid4(), get_job_settings().lease
     chosen = due.order_by(*_ORDER).values("pk")[:count]
     chosen_sql, chosen_params = chosen.query.sql_with_params()
-    fields = ", ".join(f"CAST({name} AS text)" for name in _READ).replace("attempts", "attempts - 1")
+    fields = ", ".join(f"CAST({name} AS text)" for name in _CLAIMED).replace("attempts", "attempts - 1")
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH chosen (id) AS MATERIALIZED ({chosen_sql} FOR UPDATE OF jobs SKIP LOCKED), claimed AS (
-                UPDATE jobs SET attempts = LEAST(attempts, %s) + 1, lease_id = %s, worker = %s,
-                    lease_expires_at = %s::timestamptz + make_interval(
-                        secs => CASE WHEN lease_seconds > 0 AND lease_seconds <= %s THEN lease_seconds ELSE %s END)
+                UPDATE jobs SET attempts = LEAST(attempts, %s) + 1, lease_id = %s, worker = %s, lease_expires_at = %s,
+                    crashes = LEAST(crashes, %s) + CASE WHEN lease_id IS NULL THEN 0 ELSE 1 END
                 WHERE id IN (SELECT chosen.id FROM chosen)
                 RETURNING *
             )
-            SELECT lease_expires_at, {fields} FROM claimed ORDER BY priority DESC, available_at, id
+            SELECT {fields} FROM claimed ORDER BY priority DESC, available_at, id
             """,  # noqa: S608 - the parts are written by Django
-            [*chosen_params, MAX_ATTEMPTS, lease_id, worker, now, LONGEST_LEASE_SECONDS, LEASE_SECONDS],
+            [*chosen_params, MAX_ATTEMPTS, lease_id, worker, now + lease, MAX_CRASHES],
         )
         rows = cursor.fetchall()
-    claims = []
-    for ends, *values in rows:
-        reader = Reader(dict(zip(_READ, map(_to_bytes, values), strict=True)))
-        claims.append(reader.read_claim(lease_id=lease_id, lease_expires_at=ends, worker=worker))
-    return claims
+    return [
+        Reader(dict(zip(_CLAIMED, map(_to_bytes, values), strict=True))).read_claim(
+            lease_id=lease_id, claimed_at=now, lease=lease, worker=worker
+        )
+        for values in rows
+    ]
 
 
 def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[Claim]:
@@ -302,21 +331,21 @@ def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datet
     SQLite keeps any value in any column, so they are read as bytes. What can't be read stays as it is, but for the id:
     by that the job is set apart.
     """
-    lease_id = uuid4()
-    claims, rows = [], []
+    lease_id, lease = uuid4(), get_job_settings().lease
+    held = {"lease_id": lease_id, "lease_expires_at": now + lease, "worker": worker}
+    claims, sound = [], []
     with transaction.atomic():
         fields = (_raw(name) for name in _READ)
-        for pk, *values in due.order_by(*_ORDER).values_list("pk", *fields)[:count]:
-            reader = Reader(dict(zip(_READ, values, strict=True)))
-            ends = now + timedelta(seconds=reader.read_lease_seconds())
-            claim = reader.read_claim(lease_id=lease_id, lease_expires_at=ends, worker=worker)
-            changes = {"lease_id": lease_id, "lease_expires_at": ends, "worker": worker}
+        crashes = Case(When(lease_id=None, then=F("crashes")), default=F("crashes") + 1)
+        for pk, *values in due.order_by(*_ORDER).values_list("pk", *fields, _raw(crashes))[:count]:
+            reader = Reader(dict(zip(_CLAIMED, values, strict=True)))
+            claim = reader.read_claim(lease_id=lease_id, claimed_at=now, lease=lease, worker=worker)
             if claim.fault:
-                QueuedJob.objects.filter(pk=pk).update(job_id=claim.job_id, **changes)
+                QueuedJob.objects.filter(pk=pk).update(job_id=claim.job_id, **held)
             else:
-                rows.append(QueuedJob(pk=pk, attempts=claim.attempts, **changes))
+                sound.append(pk)
             claims.append(claim)
-        QueuedJob.objects.bulk_update(rows, ["attempts", "lease_id", "lease_expires_at", "worker"])
+        QueuedJob.objects.filter(pk__in=sound).update(attempts=F("attempts") + 1, crashes=crashes, **held)
     return claims
 
 
@@ -337,6 +366,24 @@ def _notify(pushed: Iterable[tuple[str, datetime]]) -> None:
             " WHERE due <= clock_timestamp()",
             [_CHANNEL, list(first), list(first.values())],
         )
+
+
+def _to_row(message: Message) -> QueuedJob:
+    return QueuedJob(
+        job_id=message.job_id,
+        queue=message.queue,
+        job_class=message.job_class,
+        payload=message.payload,
+        priority=message.priority,
+        available_at=message.available_at,
+        created_at=message.created_at,
+    )
+
+
+def _held_of(claims: Sequence[Claim]) -> QuerySet[QueuedJob]:
+    """Choose the jobs that are held by these claims; those of one claim share its id."""
+    leases = {claim.lease_id for claim in claims}
+    return QueuedJob.objects.filter(job_id__in=[claim.job_id for claim in claims], lease_id__in=leases)
 
 
 def _held(claim: Claim) -> QuerySet[QueuedJob]:

@@ -1,6 +1,6 @@
 """The driver that sends jobs to the first of several connections that can be reached."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, override
 from uuid import UUID
@@ -69,6 +69,15 @@ class FailoverDriver(QueueDriver):
     @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
         return get_driver(claim.connection).finish(claim, followers=followers)
+
+    @override
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        for driver, some in _sort(claims):
+            driver.give_back(some)
+
+    @override
+    def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
+        return sum(driver.renew_all(some, now=now) for driver, some in _sort(claims))
 
     @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
@@ -181,3 +190,9 @@ class FailoverDriver(QueueDriver):
                     QueueFailedOver(connection=self.name, failed_connection=driver.name, error=error)
                 )
         return operation(last)
+
+
+def _sort(claims: Sequence[Claim]) -> Iterator[tuple[QueueDriver, list[Claim]]]:
+    """Yield each connection with those that came from it."""
+    for name in dict.fromkeys(claim.connection for claim in claims):
+        yield get_driver(name), [claim for claim in claims if claim.connection == name]

@@ -9,12 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from jobs.drivers.base import Claim, JobState, StoredJob
+from jobs.drivers.base import UNKNOWN, Claim, JobState, StoredJob
 
-#: What a job is held for where the store says nothing that can be used, and the most that it may say, in seconds.
-LEASE_SECONDS: Final = 75.0
-LONGEST_LEASE_SECONDS: Final = 1_000_000_000
 MAX_ATTEMPTS: Final = 2**31 - 2
+MAX_CRASHES: Final = 2**15 - 2
 _MAX_PRIORITY: Final = 255
 #: As much as a failed job keeps.
 _MAX_QUEUE_LENGTH: Final = 100
@@ -23,8 +21,6 @@ _MAX_WORKER_LENGTH: Final = 200
 _MAX_SHOWN: Final = 60
 _SHORTEST_MOMENT: Final = len("2000-01-01 00:00:00")
 _LONGEST_STAMP: Final = 30
-#: Stands for a moment that can't be read.
-_UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Reader:
@@ -41,7 +37,8 @@ class Reader:
         self,
         *,
         lease_id: UUID,
-        lease_expires_at: datetime,
+        claimed_at: datetime,
+        lease: timedelta,
         worker: str,
         connection: str = "",
         numbers: Sequence[str] = (),
@@ -50,16 +47,16 @@ class Reader:
 
         Args:
             lease_id: Of the claim.
-            lease_expires_at: Of the claim.
+            claimed_at: Of the claim.
+            lease: Of the claim.
             worker: Of the claim.
             connection: Of the claim.
             numbers: Other fields, which must hold numbers.
         """
-        for name in ("lease_seconds", *numbers):
+        for name in numbers:
             self._read_float(name)
         due_at = self._read_moment(self._due)
         self._read_moment(self._born)
-        claimed_at = lease_expires_at - timedelta(seconds=self.read_lease_seconds())
         return Claim(
             job_id=self.read_id(),
             queue=self._read_text("queue", _MAX_QUEUE_LENGTH),
@@ -69,16 +66,18 @@ class Reader:
             priority=self._read_int("priority", _MAX_PRIORITY),
             attempts=self._read_int("attempts", MAX_ATTEMPTS) + 1,
             lease_id=lease_id,
-            lease_expires_at=lease_expires_at,
+            lease_expires_at=claimed_at + lease,
             connection=connection,
             worker=worker,
+            claimed_at=claimed_at,
             waited=timedelta(0) if due_at is None else max(claimed_at - due_at, timedelta(0)),
+            crashes=self._read_int("crashes", MAX_CRASHES),
             fault=" ".join(self._faults),
         )
 
     def read_stored(self, *, state: JobState, numbers: Sequence[str] = ()) -> StoredJob:
         """Return the job as it is shown; ``numbers`` are other fields, which must hold numbers."""
-        for name in ("lease_seconds", *numbers):
+        for name in numbers:
             self._read_float(name)
         due_at, created_at = self._read_moment(self._due), self._read_moment(self._born)
         return StoredJob(
@@ -89,8 +88,8 @@ class Reader:
             priority=self._read_int("priority", _MAX_PRIORITY),
             attempts=self._read_int("attempts", MAX_ATTEMPTS),
             state=state,
-            available_at=due_at or _UNKNOWN,
-            created_at=created_at or _UNKNOWN,
+            available_at=due_at or UNKNOWN,
+            created_at=created_at or UNKNOWN,
             worker=to_text(self._fields["worker"] or b"")[:_MAX_WORKER_LENGTH],
             fault=" ".join(self._faults),
         )
@@ -104,11 +103,6 @@ class Reader:
             self._note("job_id")
             return uuid4()
 
-    def read_lease_seconds(self) -> float:
-        """Return for how long the job is held."""
-        value = read_number(self._fields["lease_seconds"])
-        return value if value is not None and 0 < value <= LONGEST_LEASE_SECONDS else LEASE_SECONDS
-
     def _read_moment(self, name: str) -> datetime | None:
         moment = self._to_moment(self._fields[name] or b"")
         if moment is None:
@@ -117,8 +111,7 @@ class Reader:
 
     def _read_float(self, name: str) -> None:
         value = read_number(self._fields[name])
-        is_lease = name == "lease_seconds"
-        if value is None or value < 0 or (is_lease and value != self.read_lease_seconds()):
+        if value is None or value < 0:
             self._note(name)
 
     def _read_int(self, name: str, highest: int) -> int:
@@ -170,7 +163,7 @@ def _from_seconds(value: bytes) -> datetime | None:
     if not (seconds + fraction).isdigit() or len(value) > _LONGEST_STAMP:
         return None
     try:
-        return _UNKNOWN + timedelta(seconds=int(seconds), microseconds=int(fraction[:6].ljust(6, b"0")))
+        return UNKNOWN + timedelta(seconds=int(seconds), microseconds=int(fraction[:6].ljust(6, b"0")))
     except OverflowError:
         return None
 

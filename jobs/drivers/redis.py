@@ -17,7 +17,7 @@ from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from itertools import batched
+from itertools import batched, chain
 from pathlib import Path
 from typing import Any, ClassVar, Final, override
 from uuid import UUID, uuid4
@@ -40,15 +40,16 @@ _FAILURE_KEPT_SECONDS: Final = 7 * 24 * 3600
 #: What the script says where the lease holds; it says no where it doesn't, and something else where all is done.
 _HOLDS: Final = 1
 #: RQ's alarm rings later than ours.
-_TIMEOUT_MARGIN: Final = 5
-#: What the scripts return of a claimed job, before the end of its lease.
+_TIMEOUT_MARGIN: Final = 15
+#: As RQ writes that there is none.
+_NO_TIMEOUT: Final = -1
+#: What the scripts return of a claimed job, before the moment of the claim.
 _FIELDS: Final = (
-    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "due", "sequence", "born",
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "due", "sequence", "born", "crashes",
 )  # fmt: skip
 #: What they return of a job that is to be shown, before its state.
 _LISTED: Final = (
-    "job_id", "queue", "job_class", "payload", "priority", "attempts", "lease_seconds", "due", "sequence", "born",
-    "worker",
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "due", "sequence", "born", "worker",
 )  # fmt: skip
 _log = structlog.get_logger("gatehouse.jobs")
 
@@ -82,11 +83,36 @@ class RedisDriver(QueueDriver):
     def claim(
         self, *, queues: Sequence[str], worker: str, count: int = 1, now: datetime | None = None
     ) -> Sequence[Claim]:
-        lease_id = uuid4()
-        values, apart = self._run("claim", str(lease_id), worker, count, *queues, now=now)
+        return self.exchange([], queues=queues, worker=worker, count=count, now=now)[1]
+
+    @override
+    def exchange(
+        self, done: Sequence[Claim], *, queues: Sequence[str], worker: str, count: int, now: datetime | None = None
+    ) -> tuple[int, Sequence[Claim]]:
+        lease_id, seconds = uuid4(), get_job_settings().lease.total_seconds()
+        values, apart, lost = self._run(
+            "claim", str(lease_id), worker, count, seconds, len(done), *_fences(done), *queues, now=now
+        )
         for entry in apart:
             _log.error("entry_set_apart", entry=ascii(entry), connection=self.name)
-        return [self._to_claim(row, lease_id, worker) for row in batched(values, len(_FIELDS) + 1, strict=True)]
+        claims = [self._to_claim(row, lease_id, worker) for row in batched(values, len(_FIELDS) + 1, strict=True)]
+        return lost, claims
+
+    @override
+    def finish_all(self, claims: Sequence[Claim]) -> int:
+        return int(self._run("finish_all", *_fences(claims))) if claims else 0
+
+    @override
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            self._run("give_back", *_fences(claims))
+
+    @override
+    def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
+        if not claims:
+            return 0
+        seconds = get_job_settings().lease.total_seconds()
+        return int(self._run("renew_all", seconds, *_fences(claims), now=now))
 
     def adopt(self, job_id: UUID, *, worker: str) -> Claim | None:
         """Hold a job that a worker of RQ has taken from its list; None where there is no such job.
@@ -95,7 +121,8 @@ class RedisDriver(QueueDriver):
             LookupError: Somebody else holds it.
         """
         lease_id = uuid4()
-        values = self._run("adopt", str(job_id), str(lease_id), worker)
+        seconds = get_job_settings().lease.total_seconds()
+        values = self._run("adopt", str(job_id), str(lease_id), worker, seconds)
         if values == [b"held"]:
             message = f"The job {job_id} is held by another worker."
             raise LookupError(message)
@@ -204,16 +231,16 @@ class RedisDriver(QueueDriver):
             yield message.priority
             yield to_stamp(message.available_at)
             yield to_stamp(message.created_at)
-            yield message.lease_seconds
-            yield math.ceil(message.lease_seconds) + _TIMEOUT_MARGIN
+            yield math.ceil(message.timeout_seconds) + _TIMEOUT_MARGIN if message.timeout_seconds else _NO_TIMEOUT
             yield self._failure_kept
             yield _write_call(message.job_class)
 
     def _to_claim(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> Claim:
-        *stored, ends = values
+        *stored, claimed_at = values
         return Reader(dict(zip(_FIELDS, stored, strict=True)), has_seconds=True).read_claim(
             lease_id=lease_id,
-            lease_expires_at=from_stamp(ends),
+            claimed_at=from_stamp(claimed_at),
+            lease=get_job_settings().lease,
             connection=self.name,
             worker=worker,
             numbers=("sequence",),
@@ -222,6 +249,10 @@ class RedisDriver(QueueDriver):
 
 def _fence(claim: Claim) -> tuple[str, str]:
     return str(claim.job_id), str(claim.lease_id)
+
+
+def _fences(claims: Iterable[Claim]) -> Iterator[str]:
+    return chain.from_iterable(map(_fence, claims))
 
 
 @cache

@@ -36,6 +36,14 @@ class SyncDriver(QueueDriver):
         return True
 
     @override
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        """Do nothing: nothing is ever claimed."""
+
+    @override
+    def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
+        return 0
+
+    @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
         return True
 

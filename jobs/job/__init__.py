@@ -5,7 +5,6 @@ from jobs.job.fluent import PendingDispatch
 from jobs.job.records import (
     Resolved,
     build_job,
-    get_lease_seconds,
     hide_key,
     make_record,
     open_record,
@@ -25,7 +24,6 @@ __all__ = [
     "dispatch",
     "get_job_class",
     "get_job_name",
-    "get_lease_seconds",
     "hide_key",
     "list_job_classes",
     "make_record",

@@ -60,8 +60,10 @@ class Job(Fluent, ABC):
     queue: ClassVar[str] = "default"
     #: Connection that it takes (``JOBS["CONNECTIONS"]``).
     connection: ClassVar[str | None] = None
-    #: How often it is tried in all; 0 means without end. Counted when a worker takes the job, so a crash counts.
+    #: How often it is tried in all; 0 means without end. A try whose worker died doesn't count.
     tries: ClassVar[int | None] = None
+    #: How often its worker may die, or lose its lease; once more and it fails. 0: it is begun once, whatever comes.
+    max_crashes: ClassVar[int | None] = None
     #: Wait after a try that went wrong: seconds, some for each try, a function, or ``Exponential``.
     backoff: ClassVar[Backoff | None] = None
     #: A try that runs longer is stopped and counts as gone wrong, in seconds; 0 means no limit.

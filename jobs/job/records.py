@@ -46,6 +46,7 @@ class Resolved:
     queue: str
     connection: str
     tries: int
+    max_crashes: int
     backoff: Backoff
     timeout: int | float
     priority: int
@@ -71,6 +72,7 @@ def resolve_options(
         queue=queue,
         connection=_first(options.connection, job_class.connection, definition.connection, settings.connection),
         tries=_first(options.tries, job_class.tries, definition.tries, said.tries, settings.tries),
+        max_crashes=_first(job_class.max_crashes, settings.max_crashes),
         backoff=_first(options.backoff, job_class.backoff, definition.backoff, said.backoff, settings.backoff),
         timeout=_first(options.timeout, job_class.timeout, definition.timeout, said.timeout, settings.timeout),
         priority=_first(options.priority, job_class.priority),
@@ -80,14 +82,6 @@ def resolve_options(
         is_failed_on_timeout=_first(options.is_failed_on_timeout, job_class.fail_on_timeout),
         is_after_commit=_first(options.is_after_commit, settings.is_after_commit),
     )
-
-
-def get_lease_seconds(timeout: float) -> float:
-    """Return how long a worker may hold a job of that timeout (seconds; 0 means no limit)."""
-    settings = get_job_settings()
-    if timeout == 0:
-        return settings.unlimited_lease.total_seconds()
-    return timeout + settings.lease_margin.total_seconds()
 
 
 def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
@@ -135,7 +129,7 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
         priority=resolved.priority,
         delay_seconds=_to_seconds(delay),
         delay_until=delay if isinstance(delay, datetime) else None,
-        lease_seconds=get_lease_seconds(resolved.timeout),
+        timeout_seconds=resolved.timeout,
         tags=tuple(dict.fromkeys(hide_key(job, tag) for tag in [*job.get_tags(), *options.tags])),
         unique=_make_unique(job, name),
         debounce=_make_debounce(job, name),

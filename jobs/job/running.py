@@ -17,8 +17,8 @@ class JobRun:
     attempts: int
     #: Name of the worker; empty where there is none.
     worker: str = ""
-    #: How long a worker may hold the job, in seconds; 0 where none holds it.
-    lease_seconds: float = 0
+    #: How long it may take, in seconds; 0 means no limit.
+    timeout: float = 0
     batch_id: UUID | None = None
     #: What follows, as JSON values (``jobs.payload.Record.chain``); the job may change it.
     chain: dict[str, Any] | None = None  # Any: JSON
@@ -32,8 +32,6 @@ class JobRun:
     is_final: bool = False
     #: Set by ``fail``: what the job fails with, even if it catches it.
     failure: Exception | None = None
-    #: When the hold of the worker ends; None where none holds it.
-    lease_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

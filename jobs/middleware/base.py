@@ -4,14 +4,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Final
 from uuid import uuid4
 
 import structlog
 
+from jobs.conf import get_job_settings
 from jobs.coordination import get_coordinator
-from jobs.job import Job, get_lease_seconds
+from jobs.job import Job
 from jobs.options import Delay, JobOptions
 
+#: So long a place is held for a job that may take any time.
+_WITHOUT_LIMIT: Final = timedelta(days=1)
 _log = structlog.get_logger("gatehouse.jobs")
 
 #: Goes on with the job.
@@ -51,11 +55,11 @@ def check_wait(wait: Delay | None, *, about: str) -> Delay | None:
 def hold_place(job: Job, key: str, *, places: int = 1, lifetime_seconds: float | None = None) -> Iterator[bool]:
     """Hold one of the places of a key within the block, if there is one; yield whether there was.
 
-    Without a lifetime the place is held as long as a worker may hold the job, so that one which died holds nobody up
+    Without a lifetime the place is held as long as the job may take, so that a worker which died holds nobody up
     longer than that.
     """
     coordinator, owner = get_coordinator(), str(uuid4())
-    lifetime = timedelta(seconds=lifetime_seconds or _get_lease_seconds(job))
+    lifetime = timedelta(seconds=lifetime_seconds) if lifetime_seconds else _get_longest_run(job)
     if not coordinator.acquire(key, owner=owner, lifetime=lifetime, places=places):
         yield False
         return
@@ -68,6 +72,6 @@ def hold_place(job: Job, key: str, *, places: int = 1, lifetime_seconds: float |
             _log.warning("place_not_given_back", error=type(error).__qualname__)
 
 
-def _get_lease_seconds(job: Job) -> float:
-    run = job.running
-    return run.lease_seconds if run is not None and run.lease_seconds else get_lease_seconds(0)
+def _get_longest_run(job: Job) -> timedelta:
+    timeout = job.running.timeout if job.running is not None else 0
+    return timedelta(seconds=timeout) + get_job_settings().lease if timeout else _WITHOUT_LIMIT

@@ -27,8 +27,8 @@ class QueuedJob(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     #: Not claimed before this instant; moved forward by delay and back-off.
     available_at = models.DateTimeField()
-    #: How long a claim holds, in seconds.
-    lease_seconds = models.FloatField(default=75)
+    #: How many of those were cut short: the worker died, or lost its lease.
+    crashes = models.PositiveSmallIntegerField(default=0)
     #: While a worker holds it: when the hold lapses and another may take it. Empty while it waits.
     lease_expires_at = models.DateTimeField(null=True)
     #: While a worker holds it: that hold's own id. Finishing with another one changes nothing.

@@ -278,7 +278,7 @@ def _make_message(record: Record, now: datetime) -> Message:
         priority=record.priority,
         available_at=get_due_time(record.delay_until or record.delay_seconds, now=now),
         created_at=record.created_at,
-        lease_seconds=record.lease_seconds,
+        timeout_seconds=record.timeout_seconds,
     )
 
 

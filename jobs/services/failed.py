@@ -171,7 +171,7 @@ def _make_message(failed: FailedJob, record: Record | None, now: datetime) -> Me
         priority=failed.priority,
         available_at=now,
         created_at=now,
-        lease_seconds=75.0 if record is None else record.lease_seconds,
+        timeout_seconds=60.0 if record is None else record.timeout_seconds,
     )
 
 

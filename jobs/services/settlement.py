@@ -63,6 +63,7 @@ def finish_job(
     duration: timedelta,
     now: datetime,
     note: Callable[[], object] | None = None,
+    finish: Callable[[Claim], bool] | None = None,
 ) -> bool:
     """Remove a job that ran to its end, count it in its batch, and send what follows it.
 
@@ -73,6 +74,7 @@ def finish_job(
         duration: How long it took.
         now: The present.
         note: Writes, in the same step, what the job itself keeps of its end.
+        finish: Removes a job that nothing follows, in place of the driver: later, together with others.
 
     Returns:
         False if the lease was lost; then the job itself and its followers are somebody else's.
@@ -96,7 +98,12 @@ def finish_job(
 
     has_more = note is not None or record.batch_id is not None or bool((chain or record.chain or {}).get("links"))
     let_go_if_any = let_go if may_have_failed or _has_locks(record) else None
-    if not _settle(driver, claim, record, follow if has_more else None, driver.finish, let_go=let_go_if_any, now=now):
+    if finish is not None and not has_more and let_go_if_any is None:
+        is_done = finish(claim)
+    else:
+        follow_if_any = follow if has_more else None
+        is_done = _settle(driver, claim, record, follow_if_any, driver.finish, let_go=let_go_if_any, now=now)
+    if not is_done:
         return _note_lost_lease(claim)
     _log.info("job_processed", duration_ms=_to_milliseconds(duration))
     if job_processed.is_heard:

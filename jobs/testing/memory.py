@@ -9,6 +9,7 @@ from threading import RLock
 from typing import ClassVar, override
 from uuid import UUID, uuid4
 
+from jobs.conf import get_job_settings
 from jobs.coordination.base import Coordinator
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
@@ -23,6 +24,7 @@ class _Entry:
     message: Message
     number: int
     attempts: int = 0
+    crashes: int = 0
     lease_id: UUID | None = None
     lease_expires_at: datetime | None = None
     worker: str = ""
@@ -88,6 +90,19 @@ class MemoryDriver(QueueDriver):
             del self._entries[claim.job_id]
             self.push(followers)
         return True
+
+    @override
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        with self._lock:
+            for claim in claims:
+                if (entry := self._get_held(claim)) is not None:
+                    entry.attempts -= 1
+                    entry.lease_id, entry.lease_expires_at, entry.worker = None, None, ""
+
+    @override
+    def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
+        ends = (now or self.get_now()) + get_job_settings().lease
+        return sum(not self.renew(claim, lease_expires_at=ends) for claim in claims)
 
     @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
@@ -173,9 +188,10 @@ class MemoryDriver(QueueDriver):
     def _claim(self, entry: _Entry, worker: str, now: datetime) -> Claim:
         message = entry.message
         entry.attempts += 1
+        entry.crashes += entry.lease_id is not None
         entry.worker = worker
         entry.lease_id = uuid4()
-        entry.lease_expires_at = now + timedelta(seconds=message.lease_seconds)
+        entry.lease_expires_at = now + get_job_settings().lease
         return Claim(
             job_id=message.job_id,
             queue=message.queue,
@@ -187,6 +203,8 @@ class MemoryDriver(QueueDriver):
             lease_expires_at=entry.lease_expires_at,
             connection=self.name,
             worker=worker,
+            crashes=entry.crashes,
+            claimed_at=now,
         )
 
     def _get_held(self, claim: Claim) -> _Entry | None:

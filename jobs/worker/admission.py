@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from jobs.drivers.base import Claim
-from jobs.exceptions import MaxAttemptsExceededError, PayloadError, RetryDeadlineError
+from jobs.exceptions import MaxAttemptsExceededError, PayloadError, PoisonPillError, RetryDeadlineError
 from jobs.job import Resolved
 from jobs.payload import Record
 from jobs.services import is_first_telling
@@ -27,13 +27,20 @@ def check_count(record: Record, claim: Claim) -> None:
 def find_unsigned_tries(record: Record, claim: Claim, spent: Exception) -> PayloadError | None:
     """Say what is wrong where tries brought a job to its end of which none was ever begun.
 
-    A worker that dies between claim and start leaves such a try, and so does who raises the count. The two can't be
-    told apart, so the job isn't run, and isn't counted as one that failed by itself.
+    Tries that were cut short need not have been begun; any others that weren't were made up by who raised the count.
+    The job isn't run, and isn't counted as one that failed by itself.
     """
     used = claim.attempts - 1
-    if record.attempts is None or used == record.attempts or not isinstance(spent, MaxAttemptsExceededError):
+    if record.attempts is None or not isinstance(spent, MaxAttemptsExceededError):
+        return None
+    if used - claim.crashes <= record.attempts <= used:
         return None
     return PayloadError(f"The row counts {used} tries before this one, but only {record.attempts} were signed.")
+
+
+def count_tries(claim: Claim) -> int:
+    """Return how often the job was tried, this time included, without the tries that were cut short."""
+    return claim.attempts - claim.crashes
 
 
 def find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) -> Exception | None:
@@ -41,17 +48,18 @@ def find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) ->
     deadline = get_deadline(record, resolved)
     if deadline is not None:
         return RetryDeadlineError("The moment until which it may be tried has passed.") if now >= deadline else None
-    if resolved.tries and claim.attempts > resolved.tries:
-        used = claim.attempts - 1
-        message = f"The worker died, or lost its lease, in the last of {used} tries, or put the job back in each."
-        return MaxAttemptsExceededError(message)
+    if claim.crashes > resolved.max_crashes:
+        message = f"{claim.crashes} workers died, or lost their lease, while they had the job."
+        return PoisonPillError(message)
+    if resolved.tries and count_tries(claim) > resolved.tries:
+        return MaxAttemptsExceededError(f"The job was put back in each of its {resolved.tries} tries.")
     return None
 
 
 def is_to_be_told(claim: Claim, record: Record, resolved: Resolved, spent: Exception) -> bool:
     """Say whether a job is to be built, to be told its end: once only, for that may be what its workers die of."""
-    if isinstance(spent, MaxAttemptsExceededError):
-        return claim.attempts == resolved.tries + 1
+    if isinstance(spent, PoisonPillError):
+        return claim.crashes == resolved.max_crashes + 1
     return is_first_telling(record)
 
 

@@ -9,7 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import FrameType
@@ -18,6 +18,7 @@ import structlog
 from django.db import connections
 from django.utils import timezone
 
+from jobs.conf import get_job_settings
 from jobs.drivers.base import Claim, get_driver
 from jobs.job import get_job_name
 from jobs.options import JobOptions
@@ -42,15 +43,22 @@ from jobs.signals import (
     worker_stopping,
 )
 from jobs.worker.current import get_running_job
+from jobs.worker.hand import Hand
 from jobs.worker.housekeeping import Housekeeper
+from jobs.worker.keeper import BEAT_PERIOD, Keeper
 from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.outages import list_outage_errors
 from jobs.worker.pauses import PauseWatch
-from jobs.worker.runner import Lost, Outcome, Quarantined, attempt, settle
+from jobs.worker.runner import Outcome, attempt, settle
 from jobs.worker.waiting import Waiter
 
-#: An idle worker counts as alive for this long after a heartbeat, and writes one every third of it.
-HEARTBEAT_LIFE = timedelta(seconds=15)
+#: A worker counts as alive for this long after a heartbeat.
+HEARTBEAT_LIFE = 3 * BEAT_PERIOD
+#: So much work is claimed ahead, by how long jobs took of late, and never more jobs than that.
+_AHEAD_SECONDS = 0.05
+_MAX_AHEAD = 50
+#: How much the last job counts in how long jobs take.
+_WEIGHT = 0.2
 #: Database connections are opened anew after this long.
 CONNECTION_LIFE = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=0.1)
@@ -87,6 +95,25 @@ class WorkerOptions:
     rest: timedelta = timedelta(0)
     #: Tries, back-off and timeout that hold in place of those of the settings.
     job_options: JobOptions | None = None
+    #: Whether a thread of its own keeps what it holds. Without one it claims and finishes one job at a time, and none
+    #: may take longer than the lease.
+    has_keeper: bool = False
+
+
+class StoreClock:
+    """The time of the store, without asking it: what it said last, and what has passed here since."""
+
+    def __init__(self) -> None:
+        """Begin with the clock of this host."""
+        self.set(timezone.now())
+
+    def set(self, now: datetime) -> None:
+        """Note what the store says."""
+        self._said, self._heard_at = now, time.monotonic()
+
+    def get(self) -> datetime:
+        """Return the time of the store."""
+        return self._said + timedelta(seconds=time.monotonic() - self._heard_at)
 
 
 class Worker:
@@ -102,6 +129,10 @@ class Worker:
         self._started_at = timezone.now()
         self._ends_at = None if options.max_time is None else time.monotonic() + options.max_time.total_seconds()
         self._next_beat_at = self._started_at
+        self._hand = Hand()
+        self._keeper = Keeper(self._hand, self._driver, beat=self._beat)
+        self._clock = StoreClock()
+        self._seconds_per_job = 1.0
         self._next_renewal_at = self._started_at + CONNECTION_LIFE
         self._restart_count: int | None = None
         self._ticker = Ticker()
@@ -120,25 +151,8 @@ class Worker:
         worker_starting.announce(WorkerStarting(worker=self.name, queues=self._options.queues))
         self._patiently(lambda: remove_dead_heartbeats(now=timezone.now()))
         self._restart_count = self._patiently(get_restart_count)
-        looping = WorkerLooping(worker=self.name, queues=self._options.queues)
-        tries = 0
-        while not (reason := self._find_reason_to_stop(tries)):
-            self._ticker.tick()
-            is_resting = self._is_resting or not worker_looping.allows(looping)
-            claim = None if is_resting else self._patiently(self._claim, even=(Exception,))
-            self._beat(claim)
-            if claim is not None:
-                self._waiter.stop_listening()
-                self._work(claim)
-                tries += 1
-                self._keep_house(pause=self._options.rest)
-                self._waiter.pause(self._options.rest)
-            elif self._options.stop_when_empty and not is_resting:
-                reason = "empty"
-                break
-            else:
-                self._keep_house(pause=self._options.sleep)
-                self._idle(is_resting=is_resting)
+        with self._keeper.keeping() if self._options.has_keeper else nullcontext():
+            tries, reason = self._work_until_told()
         self.stop_reason = reason
         self._waiter.close()
         self._meter.write(at_once=True)
@@ -146,6 +160,29 @@ class Worker:
         self._log.info("worker_stopped", tries=tries, reason=reason)
         worker_stopping.announce(WorkerStopping(worker=self.name, reason=reason))
         return tries
+
+    def _work_until_told(self) -> tuple[int, str]:
+        """Return how many tries were made, and why there are no more."""
+        looping = WorkerLooping(worker=self.name, queues=self._options.queues)
+        tries = 0
+        while not (reason := self._find_reason_to_stop(tries)):
+            self._ticker.tick()
+            is_resting = self._is_resting or not worker_looping.allows(looping)
+            claim = None if is_resting else self._begin(tries)
+            if not self._keeper.is_running and (claim is not None or timezone.now() >= self._next_beat_at):
+                self._beat()
+            if claim is not None:
+                self._waiter.stop_listening()
+                self._work(claim)
+                tries += 1
+                self._keep_house(pause=self._options.rest)
+                self._waiter.pause(self._options.rest)
+            elif self._options.stop_when_empty and not is_resting:
+                return tries, "empty"
+            else:
+                self._keep_house(pause=self._options.sleep)
+                self._idle(is_resting=is_resting)
+        return tries, reason
 
     def stop(self) -> None:
         """End after the job in hand; from any thread or a signal handler."""
@@ -215,18 +252,50 @@ class Worker:
             return "memory"
         return ""
 
-    def _claim(self) -> Claim | None:
-        job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
+    def _begin(self, tries: int) -> Claim | None:
+        """Return the job whose turn it is; more are claimed where none waits."""
+        if (claim := self._hand.begin()) is not None:
+            return claim
+        self._patiently(lambda: self._exchange(self._get_count(tries)), even=(Exception,))
+        return self._hand.begin()
+
+    def _get_count(self, tries: int) -> int:
+        """Return how many jobs to claim at once: as many as will be done in a moment, by how long they took of late."""
+        if not self._keeper.is_running or self._options.rest:
+            return 1
+        count = min(_MAX_AHEAD, max(1, int(_AHEAD_SECONDS / self._seconds_per_job)))
+        return count if self._options.max_jobs is None else min(count, self._options.max_jobs - tries)
+
+    def _exchange(self, count: int) -> None:
+        if job_claiming.is_heard:
+            job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
         self._pauses.look()
-        claims = self._driver.claim(queues=self._options.queues, worker=self.name)
-        return claims[0] if claims else None
+        done, until = self._hand.take_done(), time.monotonic() + get_job_settings().lease.total_seconds()
+        try:
+            lost, claims = self._driver.exchange(done, queues=self._options.queues, worker=self.name, count=count)
+        except BaseException:
+            self._hand.put_back(done)
+            raise
+        if lost:
+            self._log.warning("leases_lost", count=lost)
+        if claims:
+            self._clock.set(claims[0].claimed_at)
+            self._hand.take(claims, until=until)
 
     def _work(self, claim: Claim) -> None:
+        started = time.perf_counter()
+        self._try(claim)
+        self._hand.end()
+        took = time.perf_counter() - started
+        self._seconds_per_job += _WEIGHT * (took - self._seconds_per_job)
+        self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
+
+    def _try(self, claim: Claim) -> None:
         with structlog.contextvars.bound_contextvars(
             job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
         ):
             try:
-                outcome = attempt(claim, worker_options=self._options.job_options)
+                outcome = attempt(claim, now=self._clock.get(), worker_options=self._options.job_options)
             except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
                 self._log.error("job_not_begun", error=type(error).__qualname__)
                 self._renew_connections()
@@ -234,7 +303,6 @@ class Worker:
             else:
                 self._renew_connections()
                 self._settle(claim, outcome)
-        self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
 
     def _put_back(self, claim: Claim) -> None:
         """Let a job be tried again soon; where the store can't be told, when the lease has run out."""
@@ -245,43 +313,39 @@ class Worker:
             self._log.warning("job_not_put_back", error=type(error).__qualname__)
 
     def _settle(self, claim: Claim, outcome: Outcome) -> None:
-        driver = get_driver(claim.connection)
+        finish = self._hand.finish if self._keeper.is_running else None
 
         def end() -> datetime | None:
-            now = driver.get_now()
-            return now if settle(claim, outcome, now=now) else None
+            now = self._clock.get()
+            return now if settle(claim, outcome, now=now, finish=finish) else None
 
         try:
-            # Past the end of the lease the job is somebody else's, and writing would change nothing.
-            until = _get_lease_end(claim, outcome)
-            ended_at = self._patiently(end, until=until)
+            ended_at = self._patiently(end)
         except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
             self._log.error("job_not_settled", error=type(error).__qualname__)
         else:
             if ended_at is not None:
                 self._meter.note(claim, outcome, ended_at=ended_at)
 
-    def _beat(self, claim: Claim | None) -> None:
-        """Report at each claim, and when idle a few times within the life of a heartbeat."""
-        now = timezone.now()
-        if claim is None and now < self._next_beat_at:
-            return
+    def _beat(self) -> None:
+        """Report that the worker is alive, and hear whether all are to end."""
+        now, running = timezone.now(), self._hand.get_running()
         try:
             record_heartbeat(
                 name=self.name,
                 queues=self._options.queues,
                 started_at=self._started_at,
                 now=now,
-                alive_until=claim.lease_expires_at if claim else now + HEARTBEAT_LIFE,
-                current_job_id=claim.job_id if claim else None,
+                alive_until=now + HEARTBEAT_LIFE,
+                current_job_id=running.job_id if running else None,
             )
             if self._restart_count not in {None, get_restart_count()}:
                 self.stop_reason = "restart"
-                self._is_stopping = True
+                self.stop()
         except self._outage_errors as error:
             # The job in hand matters more than the report about it.
             self._log.warning("heartbeat_not_written", error=type(error).__qualname__)
-        self._next_beat_at = now + HEARTBEAT_LIFE / 3
+        self._next_beat_at = now + BEAT_PERIOD
 
     def _keep_house(self, *, pause: timedelta) -> None:
         """Write figures and delete what has expired, where it is time to, or won't be before the next look."""
@@ -295,12 +359,10 @@ class Worker:
         except self._outage_errors as error:
             self._log.warning("heartbeat_left_behind", error=type(error).__qualname__)
 
-    def _patiently[T](
-        self, operation: Callable[[], T], *, until: datetime | None = None, even: tuple[type[Exception], ...] = ()
-    ) -> T | None:
+    def _patiently[T](self, operation: Callable[[], T], *, even: tuple[type[Exception], ...] = ()) -> T | None:
         """Return what the operation returns; while a store is away, wait ever longer and try again.
 
-        Gives up, with None, when the worker is told to stop or at ``until``. ``even``: what is borne as well.
+        Gives up, with None, when the worker is told to stop. ``even``: what is borne as well.
         """
         pause = _FIRST_PAUSE
         is_away = False
@@ -321,7 +383,7 @@ class Worker:
                 if is_away:
                     self._log.info("store_available_again")
                 return result
-            if self._is_stopping or (until is not None and timezone.now() >= until):
+            if self._is_stopping:
                 return None
             self._renew_connections()
             self._waiter.pause(pause)
@@ -351,13 +413,6 @@ class Worker:
                 continue
             if is_time or connection.errors_occurred or not connection.get_autocommit():
                 connection.close()
-
-
-def _get_lease_end(claim: Claim, outcome: Outcome) -> datetime:
-    """Return until when the worker holds a job, which may be longer than it was claimed for."""
-    job = None if isinstance(outcome, Lost | Quarantined) else outcome.job
-    end = job.running.lease_expires_at if job is not None and job.running is not None else None
-    return end or claim.lease_expires_at
 
 
 def _get_peak_mb() -> float:

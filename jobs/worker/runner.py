@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from jobs.exceptions import (
     PayloadError,
     PermanentJobError,
 )
-from jobs.job import Job, JobRun, Resolved, build_job, get_lease_seconds, open_record, resolve_options
+from jobs.job import Job, JobRun, Resolved, build_job, open_record, resolve_options
 from jobs.middleware import MiddlewareStack
 from jobs.options import JobOptions, get_due_time
 from jobs.payload import Record, decode_payload, encode_payload
@@ -54,7 +54,7 @@ from jobs.signals import (
     job_processing,
     job_timed_out,
 )
-from jobs.worker.admission import check_count, find_end, find_unsigned_tries, get_deadline, is_to_be_told
+from jobs.worker.admission import check_count, count_tries, find_end, find_unsigned_tries, get_deadline, is_to_be_told
 from jobs.worker.alarm import TimeIsUp, call_within
 from jobs.worker.current import running_job
 from jobs.worker.outages import list_outage_errors
@@ -72,8 +72,8 @@ _log = structlog.get_logger("gatehouse.jobs")
 def attempt(claim: Claim, *, now: datetime | None = None, worker_options: JobOptions | None = None) -> Outcome:
     """Run a claimed job, unless its record must not run or its tries are used up.
 
-    Nothing is written, but the lease where it is shorter than the job needs. ``now`` is the present; None takes the
-    clock of the store. ``worker_options``: see ``resolve_options``.
+    Nothing is written, but the count of its tries where the job signs it. ``now`` is the present; None takes the clock
+    of the store. ``worker_options``: see ``resolve_options``.
 
     Raises:
         Exception: A store went away before the job was begun; it may be put back.
@@ -93,8 +93,10 @@ def attempt(claim: Claim, *, now: datetime | None = None, worker_options: JobOpt
     return outcome
 
 
-def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
+def settle(claim: Claim, outcome: Outcome, *, now: datetime, finish: Callable[[Claim], bool] | None = None) -> bool:
     """Write down how a try ended. May be repeated when the store didn't answer: a second time changes nothing.
+
+    ``finish``: removes a job that is done and that nothing follows, in place of the driver.
 
     Returns:
         False if the lease was lost, and nothing changed.
@@ -102,7 +104,9 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime) -> bool:
     match outcome:
         case Processed(duration=duration, record=record, chain=chain, job=job):
             note = get_note(job, "done", claim, None, now)
-            return finish_job(claim=claim, record=record, chain=chain, duration=duration, now=now, note=note)
+            return finish_job(
+                claim=claim, record=record, chain=chain, duration=duration, now=now, note=note, finish=finish
+            )
         case Released(duration=duration, record=record, error=error, delay=delay, job=job):
             return release_job(
                 claim=claim,
@@ -249,12 +253,11 @@ def _run(one: _Try) -> Processed | Released | Failed | Lost:
         connection=claim.connection,
         attempts=claim.attempts,
         worker=claim.worker,
-        lease_seconds=get_lease_seconds(one.resolved.timeout),
+        timeout=one.resolved.timeout,
         batch_id=record.batch_id,
         chain=chain,
     )
-    run.lease_expires_at = _hold(one)
-    if run.lease_expires_at is None:
+    if not _sign(one):
         return Lost()
     if record.unique is not None and record.unique["until"] == "start":
         release_unique(record)
@@ -289,23 +292,17 @@ def _call(job: Job, run: JobRun, timeout: float) -> object:
         return call_within(timeout, work)
 
 
-def _hold(one: _Try) -> datetime | None:
-    """Hold the job as long as it may take now, and sign the count of its tries where it does that.
-
-    Returns:
-        The end of the hold; None where somebody else has the job by now.
-    """
+def _sign(one: _Try) -> bool:
+    """Sign the count of tries, for jobs that do that; False where somebody else has the job by now."""
     claim, record = one.claim, one.record
-    wanted = get_lease_seconds(one.resolved.timeout)
-    if record.attempts is None and wanted <= record.lease_seconds:
-        return claim.lease_expires_at
+    if record.attempts is None:
+        return True
     driver = get_driver(claim.connection)
-    payload = None if record.attempts is None else encode_payload(replace(record, attempts=claim.attempts))
-    end = max(claim.lease_expires_at, driver.get_now() + timedelta(seconds=wanted))
-    if driver.renew(claim, lease_expires_at=end, payload=payload):
-        return end
+    payload = encode_payload(replace(record, attempts=claim.attempts))
+    if driver.renew(claim, lease_expires_at=driver.get_now() + get_job_settings().lease, payload=payload):
+        return True
     _log.warning("job_lease_lost", lease_expired_at=claim.lease_expires_at.isoformat())
-    return None
+    return False
 
 
 def _conclude(one: _Try, error: BaseException) -> Released | Failed:
@@ -349,7 +346,7 @@ def _is_final(one: _Try, error: BaseException) -> bool:
     deadline = get_deadline(one.record, resolved)
     if deadline is not None:
         return one.now + _since(one.started) >= deadline
-    return resolved.tries > 0 and one.claim.attempts >= resolved.tries
+    return resolved.tries > 0 and count_tries(one.claim) >= resolved.tries
 
 
 def _count_exception(claim: Claim) -> int:

@@ -342,10 +342,12 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "NOTIFY": True,
     #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.
     "MAX_WAIT_SECONDS": 300,
-    #: A worker holds a job for the job's timeout and this much more; then another worker may take it, in seconds.
-    "LEASE_MARGIN_SECONDS": 15,
-    #: The same hold for a job whose timeout is 0, which means none, in seconds.
-    "UNLIMITED_LEASE_SECONDS": 24 * 3600,
+    #: A worker holds what it has claimed for so long, and renews that four times as often; a dead one's jobs go to
+    #: others then. In seconds.
+    "LEASE_SECONDS": 20,
+    #: So often a worker may die under one job, or lose its lease, and the job is taken up again; once more and it goes
+    #: to the failed jobs. Such tries don't count against the job's own.
+    "MAX_CRASHES": 3,
     #: Longest stored record of a job, in bytes; pass an id instead of a document.
     "MAX_PAYLOAD_BYTES": 1_000_000,
     #: Figures of queues and classes of jobs are kept for this long, in hours.

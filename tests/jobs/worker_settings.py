@@ -6,6 +6,6 @@ from project.settings.dev import JOBS
 JOBS = {
     **JOBS,
     "MODULES": [*JOBS["MODULES"], "tests.jobs.sample_jobs"],
-    "LEASE_MARGIN_SECONDS": 0,
+    "LEASE_SECONDS": 2,
     "SLEEP_SECONDS": 0.05,
 }

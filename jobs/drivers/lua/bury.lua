@@ -12,10 +12,10 @@ note_end('bury', held.id, ARGV[4], ARGV[5])
 let_go(held.id, held.queue, ARGV[4])
 local key = job_key(held.id)
 local life = math.floor(to_number(redis.call('HGET', key, 'failure_ttl')))
-if life < 1 or life > LONGEST_LEASE then life = WEEK end
+if life < 1 or life > LONGEST_LIFE then life = WEEK end
 -- Whoever puts it back with RQ's own means begins with the first try.
 redis.call('HSET', key, 'status', 'failed', 'origin', held.queue, 'ended_at', utc(now), 'lease_id', '',
-  'attempts', '0', 'worker_name', '')
+  'attempts', '0', 'crashes', '0', 'worker_name', '')
 redis.call('ZADD', failed_of(held.queue), stamp(present + life), held.id)
 redis.call('EXPIRE', key, life)
 local results = rq .. ':results:' .. held.id

@@ -1,6 +1,10 @@
--- Take due jobs. ARGV: lease, worker, how many, the queues in order (none: all as one).
--- Returns the jobs, eleven values each, and what was set apart because nothing can be made of it.
-local lease, worker, count = ARGV[3], ARGV[4], tonumber(ARGV[5])
+-- Remove jobs that are done, and take due ones. ARGV: lease, worker, how many, seconds that they are held, how many are
+-- done, of each of these job and lease, then the queues in order (none: all as one).
+-- Returns the jobs, eleven values each, what was set apart because nothing can be made of it, and how many of those done
+-- were lost to others before.
+local lease, worker, count, seconds = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local first_queue = 8 + 2 * tonumber(ARGV[7])
+local lost = finish_all(8, first_queue - 1)
 
 local UUID = '^' .. string.gsub('8-4-4-4-12', '%d+', function(count) return string.rep('%x', count) end)
 UUID = string.gsub(UUID, '-', '%%-') .. '$'
@@ -39,7 +43,7 @@ local pauses = redis.call('HGETALL', ours .. 'paused')
 for at = 1, #pauses, 2 do
   if is_lasting(pauses[at + 1]) then paused[pauses[at]] = true end
 end
-if paused['*'] then return {{}, apart} end
+if paused['*'] or count == 0 then return {{}, apart, lost} end
 
 -- Return what a sorted set holds whose time has come, or is none.
 local function list_due(key)
@@ -128,7 +132,7 @@ local taken = {}
 local function take(found)
   local id, key = found.id, job_key(found.id)
   redis.call('LREM', found.list, 1, id)
-  local attempts, lease_seconds, seconds = start_try(id)
+  local attempts, crashes = start_try(id)
   local values = redis.call('HMGET', key, 'payload', 'job_class', 'due', 'sequence', 'born')
   local ends = stamp(present + seconds)
   -- Where it was found is where it is, whatever its hash says.
@@ -144,8 +148,8 @@ local function take(found)
   redis.call('HSET', execution, 'id', lease, 'job_id', id, 'created_at', now, 'last_heartbeat', now,
     'worker_name', worker)
   redis.call('EXPIRE', execution, math.ceil(seconds) + 60)
-  local fields = {id, found.queue, values[2] or '', values[1] or '', tostring(found.priority), attempts, lease_seconds,
-    values[3] or '', values[4] or '', values[5] or '', ends}
+  local fields = {id, found.queue, values[2] or '', values[1] or '', tostring(found.priority), attempts,
+    values[3] or '', values[4] or '', values[5] or '', crashes, now}
   for _, value in ipairs(fields) do
     taken[#taken + 1] = value
   end
@@ -157,8 +161,8 @@ local function is_before(one, other)
   return one.sequence < other.sequence
 end
 
-local queues, is_all = {}, #ARGV < 6
-for _, queue in ipairs(is_all and redis.call('SMEMBERS', ours .. 'queues') or {unpack(ARGV, 6)}) do
+local queues, is_all = {}, #ARGV < first_queue
+for _, queue in ipairs(is_all and redis.call('SMEMBERS', ours .. 'queues') or {unpack(ARGV, first_queue)}) do
   if not paused[queue] then queues[#queues + 1] = queue end
 end
 
@@ -174,7 +178,7 @@ if not is_all then
     end
     if #taken > 0 then break end
   end
-  return {taken, apart}
+  return {taken, apart, lost}
 end
 
 local heads = {}
@@ -193,4 +197,4 @@ for _ = 1, count do
   take(best)
   heads[best.queue] = find_best(best.queue)
 end
-return {taken, apart}
+return {taken, apart, lost}

@@ -25,7 +25,7 @@ if now == '' then
 end
 local present = tonumber(now)
 local CHUNK = 1000
-local LEASE, LONGEST_LEASE = 75, 1000000000
+local LONGEST_LIFE = 1000000000
 -- The end of the year 9999, later than which nothing is due.
 local LAST = 253402300800
 
@@ -104,14 +104,17 @@ local function read(id, ...)
   return values.err and {} or values
 end
 
--- Count a try and return how many there were before, and how long its lease holds, both as they are written; then the
--- seconds for which it is held in any case.
+-- Say whether a field holds a number that can be counted up.
+local function is_count(text) return string.match(text, '^%d+$') and #text < 10 end
+
+-- Count a try, and that the one before was cut short where its lease is still there. Returns how many tries there were
+-- before, as they are written, and how many were cut short.
 local function start_try(id)
-  local values = read(id, 'attempts', 'lease_seconds')
-  local attempts, seconds = values[1] or '', to_number(values[2])
-  if string.match(attempts, '^%d+$') and #attempts < 10 then redis.call('HINCRBY', job_key(id), 'attempts', 1) end
-  if seconds <= 0 or seconds > LONGEST_LEASE then seconds = LEASE end
-  return attempts, values[2] or '', seconds
+  local values = read(id, 'attempts', 'crashes', 'lease_id')
+  local attempts, crashes, lease = values[1] or '', values[2] or '0', values[3] or ''
+  if is_count(attempts) then redis.call('HINCRBY', job_key(id), 'attempts', 1) end
+  if lease ~= '' and is_count(crashes) then crashes = redis.call('HINCRBY', job_key(id), 'crashes', 1) end
+  return attempts, crashes
 end
 
 -- Return due time and number of arrival of a job; what is none of ours stands before everything.
@@ -209,8 +212,35 @@ local function get_held(id, lease)
   return held
 end
 
--- Store jobs from ARGV[first] on, eleven values each; one that is stored already is left as it is.
-local FIELDS = 11
+-- Hold a job until another moment, under the lease that it has.
+local function hold(held, lease, ends, beat)
+  redis.call('HSET', job_key(held.id), 'status', 'started', 'origin', held.queue, 'last_heartbeat', beat)
+  redis.call('ZADD', leases_of(held.queue), ends, held.id)
+  if held.is_stock then return end
+  local execution = rq .. ':execution:' .. held.id .. ':' .. lease
+  redis.call('ZADD', wip_of(held.queue), '+inf', held.id .. ':' .. lease)
+  redis.call('HSET', execution, 'id', lease, 'job_id', held.id, 'created_at', now, 'last_heartbeat', now)
+  redis.call('EXPIRE', execution, math.ceil(math.max(to_number(ends) - present, 0)) + 60)
+end
+
+-- Remove jobs that are done and that nothing follows, a job and its lease each, from ARGV[first] to ARGV[last]. Returns
+-- how many of them were lost to others before.
+local function finish_all(first, last)
+  local lost = 0
+  for at = first, last, 2 do
+    local held = get_held(ARGV[at], ARGV[at + 1])
+    if held then
+      let_go(held.id, held.queue, ARGV[at + 1])
+      delete_job(held.id, held.queue, held.priority)
+    else
+      lost = lost + 1
+    end
+  end
+  return lost
+end
+
+-- Store jobs from ARGV[first] on, ten values each; one that is stored already is left as it is.
+local FIELDS = 10
 local function push_all(first)
   local count = math.floor((#ARGV - first + 1) / FIELDS)
   local last = redis.call('INCRBY', ours .. 'sequence', count)
@@ -223,10 +253,10 @@ local function push_all(first)
     if not (status == 'queued' or status == 'scheduled' or status == 'started') then
       if status then delete_job(id, queue, priority) end
       local sequence = last - count + number
-      redis.call('HSET', job_key(id), 'data', ARGV[at + 10], 'payload', payload, 'created_at', utc(born), 'enqueued_at', utc(due),
-        'description', job_class, 'timeout', ARGV[at + 8], 'result_ttl', '0', 'failure_ttl', ARGV[at + 9],
+      redis.call('HSET', job_key(id), 'data', ARGV[at + 9], 'payload', payload, 'created_at', utc(born), 'enqueued_at', utc(due),
+        'description', job_class, 'timeout', ARGV[at + 7], 'result_ttl', '0', 'failure_ttl', ARGV[at + 8],
         'queue', queue, 'job_class', job_class, 'priority', ARGV[at + 4], 'due', due, 'born', born,
-        'lease_seconds', ARGV[at + 7], 'attempts', '0', 'lease_id', '', 'sequence', sequence)
+        'attempts', '0', 'lease_id', '', 'sequence', sequence)
       await(id, queue, priority, due, sequence)
       if to_number(due) <= present and not is_named[queue] then
         due_queues[#due_queues + 1] = queue

@@ -127,5 +127,6 @@ def _make_options(
         max_time=None if max_time is None else timedelta(seconds=max_time),
         memory_mb=memory,
         stop_when_empty=stop_when_empty or once,
+        has_keeper=True,
         job_options=JobOptions(tries=tries, backoff=backoff, timeout=timeout),
     )

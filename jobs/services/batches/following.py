@@ -88,5 +88,5 @@ def _make_callback(job_id: UUID, *, queue: str, connection: str, arguments: Mapp
         connection=connection,
         arguments=arguments,
         priority=_CALLBACK_PRIORITY,
-        lease_seconds=settings.timeout + settings.lease_margin.total_seconds(),
+        timeout_seconds=settings.timeout,
     )

@@ -1,0 +1,133 @@
+"""The thread of a worker that looks after what it holds while the other one runs a job.
+
+It renews the leases, so that a job may take any time and a dead worker's jobs are free within seconds; tells the store
+of jobs that are done, where the next exchange is too far away; gives jobs back that wait behind a slow one; and says
+now and then that the worker is alive.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from django.db import connections
+
+from jobs.conf import get_job_settings
+from jobs.drivers.base import QueueDriver
+from jobs.worker.hand import Hand
+from jobs.worker.outages import list_outage_errors
+
+#: A job that is done is told to the store after this long at the latest: so much work may be done twice by a crash.
+TELL_WITHIN: Final = 0.005
+#: Jobs that wait behind one which takes longer than this go back to the store, for others.
+SLOW: Final = 0.1
+#: Between two signs of life.
+BEAT_PERIOD: Final = timedelta(seconds=5)
+#: The lease is renewed so many times within its life.
+_RENEWALS: Final = 4
+#: Pause after the store didn't answer.
+_PAUSE: Final = 0.5
+_log = structlog.get_logger("gatehouse.worker")
+
+
+class Keeper:
+    """Keeps the hand of one worker."""
+
+    def __init__(self, hand: Hand, driver: QueueDriver, *, beat: Callable[[], object]) -> None:
+        """Take what is held, where it comes from, and how to say that the worker is alive."""
+        self._hand = hand
+        self._driver = driver
+        self._beat = beat
+        self._next_beat = self._next_renewal = 0.0
+        self._is_over = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Run the thread within the block. At its end everything is told and given back that can be."""
+        self._next_renewal = time.monotonic() + self._get_renewal_period()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread.start()
+        try:
+            yield
+        finally:
+            self._is_over = True
+            self._hand.is_pressing.set()
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        try:
+            while not self._is_over:
+                now = time.monotonic()
+                until_next = max(min(self._next_beat, self._next_renewal) - now, 0.0)
+                if self._hand.is_pressing.wait(until_next):
+                    time.sleep(min(TELL_WITHIN, until_next))
+                self._try(self._look)
+            self._try(self._leave)
+        finally:
+            connections.close_all()
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        self._tell(older_than=TELL_WITHIN)
+        self._give_back(behind=SLOW)
+        self._hand.rest()
+        if now >= self._next_renewal:
+            self._next_renewal = now + self._get_renewal_period()
+            lost = self._driver.renew_all(self._hand.list_held())
+            if lost:
+                _log.warning("leases_lost", count=lost)
+            else:
+                self._hand.extend(now + get_job_settings().lease.total_seconds())
+        if now >= self._next_beat:
+            self._next_beat = now + BEAT_PERIOD.total_seconds()
+            self._beat()
+
+    def _leave(self) -> None:
+        self._tell(older_than=0.0)
+        self._give_back(behind=0.0)
+
+    def _give_back(self, *, behind: float) -> None:
+        unbegun = self._hand.take_unbegun(behind=behind)
+        try:
+            self._driver.give_back(unbegun)
+        except BaseException:
+            self._hand.take_back(unbegun)
+            raise
+
+    def _tell(self, *, older_than: float) -> None:
+        done = self._hand.take_done(older_than=older_than)
+        if not done:
+            return
+        try:
+            lost = self._driver.finish_all(done)
+        except BaseException:
+            self._hand.put_back(done)
+            raise
+        if lost:
+            _log.warning("leases_lost", count=lost)
+
+    def _try(self, operation: Callable[[], object]) -> None:
+        """Do something; where a store doesn't answer, it is tried again after a pause."""
+        try:
+            operation()
+        except Exception as error:  # noqa: BLE001 - the thread must live as long as the worker
+            is_outage = isinstance(error, list_outage_errors())
+            _log.warning("keeper_interrupted", error=type(error).__qualname__, is_outage=is_outage)
+            self._next_renewal = min(self._next_renewal, time.monotonic() + _PAUSE)
+            connections.close_all()
+            if not self._is_over:
+                time.sleep(_PAUSE)
+
+    @staticmethod
+    def _get_renewal_period() -> float:
+        return get_job_settings().lease.total_seconds() / _RENEWALS
