@@ -25,9 +25,10 @@ _TICK_SECONDS = 0.15
 _STARTS_BEFORE_GIVING_UP = 3
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent dies; runs in the child, before it becomes the program."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the parent dies, where it is Linux; runs in the child."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _is_terminal_gone() -> bool:
@@ -61,7 +62,7 @@ class Child:
             self.command,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - one prctl call, before any thread
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one prctl call, before any thread
         )
 
     def is_running(self) -> bool:

@@ -1,6 +1,7 @@
 """Types of command-line arguments, which argparse calls; what they refuse ends the command with exit code 2."""
 
 import math
+import os
 from argparse import ArgumentTypeError
 from datetime import timedelta
 from uuid import UUID
@@ -79,6 +80,16 @@ def positive_count(text: str) -> int:
     """Read a whole number from 1."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000_000):
         message = f"{text!r} is not a whole number from 1."
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
+def process_count(text: str) -> int:
+    """Read a number of processes from 1 to 1,000, or ``auto``: one for each processor."""
+    if text == "auto":
+        return os.cpu_count() or 1
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000):
+        message = f"{text!r} is not a number of processes from 1 to 1,000, nor the word auto."
         raise ArgumentTypeError(message)
     return int(text)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import structlog
 
 from jobs.drivers.base import Claim
+from jobs.worker.ledger import Ledger, Stage
 
 _log = structlog.get_logger("gatehouse.worker")
 
@@ -15,8 +16,9 @@ _log = structlog.get_logger("gatehouse.worker")
 class Hand:
     """See above; safe for threads. Times are seconds of the monotonic clock."""
 
-    def __init__(self) -> None:
-        """Hold nothing."""
+    def __init__(self, ledger: Ledger | None = None) -> None:
+        """Hold nothing; take where to write down what is held, for whoever survives this process."""
+        self._ledger = ledger
         self._lock = threading.Lock()
         self._waiting: deque[Claim] = deque()
         self._running: Claim | None = None
@@ -30,6 +32,9 @@ class Hand:
     def take(self, claims: Iterable[Claim], *, until: float) -> None:
         """Hold jobs that were claimed, in their order; their leases end no earlier than that."""
         with self._lock:
+            if self._ledger is not None:
+                claims = list(claims)
+                self._ledger.add(claims)
             self._waiting.extend(claims)
             self._until = until
 
@@ -46,16 +51,21 @@ class Hand:
         with self._lock:
             if self._waiting and time.monotonic() >= self._until:
                 _log.warning("leases_lost", count=len(self._waiting))
+                self._drop(self._waiting)
                 self._waiting.clear()
             self._running = self._waiting.popleft() if self._waiting else None
             self._running_since = time.monotonic()
+            if self._ledger is not None and self._running is not None:
+                self._ledger.note(self._running, Stage.RUNNING)
             if self._waiting:
                 self.is_pressing.set()
             return self._running
 
     def end(self) -> None:
-        """Note that the job which ran has ended."""
+        """Note that the job which ran has ended, and the store was told, unless it was said to be done."""
         with self._lock:
+            if self._running is not None:
+                self._drop([self._running])
             self._running = None
 
     def finish(self, claim: Claim) -> bool:
@@ -64,6 +74,9 @@ class Hand:
             if not self._done:
                 self._done_since = time.monotonic()
             self._done.append(claim)
+            if self._ledger is not None:
+                self._ledger.note(claim, Stage.DONE)
+            self._running = None
             self.is_pressing.set()
         return True
 
@@ -79,6 +92,11 @@ class Hand:
         """Hold jobs again whose turn hasn't come, because they could not be given back."""
         with self._lock:
             self._waiting.extendleft(reversed(list(unbegun)))
+
+    def forget(self, claims: Iterable[Claim]) -> None:
+        """Note that the store knows what became of jobs that were let go of."""
+        with self._lock:
+            self._drop(claims)
 
     def put_back(self, done: Iterable[Claim]) -> None:
         """Hold jobs again that are done, because the store could not be told."""
@@ -104,6 +122,10 @@ class Hand:
     def get_running(self) -> Claim | None:
         """Return the job that runs."""
         return self._running
+
+    def _drop(self, claims: Iterable[Claim]) -> None:
+        if self._ledger is not None:
+            self._ledger.drop(claims)
 
     def rest(self) -> None:
         """Forget that something presses, where nothing does."""

@@ -103,6 +103,7 @@ class Keeper:
         except BaseException:
             self._hand.take_back(unbegun)
             raise
+        self._hand.forget(unbegun)
 
     def _tell(self, *, older_than: float) -> None:
         done = self._hand.take_done(older_than=older_than)
@@ -113,6 +114,7 @@ class Keeper:
         except BaseException:
             self._hand.put_back(done)
             raise
+        self._hand.forget(done)
         if lost:
             _log.warning("leases_lost", count=lost)
 

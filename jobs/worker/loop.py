@@ -46,6 +46,7 @@ from jobs.worker.current import get_running_job
 from jobs.worker.hand import Hand
 from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.keeper import BEAT_PERIOD, Keeper
+from jobs.worker.ledger import Ledger
 from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.outages import list_outage_errors
 from jobs.worker.pauses import PauseWatch
@@ -119,8 +120,8 @@ class StoreClock:
 class Worker:
     """Runs jobs one after another in the calling thread, until told to stop."""
 
-    def __init__(self, options: WorkerOptions) -> None:
-        """Give the worker a name of its own; nothing is stored yet."""
+    def __init__(self, options: WorkerOptions, *, ledger: Ledger | None = None) -> None:
+        """Give the worker a name of its own; nothing is stored yet. ``ledger``: what a parent process reads."""
         host = (options.name or socket.gethostname())[:_MAX_HOST_LENGTH]
         self.name = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
         self._options = options
@@ -129,7 +130,7 @@ class Worker:
         self._started_at = timezone.now()
         self._ends_at = None if options.max_time is None else time.monotonic() + options.max_time.total_seconds()
         self._next_beat_at = self._started_at
-        self._hand = Hand()
+        self._hand = Hand(ledger)
         self._keeper = Keeper(self._hand, self._driver, beat=self._beat)
         self._clock = StoreClock()
         self._seconds_per_job = 1.0
@@ -276,6 +277,7 @@ class Worker:
         except BaseException:
             self._hand.put_back(done)
             raise
+        self._hand.forget(done)
         if lost:
             self._log.warning("leases_lost", count=lost)
         if claims:

@@ -1,6 +1,7 @@
 """Jobs that only the suite has. What they do is seen in files, because workers are often other processes."""
 
 import os
+import signal
 import sys
 import threading
 from dataclasses import dataclass
@@ -40,6 +41,22 @@ class WaitJob(Job):
         append_line(str(self.folder / "started"), str(os.getpid()))
         wait_for_file(self.folder / "go")
         append_line(str(self.folder / "done"), str(os.getpid()))
+
+
+class DeadlyJob(Job):
+    """Kill the worker that runs it, the first time."""
+
+    queue = "notes"
+    tries = 1
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    @override
+    def handle(self) -> None:
+        append_line(str(self.folder / "deaths"), str(os.getpid()))
+        if len(read_lines(self.folder / "deaths")) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class PatientWaitJob(WaitJob):

@@ -12,6 +12,7 @@ from jobs.management.arguments import (
     connection_name,
     pause_seconds,
     positive_count,
+    process_count,
     queue_name,
     queue_names,
     wait_seconds,
@@ -20,6 +21,7 @@ from jobs.management.arguments import (
 )
 from jobs.options import JobOptions
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.pool import Pool
 
 #: Exit code of a worker that has taken more memory than it may.
 EXIT_MEMORY: Final = 12
@@ -31,9 +33,9 @@ class Command(BaseCommand):
     help = (
         "Run jobs, one after another, until SIGTERM or Ctrl-C; the job in hand is finished first. Without --queue it "
         "serves every queue, highest priority first; with --queue a,b a job of b runs only when none of a is due. "
-        "Several workers may run at once. SIGUSR2 lets it rest, SIGCONT go on. Exit code: 0 at a normal end (also by "
-        "a signal, a limit of jobs or time, or a restart), 1 when the worker can't start, 2 for wrong arguments, 12 "
-        "when it ended because of --memory."
+        "Several workers may run at once, of one command with --processes. SIGUSR2 lets it rest, SIGCONT go on. Exit "
+        "code: 0 at a normal end (also by a signal, a limit of jobs or time, or a restart), 1 when the worker can't "
+        "start, 2 for wrong arguments, 12 when it ended because of --memory."
     )
 
     @override
@@ -44,6 +46,21 @@ class Command(BaseCommand):
             type=connection_name,
             metavar="NAME",
             help="Connection to serve; JOBS['CONNECTION'] by default.",
+        )
+        parser.add_argument(
+            "--processes",
+            type=process_count,
+            metavar="N|auto",
+            help=(
+                "Run N processes, or one for each processor, under one parent, which replaces those that die or come "
+                "to a limit; --max-jobs, --max-time and --memory hold for each. Without it this process is the worker."
+            ),
+        )
+        parser.add_argument(
+            "--grace",
+            type=wait_seconds,
+            metavar="SECONDS",
+            help="With --processes: kill a process that takes longer to end; a second signal does so at once.",
         )
         parser.add_argument("--max-jobs", type=positive_count, metavar="N", help="End after N tries.")
         parser.add_argument(
@@ -87,8 +104,19 @@ class Command(BaseCommand):
         parser.add_argument("--name", type=queue_name, help="Name in queue_stats, in place of the host's.")
 
     @override
-    def handle(self, *, queue: list[str], **arguments: Any) -> None:  # Any: as declared above
-        worker = Worker(_make_options(queue, **arguments))
+    def handle(
+        self,
+        *,
+        queue: list[str],
+        processes: int | None,
+        grace: float | None,
+        **arguments: Any,  # Any: as declared above
+    ) -> None:
+        options = _make_options(queue, **arguments)
+        if processes is not None:
+            self._run_pool(options, processes=processes, grace=grace)
+            return
+        worker = Worker(options)
         served = f"the queues {', '.join(queue)}" if queue else "every queue"
         self.stdout.write(f"Worker {worker.name} serves {served}. Ctrl-C ends it after the job in hand.")
         self.stdout.flush()
@@ -98,6 +126,15 @@ class Command(BaseCommand):
         self.stdout.write(f"Worker {worker.name} ended after {tries} {'try' if tries == 1 else 'tries'}{reason}.")
         if worker.stop_reason == "memory":
             sys.exit(EXIT_MEMORY)
+
+    def _run_pool(self, options: WorkerOptions, *, processes: int, grace: float | None) -> None:
+        pool = Pool(options, size=processes, grace_seconds=grace)
+        served = f"the queues {', '.join(options.queues)}" if options.queues else "every queue"
+        noun = "process serves" if processes == 1 else "processes serve"
+        self.stdout.write(f"{processes} worker {noun} {served}. Ctrl-C ends each after the job in hand.")
+        self.stdout.flush()
+        pool.run()
+        self.stdout.write(f"All worker processes have ended; {pool.crashes} died and were replaced.")
 
 
 def _make_options(

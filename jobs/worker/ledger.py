@@ -1,0 +1,106 @@
+"""What a worker process holds, written where its parent can read it after its death.
+
+The memory is shared, and made before the process is; one row for each job in hand: its id, the lease, how far it is,
+and its queue. So when a process is killed its parent knows which job it died of, which ones were never begun, and which
+are done though the store wasn't told.
+"""
+
+import mmap
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Final
+from uuid import UUID
+
+from jobs.drivers.base import UNKNOWN, Claim
+
+#: How many jobs a process may hold at once: twice what it claims.
+ROWS: Final = 128
+#: Id of the job, of the lease, how far it is, length of the name of the queue, the name.
+_ROW: Final = struct.Struct("16s16sBH")
+_NAME_BYTES: Final = 400
+_ROW_BYTES: Final = _ROW.size + _NAME_BYTES
+_STAGE_AT: Final = 32
+
+
+class Stage(IntEnum):
+    """How far a job is."""
+
+    GONE = 0
+    UNBEGUN = 1
+    RUNNING = 2
+    DONE = 3
+
+
+@dataclass(slots=True)
+class Rows:
+    """What was found in a ledger."""
+
+    unbegun: list[Claim] = field(default_factory=list)
+    running: list[Claim] = field(default_factory=list)
+    done: list[Claim] = field(default_factory=list)
+
+
+class Ledger:
+    """The rows of one process; written by it alone, and read by its parent when it is dead."""
+
+    def __init__(self) -> None:
+        """Make the memory; a process that is forked afterwards shares it."""
+        self._memory = mmap.mmap(-1, ROWS * _ROW_BYTES)
+        self._places: dict[UUID, int] = {}
+        self._free = list(range(ROWS))
+
+    def add(self, claims: Iterable[Claim]) -> None:
+        """Write down jobs that were claimed. The stage comes last, so a row that is half written counts for nothing."""
+        for claim in claims:
+            if not self._free:
+                return  # the lease still tells of it, later
+            place = self._places[claim.job_id] = self._free.pop()
+            at, name = place * _ROW_BYTES, claim.queue.encode()[:_NAME_BYTES]
+            _ROW.pack_into(self._memory, at, claim.job_id.bytes, claim.lease_id.bytes, Stage.GONE, len(name))
+            self._memory[at + _ROW.size : at + _ROW.size + len(name)] = name
+            self._memory[at + _STAGE_AT] = Stage.UNBEGUN
+
+    def note(self, claim: Claim, stage: Stage) -> None:
+        """Write down how far a job is."""
+        place = self._places.get(claim.job_id)
+        if place is not None:
+            self._memory[place * _ROW_BYTES + _STAGE_AT] = stage
+
+    def drop(self, claims: Iterable[Claim]) -> None:
+        """Forget jobs that are in nobody's hand any more."""
+        for claim in claims:
+            self.note(claim, Stage.GONE)
+            if (place := self._places.pop(claim.job_id, None)) is not None:
+                self._free.append(place)
+
+    def read(self, *, connection: str, worker: str) -> Rows:
+        """Return what the dead process held."""
+        rows = Rows()
+        lists = {Stage.UNBEGUN: rows.unbegun, Stage.RUNNING: rows.running, Stage.DONE: rows.done}
+        for at in range(0, ROWS * _ROW_BYTES, _ROW_BYTES):
+            job_id, lease_id, stage, length = _ROW.unpack_from(self._memory, at)
+            if stage == Stage.GONE:
+                continue
+            queue = self._memory[at + _ROW.size : at + _ROW.size + length].decode(errors="replace")
+            lists[Stage(stage)].append(
+                Claim(
+                    job_id=UUID(bytes=job_id),
+                    lease_id=UUID(bytes=lease_id),
+                    queue=queue,
+                    connection=connection,
+                    worker=worker,
+                    # What nobody needs who lets go of a job.
+                    job_class="",
+                    payload="",
+                    priority=0,
+                    attempts=0,
+                    lease_expires_at=UNKNOWN,
+                )
+            )
+        return rows
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()

@@ -1,0 +1,177 @@
+"""Several worker processes under one parent: started, replaced, killed, ended."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from jobs.drivers.base import UNKNOWN, Claim, get_driver
+from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
+from jobs.services import request_restart
+from jobs.worker.ledger import ROWS, Ledger, Stage
+from tests.jobs.messages import make
+from tests.jobs.sample_jobs import DeadlyJob, NoteJob, PatientWaitJob, read_lines
+from tests.processes import child_environment, manage
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
+
+
+@contextmanager
+def _pool(*arguments: str, size: int = 2) -> Iterator[Popen[str]]:
+    environment = child_environment(DJANGO_SETTINGS_MODULE="tests.jobs.pool_settings", LOG_LEVEL="WARNING")
+    with manage("queue_work", "--processes", str(size), *arguments, environment=environment) as process:
+        yield process
+
+
+def _list_children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.timeout(120)
+def test_a_pool_runs_each_of_many_jobs_once_and_ends_when_there_is_none(tmp_path: Path) -> None:
+    for number in range(300):
+        NoteJob.dispatch(str(tmp_path / "notes"), str(number))
+    with _pool("--stop-when-empty") as pool:
+        wait_until(lambda: pool.poll() is not None, seconds=100)
+        assert pool.returncode == 0
+        assert pool.stdout is not None
+        assert "All worker processes have ended; 0 died" in pool.stdout.read()
+    assert sorted(read_lines(tmp_path / "notes"), key=int) == [str(number) for number in range(300)]
+    assert not QueuedJob.objects.exists()
+    assert not WorkerHeartbeat.objects.exists()
+
+
+@pytest.mark.timeout(120)
+def test_a_killed_process_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
+    for number in range(400):
+        NoteJob.dispatch(str(tmp_path / "notes"), str(number))
+        if number == 250:
+            DeadlyJob.dispatch(str(tmp_path))
+    with _pool("--stop-when-empty", size=1) as pool:
+        wait_until(lambda: pool.poll() is not None, seconds=100)
+        assert pool.returncode == 0
+        assert pool.stdout is not None
+        assert "1 died" in pool.stdout.read()
+    # Neither what was done just before and not told yet, nor what waited behind it in the same hand.
+    assert sorted(read_lines(tmp_path / "notes"), key=int) == [str(number) for number in range(400)]
+    assert len(set(read_lines(tmp_path / "deaths"))) == 2  # though it may be tried once only
+    assert not FailedJob.objects.exists()
+    assert not QueuedJob.objects.exists()
+
+
+def test_a_process_that_was_killed_is_replaced_and_its_job_is_free_at_once(tmp_path: Path) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with _pool() as pool:
+        (first,) = wait_until(lambda: read_lines(tmp_path / "started"))
+        os.kill(int(first), signal.SIGKILL)
+        second = wait_until(lambda: read_lines(tmp_path / "started")[1:])
+        (tmp_path / "go").touch()
+        assert wait_until(lambda: read_lines(tmp_path / "done")) == second
+        wait_until(lambda: len(_list_children(pool.pid)) == 2)
+
+
+def test_a_pool_told_to_end_finishes_the_jobs_in_hand_and_leaves_the_next(tmp_path: Path) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    NoteJob.dispatch(str(tmp_path / "notes"), "for another worker")
+    with _pool("--queue", "default", size=1) as pool:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        pool.terminate()
+        (tmp_path / "go").touch()
+        assert pool.wait(timeout=30) == 0
+    assert read_lines(tmp_path / "done")
+    assert [(row.job_class, row.attempts) for row in QueuedJob.objects.all()] == [("tests.NoteJob", 0)]
+
+
+@pytest.mark.parametrize("how", ["second signal", "grace"])
+def test_a_pool_that_must_end_at_once_leaves_the_job_in_hand_to_others(tmp_path: Path, how: str) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with _pool(*(("--grace", "0.2") if how == "grace" else ())) as pool:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        pool.terminate()
+        if how == "second signal":
+            wait_until(lambda: len(_list_children(pool.pid)) == 1)  # the idle one has ended
+            pool.terminate()
+        assert pool.wait(timeout=30) == 0
+    (claim,) = get_driver().claim(queues=[], worker="other")
+    assert (claim.attempts, claim.crashes) == (2, 1)
+
+
+def test_a_process_that_comes_to_a_limit_is_replaced(tmp_path: Path) -> None:
+    for number in range(6):
+        NoteJob.dispatch(str(tmp_path / "notes"), str(number))
+    with _pool("--max-jobs", "2", size=1) as pool:
+        wait_until(lambda: len(read_lines(tmp_path / "notes")) == 6, seconds=40)
+        pool.terminate()
+        assert pool.wait(timeout=30) == 0
+    assert not QueuedJob.objects.exists()
+
+
+def test_a_pool_ends_when_a_restart_is_asked_for(tmp_path: Path) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with _pool(size=1) as pool:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        request_restart()
+        (tmp_path / "go").touch()
+        assert pool.wait(timeout=30) == 0
+
+
+def test_the_processes_of_a_killed_parent_end_after_the_job_in_hand(tmp_path: Path) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with _pool() as pool:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        children = _list_children(pool.pid)
+        pool.kill()
+        (tmp_path / "go").touch()
+        wait_until(lambda: not any(_is_alive(pid) for pid in children))
+    assert read_lines(tmp_path / "done")
+    assert not QueuedJob.objects.exists()
+
+
+def _claim(queue: str = "notes") -> Claim:
+    message = make(queue=queue)
+    return Claim(
+        job_id=message.job_id,
+        queue=queue,
+        job_class="",
+        payload="",
+        priority=0,
+        attempts=0,
+        lease_id=message.job_id,
+        lease_expires_at=UNKNOWN,
+        connection="c",
+        worker="w",
+    )
+
+
+def test_a_ledger_tells_how_far_each_job_is() -> None:
+    ledger = Ledger()
+    unbegun, running, done, gone = (_claim("q" * 100), _claim("\N{SNOWMAN}" * 100), _claim(), _claim())
+    ledger.add([unbegun, running, done, gone])
+    ledger.note(running, Stage.RUNNING)
+    ledger.note(done, Stage.DONE)
+    ledger.drop([gone])
+    rows = ledger.read(connection="c", worker="w")
+    assert (rows.unbegun, rows.running, rows.done) == ([unbegun], [running], [done])
+
+
+def test_a_ledger_that_is_full_leaves_the_rest_to_the_leases() -> None:
+    ledger = Ledger()
+    claims = [_claim() for _ in range(ROWS + 1)]
+    ledger.add(claims)
+    assert len(ledger.read(connection="c", worker="w").unbegun) == ROWS
+    ledger.note(claims[-1], Stage.RUNNING)
+    ledger.drop(claims[-2:])
+    ledger.add([_claim()])
+    assert len(ledger.read(connection="c", worker="w").unbegun) == ROWS
