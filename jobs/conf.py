@@ -48,12 +48,24 @@ class JobSettings:
 
 
 def get_job_settings() -> JobSettings:
-    """Return the settings as they are now, so that ``override_settings`` is seen.
+    """Return the settings as they are now; whoever changes one puts another mapping in its place.
 
     Raises:
         ImproperlyConfigured: ``settings.JOBS`` lacks a key.
     """
     values: Mapping[str, Any] = settings.JOBS  # Any: each key has a type of its own
+    if _Read.last is None or _Read.last[0] is not values:
+        _Read.last = values, _read(values)
+    return _Read.last[1]
+
+
+class _Read:
+    """What was read last, beside the mapping that it was read from: they are asked for many times for each job."""
+
+    last: tuple[object, JobSettings] | None = None
+
+
+def _read(values: Mapping[str, Any]) -> JobSettings:  # Any: as above
     try:
         return JobSettings(
             modules=tuple(values["MODULES"]),

@@ -48,6 +48,8 @@ class QueueDefinition:
 
 
 _defined: Final[dict[str, QueueDefinition]] = {}
+#: Those of the settings, each with the settings that it was made of.
+_of_settings: Final[dict[str, tuple[object, QueueDefinition]]] = {}
 #: Names that job classes brought along.
 _mentioned: Final[set[str]] = set()
 
@@ -157,7 +159,14 @@ def get_queue(name: str) -> QueueDefinition:
     """Return what holds for a queue; nothing but its name where it isn't defined."""
     if (definition := _defined.get(name)) is not None:
         return definition
-    arguments: dict[str, Any] = dict(get_job_settings().queues.get(name, {}))  # Any: those of define_queue
+    queues = get_job_settings().queues
+    known = _of_settings.get(name)
+    if known is None or known[0] is not queues:
+        known = _of_settings[name] = queues, _define_by_settings(name, queues.get(name, {}))
+    return known[1]
+
+
+def _define_by_settings(name: str, arguments: Mapping[str, Any]) -> QueueDefinition:  # Any: those of define_queue
     if not arguments:
         return QueueDefinition(name=name)
     try:

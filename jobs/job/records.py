@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 from uuid import uuid4, uuid5
 
 from jobs.backoff import Backoff
@@ -22,6 +22,9 @@ from project.crypto import keyed_digest
 if TYPE_CHECKING:
     from jobs.job.base import Job
     from jobs.job.fluent import PendingDispatch
+
+
+_NOTHING_SAID: Final = JobOptions()
 
 
 @runtime_checkable
@@ -65,7 +68,7 @@ def resolve_options(
     ``worker_options``: tries, back-off and timeout that hold in place of those of the settings.
     """
     settings = get_job_settings()
-    said = worker_options or JobOptions()
+    said = worker_options or _NOTHING_SAID
     queue = options.queue or job_class.queue
     definition = get_queue(queue)
     return Resolved(
@@ -257,4 +260,7 @@ def _to_seconds(delay: Delay | None) -> float:
 
 def _first(*values: Any) -> Any:  # Any: options of several types
     """Return the first that was said; the last one where none was."""
-    return next((value for value in values[:-1] if value is not None), values[-1])
+    for value in values:
+        if value is not None:
+            return value
+    return None
