@@ -23,7 +23,7 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce
+from django.db.models.functions import Cast, Coalesce, Greatest
 from django.db.models.sql.compiler import SQLCompiler
 
 from jobs.clock import get_database_now
@@ -44,8 +44,8 @@ _CHANNEL = f"{QueuedJob._meta.db_table}_due"  # noqa: SLF001 - public, in spite 
 _READ = (
     "job_id", "queue", "job_class", "payload", "priority", "attempts", "available_at", "created_at",
 )  # fmt: skip
-_LISTED = (*_READ, "worker")
 _CLAIMED = (*_READ, "crashes")
+_LISTED = (*_CLAIMED, "worker")
 
 
 class DatabaseDriver(QueueDriver):
@@ -113,10 +113,15 @@ class DatabaseDriver(QueueDriver):
 
     @override
     def give_back(self, claims: Sequence[Claim]) -> None:
-        if claims:
-            with transaction.atomic():
-                _held_of(claims).update(attempts=F("attempts") - 1, lease_id=None, lease_expires_at=None, worker="")
-                _notify([(claim.queue, claim.claimed_at) for claim in claims])
+        if not claims:
+            return
+        back = {"lease_id": None, "lease_expires_at": None, "worker": ""}
+        sound = [claim for claim in claims if not claim.fault]
+        with transaction.atomic():
+            _held_of(sound).update(attempts=Greatest(F("attempts") - 1, 0), **back)
+            # What can't be read stays as it is, to be set apart.
+            _held_of([claim for claim in claims if claim.fault]).update(**back)
+            _notify([(claim.queue, claim.claimed_at) for claim in claims])
 
     @override
     def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:

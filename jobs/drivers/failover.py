@@ -71,6 +71,10 @@ class FailoverDriver(QueueDriver):
         return get_driver(claim.connection).finish(claim, followers=followers)
 
     @override
+    def finish_all(self, claims: Sequence[Claim]) -> int:
+        return sum(driver.finish_all(some) for driver, some in _sort(claims))
+
+    @override
     def give_back(self, claims: Sequence[Claim]) -> None:
         for driver, some in _sort(claims):
             driver.give_back(some)

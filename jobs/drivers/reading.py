@@ -80,6 +80,7 @@ class Reader:
         for name in numbers:
             self._read_float(name)
         due_at, created_at = self._read_moment(self._due), self._read_moment(self._born)
+        self._read_int("crashes", MAX_CRASHES)
         return StoredJob(
             job_id=self.read_id(),
             queue=self._read_text("queue", _MAX_QUEUE_LENGTH),

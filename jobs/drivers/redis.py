@@ -49,7 +49,7 @@ _FIELDS: Final = (
 )  # fmt: skip
 #: What they return of a job that is to be shown, before its state.
 _LISTED: Final = (
-    "job_id", "queue", "job_class", "payload", "priority", "attempts", "due", "sequence", "born", "worker",
+    "job_id", "queue", "job_class", "payload", "priority", "attempts", "due", "sequence", "born", "crashes", "worker",
 )  # fmt: skip
 _log = structlog.get_logger("gatehouse.jobs")
 

@@ -113,7 +113,9 @@ local function start_try(id)
   local values = read(id, 'attempts', 'crashes', 'lease_id')
   local attempts, crashes, lease = values[1] or '', values[2] or '0', values[3] or ''
   if is_count(attempts) then redis.call('HINCRBY', job_key(id), 'attempts', 1) end
-  if lease ~= '' and is_count(crashes) then crashes = redis.call('HINCRBY', job_key(id), 'crashes', 1) end
+  if lease ~= '' and is_count(crashes) then
+    crashes = string.format('%d', redis.call('HINCRBY', job_key(id), 'crashes', 1))
+  end
   return attempts, crashes
 end
 

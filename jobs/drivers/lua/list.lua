@@ -1,5 +1,5 @@
 -- Return jobs, at most ARGV[4] of each place, of one state or any (ARGV[3] = ''), of the queues given or of all:
--- job, queue, class, record, priority, tries, due time, number, birth, worker, state.
+-- job, queue, class, record, priority, tries, due time, number, birth, crashes, worker, state.
 -- What no job can be made of, and keys of another type, are left out: the next claim sets them apart.
 local wanted, limit = ARGV[3], tonumber(ARGV[4])
 local jobs = {}
@@ -7,10 +7,11 @@ local function add(ids, state)
   if wanted ~= '' and wanted ~= state then return end
   for _, id in ipairs(ids) do
     local values = read(id, 'queue', 'job_class', 'payload', 'priority', 'attempts', 'due', 'sequence', 'born',
-      'worker_name')
+      'crashes', 'worker_name')
     if values[2] then
       jobs[#jobs + 1] = id
-      for at = 1, 9 do jobs[#jobs + 1] = values[at] or '' end
+      values[9] = values[9] or '0'
+      for at = 1, 10 do jobs[#jobs + 1] = values[at] or '' end
       jobs[#jobs + 1] = state
     end
   end
