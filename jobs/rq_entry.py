@@ -9,6 +9,8 @@ way, in one step; what RQ does afterwards finds nothing more to do:
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
@@ -26,6 +28,8 @@ from jobs.drivers.base import Claim, get_driver
 from jobs.drivers.redis import RedisDriver
 from jobs.options import get_due_time
 from jobs.redis_scripts import OURS
+from jobs.worker.hand import Hand
+from jobs.worker.keeper import Keeper
 from jobs.worker.metering import Meter
 from jobs.worker.runner import Failed, Outcome, Quarantined, Released, attempt, settle
 
@@ -87,7 +91,8 @@ def perform(_job_class: str) -> Retry | None:
     claim = _adopt(UUID(current.id), worker=current.worker_name or "rq")
     if claim is None:
         return None
-    outcome = attempt(claim)
+    with _kept(claim):
+        outcome = attempt(claim)
     now = get_driver(claim.connection).get_now()
     if settle(claim, outcome, now=now):
         # This process lives for one job, so there is nothing to gather.
@@ -95,6 +100,16 @@ def perform(_job_class: str) -> Retry | None:
         meter.note(claim, outcome, ended_at=now)
         meter.write(at_once=True)
     return _tell(claim, outcome)
+
+
+@contextmanager
+def _kept(claim: Claim) -> Iterator[None]:
+    """Renew the lease within the block, however long that takes."""
+    hand = Hand()
+    hand.take([claim], until=math.inf)
+    hand.begin()
+    with Keeper(hand, get_driver(claim.connection), beat=lambda: None).keeping():
+        yield
 
 
 def _adopt(job_id: UUID, *, worker: str) -> Claim | None:

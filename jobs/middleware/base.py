@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -56,9 +56,13 @@ def hold_place(job: Job, key: str, *, places: int = 1, lifetime_seconds: float |
     """Hold one of the places of a key within the block, if there is one; yield whether there was.
 
     Without a lifetime the place is held as long as the job may take, so that a worker which died holds nobody up
-    longer than that.
+    longer than that; and not the job itself, whose next try begins by giving it back.
     """
     coordinator, owner = get_coordinator(), str(uuid4())
+    if job.running is not None:
+        owner = f"{job.running.job_id}:{owner}"
+        if job.running.attempts > 1:
+            _give_back_left_places(key, job.running.job_id)
     lifetime = timedelta(seconds=lifetime_seconds) if lifetime_seconds else _get_longest_run(job)
     if not coordinator.acquire(key, owner=owner, lifetime=lifetime, places=places):
         yield False
@@ -70,6 +74,14 @@ def hold_place(job: Job, key: str, *, places: int = 1, lifetime_seconds: float |
             coordinator.release(key, owner=owner)
         except Exception as error:  # noqa: BLE001 - what the job did counts; the place is free by itself in a while
             _log.warning("place_not_given_back", error=type(error).__qualname__)
+
+
+def _give_back_left_places(key: str, job_id: UUID) -> None:
+    """Give back what a try of this job still holds whose worker died."""
+    coordinator = get_coordinator()
+    for owner in coordinator.list_owners(key):
+        if owner.startswith(f"{job_id}:"):
+            coordinator.release(key, owner=owner)
 
 
 def _get_longest_run(job: Job) -> timedelta:

@@ -22,7 +22,7 @@ class Hand:
         self._lock = threading.Lock()
         self._waiting: deque[Claim] = deque()
         self._running: Claim | None = None
-        self._running_since = 0.0
+        self._moved_at = 0.0
         self._done: list[Claim] = []
         self._done_since = 0.0
         self._until = 0.0
@@ -37,6 +37,7 @@ class Hand:
                 self._ledger.add(claims)
             self._waiting.extend(claims)
             self._until = until
+            self._moved_at = time.monotonic()
 
     def extend(self, until: float) -> None:
         """Note that all leases were renewed."""
@@ -54,10 +55,10 @@ class Hand:
                 self._drop(self._waiting)
                 self._waiting.clear()
             self._running = self._waiting.popleft() if self._waiting else None
-            self._running_since = time.monotonic()
+            self._moved_at = time.monotonic()
             if self._ledger is not None and self._running is not None:
                 self._ledger.note(self._running, Stage.RUNNING)
-            if self._waiting:
+            if self._waiting and not self.is_pressing.is_set():
                 self.is_pressing.set()
             return self._running
 
@@ -67,6 +68,7 @@ class Hand:
             if self._running is not None:
                 self._drop([self._running])
             self._running = None
+            self._moved_at = time.monotonic()
 
     def finish(self, claim: Claim) -> bool:
         """Hold a job that is done, until the store has been told; always true."""
@@ -77,7 +79,8 @@ class Hand:
             if self._ledger is not None:
                 self._ledger.note(claim, Stage.DONE)
             self._running = None
-            self.is_pressing.set()
+            if not self.is_pressing.is_set():
+                self.is_pressing.set()
         return True
 
     def take_done(self, *, older_than: float = 0.0) -> list[Claim]:
@@ -104,20 +107,19 @@ class Hand:
             self._done[:0] = done
 
     def take_unbegun(self, *, behind: float = 0.0) -> list[Claim]:
-        """Let go of the jobs whose turn hasn't come, where the one that runs has taken so long."""
+        """Let go of the jobs whose turn hasn't come, where they have waited so long: for a slow job, or a rest."""
         with self._lock:
-            is_slow = self._running is not None and time.monotonic() - self._running_since >= behind
-            if behind and not is_slow:
+            if time.monotonic() - self._moved_at < behind:
                 return []
             unbegun = list(self._waiting)
             self._waiting.clear()
             return unbegun
 
     def list_held(self) -> list[Claim]:
-        """Return all that is held."""
+        """Return the jobs whose leases must last: the one that runs, and those whose turn comes."""
         with self._lock:
             running = [] if self._running is None else [self._running]
-            return [*running, *self._waiting, *self._done]
+            return [*running, *self._waiting]
 
     def get_running(self) -> Claim | None:
         """Return the job that runs."""

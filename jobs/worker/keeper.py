@@ -21,7 +21,7 @@ from jobs.worker.hand import Hand
 from jobs.worker.outages import list_outage_errors
 
 #: A job that is done is told to the store after this long at the latest: so much work may be done twice by a crash.
-TELL_WITHIN: Final = 0.005
+TELL_WITHIN: Final = 0.01
 #: Jobs that wait behind one which takes longer than this go back to the store, for others.
 SLOW: Final = 0.1
 #: Between two signs of life.
@@ -83,14 +83,21 @@ class Keeper:
         self._hand.rest()
         if now >= self._next_renewal:
             self._next_renewal = now + self._get_renewal_period()
-            lost = self._driver.renew_all(self._hand.list_held())
-            if lost:
-                _log.warning("leases_lost", count=lost)
-            else:
-                self._hand.extend(now + get_job_settings().lease.total_seconds())
+            self._renew(now)
         if now >= self._next_beat:
             self._next_beat = now + BEAT_PERIOD.total_seconds()
             self._beat()
+
+    def _renew(self, now: float) -> None:
+        held = self._hand.list_held()
+        lost = self._driver.renew_all(held)
+        if not lost:
+            self._hand.extend(now + get_job_settings().lease.total_seconds())
+            return
+        still_held = self._hand.list_held()
+        # What has ended meanwhile isn't there any more either.
+        if (count := lost - sum(claim not in still_held for claim in held)) > 0:
+            _log.warning("leases_lost", count=count)
 
     def _leave(self) -> None:
         self._tell(older_than=0.0)

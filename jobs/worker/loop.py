@@ -45,7 +45,7 @@ from jobs.signals import (
 from jobs.worker.current import get_running_job
 from jobs.worker.hand import Hand
 from jobs.worker.housekeeping import Housekeeper
-from jobs.worker.keeper import BEAT_PERIOD, Keeper
+from jobs.worker.keeper import BEAT_PERIOD, TELL_WITHIN, Keeper
 from jobs.worker.ledger import Ledger
 from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.outages import list_outage_errors
@@ -55,9 +55,10 @@ from jobs.worker.waiting import Waiter
 
 #: A worker counts as alive for this long after a heartbeat.
 HEARTBEAT_LIFE = 3 * BEAT_PERIOD
-#: So much work is claimed ahead, by how long jobs took of late, and never more jobs than that.
-_AHEAD_SECONDS = 0.05
-_MAX_AHEAD = 50
+#: So much work is claimed ahead, by how long jobs took of late, and never more jobs than that. It fits into the time
+#: within which the store must be told, so that the next claim does that.
+_AHEAD_SECONDS = TELL_WITHIN
+_MAX_AHEAD = 64
 #: How much the last job counts in how long jobs take.
 _WEIGHT = 0.2
 #: Database connections are opened anew after this long.
@@ -282,7 +283,9 @@ class Worker:
             self._log.warning("leases_lost", count=lost)
         if claims:
             self._clock.set(claims[0].claimed_at)
-            self._hand.take(claims, until=until)
+            count = _count_together(claims)
+            self._hand.take(claims[:count], until=until)
+            self._driver.give_back(claims[count:])
 
     def _work(self, claim: Claim) -> None:
         started = time.perf_counter()
@@ -353,7 +356,8 @@ class Worker:
         """Write figures and delete what has expired, where it is time to, or won't be before the next look."""
         self._meter.write(at_once=pause > WRITE_PERIOD)
         self._housekeeper.tick()
-        self._renew_connections()
+        if pause:
+            self._renew_connections()
 
     def _leave(self) -> None:
         try:
@@ -415,6 +419,11 @@ class Worker:
                 continue
             if is_time or connection.errors_occurred or not connection.get_autocommit():
                 connection.close()
+
+
+def _count_together(claims: Sequence[Claim]) -> int:
+    """Return how many to hold at once: a job that a worker has died of before is held alone, not to harm the others."""
+    return next((max(place, 1) for place, claim in enumerate(claims) if claim.crashes), len(claims))
 
 
 def _get_peak_mb() -> float:
