@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from uuid import UUID
 
 from jobs.batch import BatchableJob
 from jobs.job import Job
+from jobs.middleware import Middleware, WithoutOverlapping
 
 
 class NoteJob(Job):
@@ -29,7 +31,7 @@ class NoteJob(Job):
 
 
 class WaitJob(Job):
-    """Note the start, wait until the file ``go`` is there, note the end. Its lease is short in worker_settings."""
+    """Note the start, wait until the file ``go`` is there, note the end. It has a second for that."""
 
     timeout = 1
 
@@ -57,6 +59,14 @@ class DeadlyJob(Job):
         append_line(str(self.folder / "deaths"), str(os.getpid()))
         if len(read_lines(self.folder / "deaths")) == 1:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DeadlyAloneJob(DeadlyJob):
+    """The same, and no two of them at the same time."""
+
+    @override
+    def middleware(self) -> Sequence[Middleware]:
+        return [WithoutOverlapping()]
 
 
 class PatientWaitJob(WaitJob):

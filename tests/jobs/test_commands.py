@@ -20,6 +20,8 @@ from tests.jobs.steps import NOON, run_next, worker_environment
 from tests.processes import ROOT
 
 pytestmark = pytest.mark.django_db
+#: A thread of the worker looks after its leases, and sees what is committed only.
+IN_PROCESS = pytest.mark.django_db(transaction=True)
 
 
 def _call(*arguments: str) -> str:
@@ -34,6 +36,7 @@ def _fail_one() -> UUID:
     return job_id
 
 
+@IN_PROCESS
 def test_queue_work_says_what_it_serves_and_what_it_did(tmp_path: Path) -> None:
     NoteJob.dispatch(str(tmp_path / "notes"), "x")
     output = _call("queue_work", "--stop-when-empty", "--name", "w1")
@@ -42,6 +45,7 @@ def test_queue_work_says_what_it_serves_and_what_it_did(tmp_path: Path) -> None:
     assert "ended after 1 try." in output
 
 
+@IN_PROCESS
 def test_queue_work_once_runs_one_job_and_does_not_wait_for_one(tmp_path: Path) -> None:
     for text in ("a", "b"):
         NoteJob.dispatch(str(tmp_path / "notes"), text)
@@ -51,6 +55,7 @@ def test_queue_work_once_runs_one_job_and_does_not_wait_for_one(tmp_path: Path) 
     assert "after 0 tries" in _call("queue_work", "--once")
 
 
+@IN_PROCESS
 def test_queue_work_serves_the_named_queues_only() -> None:
     FailingJob.dispatch()
     output = _call("queue_work", "--queue", "notes, emails,notes", "--stop-when-empty")
@@ -85,6 +90,7 @@ def test_queue_work_refuses_what_makes_no_sense(arguments: tuple[str, ...]) -> N
         _call("queue_work", *arguments)
 
 
+@IN_PROCESS
 def test_queue_work_serves_the_named_connection(settings: Settings) -> None:
     other = {"DRIVER": "jobs.drivers.database.DatabaseDriver"}
     settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "other": other}}
@@ -93,6 +99,7 @@ def test_queue_work_serves_the_named_connection(settings: Settings) -> None:
     assert FailedJob.objects.get().connection == "other"
 
 
+@IN_PROCESS
 def test_queue_work_ends_with_its_own_exit_code_when_it_takes_too_much_memory() -> None:
     NoteJob.dispatch("notes.txt", "x")
     with pytest.raises(SystemExit) as ended:

@@ -130,10 +130,10 @@ def test_the_try_is_counted_at_the_claim(driver: QueueDriver) -> None:
 def test_a_held_job_is_not_claimed_again_before_its_lease_ends(driver: QueueDriver) -> None:
     push()
     claim = claim_one(now=NOON)
-    assert claim.lease_expires_at == NOON + timedelta(seconds=75)
+    assert (claim.claimed_at, claim.lease_expires_at) == (NOON, NOON + timedelta(seconds=20))
     assert claim_next(now=claim.lease_expires_at - SECOND) is None
     again = claim_one(now=claim.lease_expires_at)
-    assert (again.attempts, again.payload) == (2, claim.payload)
+    assert (again.attempts, again.crashes, again.payload) == (2, 1, claim.payload)
     assert again.lease_id != claim.lease_id
 
 

@@ -33,7 +33,7 @@ from tests.jobs.sample_jobs import (
     append_line,
     read_lines,
 )
-from tests.jobs.steps import claim_next, claim_one, heard, run_next, soon, stored
+from tests.jobs.steps import claim_one, heard, run_next, soon, stored
 
 pytestmark = pytest.mark.usefixtures("job_connection")
 
@@ -161,23 +161,6 @@ def test_a_job_that_leaves_a_transaction_open_fails_and_what_is_written_later_la
     assert stored() == []
 
 
-class ShortLeaseJob(NoteJob):
-    """Its class got a longer timeout after it was sent."""
-
-
-def test_a_job_that_may_take_longer_now_than_when_it_was_sent_is_held_as_long(tmp_path: Path) -> None:
-    ShortLeaseJob.dispatch(str(tmp_path / "notes"), "x")
-    now = soon(0.1)
-    claim = claim_one(now=now)
-    ShortLeaseJob.timeout = 5 * 3600
-    try:
-        attempt(claim)
-    finally:
-        ShortLeaseJob.timeout = None
-    assert [job.state for job in stored()] == ["running"]
-    assert claim_next(now=now + timedelta(hours=4)) is None
-
-
 # --- What it says
 
 
@@ -263,10 +246,10 @@ def test_a_job_whose_constructor_takes_longer_than_its_timeout_fails(tmp_path: P
 def test_a_job_whose_worker_died_even_when_it_was_to_be_told_its_end_is_not_built_again(tmp_path: Path) -> None:
     PillJob.dispatch(str(tmp_path / "pill"))
     (tmp_path / "pill").touch()
-    for number in range(3):
+    for number in range(5):  # the last one was to tell it
         claim_one(now=soon(number * 2))
-    run_next(now=soon(8))
-    assert FailedJob.objects.get().summary.startswith("jobs.exceptions.MaxAttemptsExceededError")
+    run_next(now=soon(10))
+    assert FailedJob.objects.get().summary.startswith("jobs.exceptions.PoisonPillError")
     assert read_lines(tmp_path / "pill") == []
 
 

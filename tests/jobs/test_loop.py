@@ -109,7 +109,7 @@ def test_after_a_job_that_goes_wrong_the_next_one_runs(tmp_path: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_while_a_job_runs_its_worker_counts_as_alive_until_the_end_of_the_lease(tmp_path: Path) -> None:
+def test_a_worker_says_which_job_it_runs_and_for_how_long_it_may_be_believed(tmp_path: Path) -> None:
     seen: list[WorkerHeartbeat] = []
 
     def look(_fact: JobProcessed) -> None:
@@ -121,7 +121,7 @@ def test_while_a_job_runs_its_worker_counts_as_alive_until_the_end_of_the_lease(
     job_processed.unlisten(look)
     assert seen[0].current_job_id == job_id
     assert seen[0].name.startswith("mine:")
-    assert seen[0].alive_until - seen[0].beat_at > timedelta(seconds=60)
+    assert seen[0].alive_until - seen[0].beat_at == timedelta(seconds=15)
 
 
 def test_a_worker_that_ends_takes_its_heartbeat_along(job_connection: str) -> None:

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from jobs.backoff import Exponential
 from jobs.exceptions import JobDefinitionError, JobOptionError, PayloadError, UnknownQueueError
-from jobs.job import Job, get_job_class, get_lease_seconds, make_record, resolve_options
+from jobs.job import Job, get_job_class, make_record, resolve_options
 from jobs.options import JobOptions, get_due_time
 from jobs.payload import read_payload
 from jobs.queues import define_queue, forget_queue
@@ -203,11 +203,14 @@ def test_of_the_due_jobs_of_a_queue_the_highest_priority_goes_first(job_connecti
     assert [claim_one("notes", now=soon()).priority for _ in range(3)] == [255, 10, 0]
 
 
-def test_a_job_is_held_for_its_timeout_and_a_margin_and_without_one_for_a_day(job_connection: str) -> None:
-    assert (get_lease_seconds(60), get_lease_seconds(0)) == (75, 24 * 3600)
-    NoteJob("notes.txt", "x").with_timeout(0).dispatch()
+@pytest.mark.parametrize("timeout", [0, 1, 3600])
+def test_a_claim_holds_for_the_lease_of_the_settings_however_long_the_job_may_take(
+    timeout: int, job_connection: str, settings: Settings
+) -> None:
+    settings.JOBS = {**settings.JOBS, "LEASE_SECONDS": 7}
+    NoteJob("notes.txt", "x").with_timeout(timeout).dispatch()
     now = soon()
-    assert claim_one(now=now).lease_expires_at - now == timedelta(days=1)
+    assert claim_one(now=now).lease_expires_at - now == timedelta(seconds=7)
 
 
 # --- Options travel

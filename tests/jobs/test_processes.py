@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import Popen
 
@@ -12,7 +13,15 @@ from django.db import connection
 
 from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
 from jobs.services import request_restart
-from tests.jobs.sample_jobs import ListeningJob, NoteJob, PatientWaitJob, WaitJob, read_lines
+from tests.jobs.sample_jobs import (
+    DeadlyAloneJob,
+    DeadlyJob,
+    ListeningJob,
+    NoteJob,
+    PatientWaitJob,
+    WaitJob,
+    read_lines,
+)
 from tests.jobs.steps import worker_environment
 from tests.processes import manage
 from tests.waiting import wait_until
@@ -90,6 +99,67 @@ def test_a_job_whose_worker_was_killed_is_run_again_by_another(tmp_path: Path) -
         wait_until(lambda: read_lines(tmp_path / "done"))
         wait_until(lambda: not QueuedJob.objects.exists())
     assert len(read_lines(tmp_path / "started")) == 2
+    assert not FailedJob.objects.exists()
+
+
+def test_a_job_that_takes_longer_than_its_lease_runs_once(tmp_path: Path) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with _worker(), _worker():
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        first_end = _get_lease_end()
+        wait_until(lambda: _get_lease_end() - first_end > timedelta(seconds=4))  # twice what it was claimed for
+        (tmp_path / "go").touch()
+        wait_until(lambda: not QueuedJob.objects.exists())
+    assert len(read_lines(tmp_path / "started")) == len(read_lines(tmp_path / "done")) == 1
+
+
+def _get_lease_end() -> datetime:
+    end = QueuedJob.objects.get().lease_expires_at
+    assert end is not None
+    return end
+
+
+@pytest.mark.timeout(120)
+def test_all_that_a_killed_worker_had_claimed_is_done_though_it_may_be_tried_once_only(tmp_path: Path) -> None:
+    texts = [str(number) for number in range(200)]
+    for text in texts:
+        NoteJob(str(tmp_path / "notes"), text).with_tries(1).dispatch()
+        if text == "100":
+            DeadlyJob.dispatch(str(tmp_path))
+    with _worker() as worker:
+        assert worker.wait(timeout=60) == -signal.SIGKILL
+    left = QueuedJob.objects.filter(lease_id__isnull=False)
+    assert left.count() > 1  # the job that it died of, and others
+    assert set(left.values_list("attempts", flat=True)) == {1}
+    with _worker():
+        wait_until(lambda: not QueuedJob.objects.exists(), seconds=40)
+    assert set(read_lines(tmp_path / "notes")) == set(texts)
+    assert len(read_lines(tmp_path / "deaths")) == 2
+    assert not FailedJob.objects.exists()
+
+
+def test_jobs_behind_a_slow_one_are_done_by_another_worker_meanwhile(tmp_path: Path) -> None:
+    for number in range(100):
+        NoteJob.dispatch(str(tmp_path / "notes"), str(number))
+        if number == 60:
+            PatientWaitJob.dispatch(str(tmp_path))
+    with _worker(), ExitStack() as stack:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        stack.enter_context(_worker())
+        wait_until(lambda: len(read_lines(tmp_path / "notes")) == 100)
+        assert not read_lines(tmp_path / "done")
+        (tmp_path / "go").touch()
+        wait_until(lambda: not QueuedJob.objects.exists())
+    assert sorted(read_lines(tmp_path / "notes"), key=int) == [str(number) for number in range(100)]
+
+
+def test_a_killed_worker_does_not_hold_up_by_its_lock_the_job_that_it_died_of(tmp_path: Path) -> None:
+    DeadlyAloneJob.dispatch(str(tmp_path))
+    with _worker() as worker:
+        assert worker.wait(timeout=40) == -signal.SIGKILL
+    with _worker():
+        wait_until(lambda: not QueuedJob.objects.exists())
+    assert len(read_lines(tmp_path / "deaths")) == 2
     assert not FailedJob.objects.exists()
 
 

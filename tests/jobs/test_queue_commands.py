@@ -211,6 +211,7 @@ def test_failed_jobs_of_one_queue_are_put_back(job_connection: str) -> None:
         call("queue_retry_failed", "--queue", "notes", "--all")
 
 
+@pytest.mark.django_db(transaction=True)  # the worker's thread sees what is committed only
 def test_a_worker_may_say_what_holds_where_jobs_and_queues_say_nothing(job_connection: str) -> None:
     StumblingJob.dispatch()
     call("queue_work", "--once", "--tries", "2", "--backoff", "0", "--timeout", "0")
@@ -219,12 +220,14 @@ def test_a_worker_may_say_what_holds_where_jobs_and_queues_say_nothing(job_conne
     assert FailedJob.objects.get().attempts == 2
 
 
+@pytest.mark.django_db(transaction=True)  # the worker's thread sees what is committed only
 def test_a_worker_may_say_how_long_a_job_may_run(job_connection: str) -> None:
     UnboundedJob.dispatch()
     call("queue_work", "--once", "--tries", "1", "--timeout", "0.05")
     assert "longer than its timeout of 0.05 s" in FailedJob.objects.get().exception
 
 
+@pytest.mark.django_db(transaction=True)  # the worker's thread sees what is committed only
 def test_what_a_job_says_holds_before_what_its_worker_says(job_connection: str) -> None:
     StumblingJob().with_tries(2).with_backoff(0).dispatch()
     call("queue_work", "--once", "--tries", "1", "--backoff", "3600")

@@ -10,7 +10,7 @@ import structlog
 from django.db import OperationalError
 from pytest_django import Settings
 
-from jobs.exceptions import MaxAttemptsExceededError, PermanentJobError, RetryDeadlineError
+from jobs.exceptions import MaxAttemptsExceededError, PermanentJobError, PoisonPillError, RetryDeadlineError
 from jobs.job import Job
 from jobs.models import Counter, FailedJob
 from jobs.services import retry_failed_job
@@ -137,22 +137,63 @@ def test_a_job_that_calls_exit_fails_and_does_not_end_the_worker() -> None:
 # --- Tries
 
 
-def test_each_claim_counts_as_a_try_also_one_whose_worker_died() -> None:
-    FailingJob.dispatch()
+def test_tries_whose_worker_died_are_counted_apart_and_use_up_none_of_the_jobs_own() -> None:
+    TellingJob(["raise"]).with_tries(2).dispatch()
     for number in range(3):
-        assert claim_one(now=soon(number * 2)).attempts == number + 1
+        claim = claim_one(now=soon(number * 2))
+        assert (claim.attempts, claim.crashes) == (number + 1, number)
+    assert isinstance(run_next(now=soon(6)), Released)
     outcome = run_next(now=soon(8))
     assert isinstance(outcome, Failed)
-    assert isinstance(outcome.error, MaxAttemptsExceededError)
-    assert FailedJob.objects.get().attempts == 3
+    assert isinstance(outcome.error, ValueError)
+    assert TellingJob.done == ["raise", "raise", "failed: ValueError"]
+    assert FailedJob.objects.get().attempts == 5
 
 
-def test_a_job_whose_workers_died_in_every_try_is_told_so(tmp_path: Path) -> None:
+def test_a_job_whose_workers_die_again_and_again_fails_and_is_told_so(tmp_path: Path) -> None:
     FailingJob.dispatch(str(tmp_path / "hook"))
-    for number in range(3):
+    for number in range(4):
         claim_one(now=soon(number * 2))
-    run_next(now=soon(8))
-    assert read_lines(tmp_path / "hook")[0].startswith("MaxAttemptsExceededError")
+    outcome = run_next(now=soon(8))
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, PoisonPillError)
+    assert read_lines(tmp_path / "hook")[0].startswith("PoisonPillError: 4 workers died")
+    assert FailedJob.objects.get().attempts == 4
+
+
+class OnceBegunJob(TellingJob):
+    """May not be begun again when its worker died."""
+
+    max_crashes = 0
+
+
+def test_a_job_that_bears_no_crash_fails_after_the_first_but_not_where_it_went_wrong_by_itself() -> None:
+    OnceBegunJob.dispatch(["raise", "end well"])
+    assert isinstance(run_next(now=soon(0.1)), Released)
+    claim_one(now=soon(1))
+    outcome = run_next(now=soon(2))
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, PoisonPillError)
+    assert TellingJob.done == ["raise", "failed: PoisonPillError"]
+
+
+def test_the_settings_say_how_many_crashes_a_job_bears_that_says_nothing(settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "MAX_CRASHES": 1}
+    TellingJob.dispatch(["end well"])
+    claim_one(now=soon(0.1))
+    claim_one(now=soon(1))
+    outcome = run_next(now=soon(2))
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, PoisonPillError)
+
+
+def test_crashes_are_forgotten_when_a_failed_job_is_retried() -> None:
+    job_id = OnceBegunJob.dispatch(["end well"])
+    claim_one(now=soon(0.1))
+    run_next(now=soon(1))
+    retry_failed_job(job_id=job_id)
+    claim = claim_one(now=soon(2))
+    assert (claim.attempts, claim.crashes) == (1, 0)
 
 
 def test_no_limit_of_tries_means_without_end() -> None:
@@ -264,15 +305,17 @@ def test_a_job_that_catches_its_own_fail_fails(word: str) -> None:
 # --- How it is written down
 
 
-def test_a_job_that_somebody_else_holds_by_now_is_not_run() -> None:
-    TellingJob(["end well"]).dispatch()
-    TellingJob.timeout = 5 * 3600  # more than its lease has
-    try:
-        late = claim_one()
-        claim_one(now=late.lease_expires_at)
-        outcome = attempt(late)
-    finally:
-        TellingJob.timeout = None
+class CountSigningJob(TellingJob):
+    """Signs its tries, for which the store is asked before it is begun."""
+
+    signs_attempts = True
+
+
+def test_a_job_that_signs_its_tries_and_that_somebody_else_holds_by_now_is_not_run() -> None:
+    CountSigningJob(["end well"]).dispatch()
+    late = claim_one()
+    claim_one(now=late.lease_expires_at)
+    outcome = attempt(late)
     assert isinstance(outcome, Lost)
     assert not settle(late, outcome, now=soon())
     assert TellingJob.done == []
@@ -289,7 +332,7 @@ def test_a_worker_that_lost_its_lease_neither_finishes_nor_fails_the_job() -> No
     assert not FailedJob.objects.exists()
 
 
-class DeadlyJob(Job):
+class UnbuildableJob(Job):
     """Ends whatever builds it."""
 
     retry_until = timedelta(hours=1)
@@ -306,18 +349,18 @@ class DeadlyJob(Job):
 
 
 def test_a_job_that_ends_its_workers_when_it_is_built_is_not_built_again_after_its_deadline() -> None:
-    DeadlyJob.is_deadly = False
-    job_id = DeadlyJob.dispatch()
-    DeadlyJob.is_deadly, DeadlyJob.built = True, 0
+    UnbuildableJob.is_deadly = False
+    job_id = UnbuildableJob.dispatch()
+    UnbuildableJob.is_deadly, UnbuildableJob.built = True, 0
     now = soon(2)
     claim = claim_one(now=now)
     with pytest.raises(OperationalError):
         attempt(claim, now=now)
     outcome = run_next(now=claim.lease_expires_at)
-    assert DeadlyJob.built == 1
+    assert UnbuildableJob.built == 1
     assert isinstance(outcome, Failed)
     assert FailedJob.objects.get().exception.startswith("jobs.exceptions.RetryDeadlineError")
-    DeadlyJob.is_deadly = False
+    UnbuildableJob.is_deadly = False
     retry_failed_job(job_id=job_id)  # from where its time, and what it is told, begin anew
     assert isinstance(run_next(), Processed)
 

@@ -659,7 +659,7 @@ def test_a_link_of_a_chain_counts_in_the_team_in_which_the_chain_was_dispatched(
         {"options": {"tries": 9}},
         {"priority": 9},
         {"delay_seconds": 9},
-        {"lease_seconds": 9},
+        {"timeout_seconds": 9},
         {"created_at": "2026-01-01T00:00:00+00:00"},
         {"tags": ["x"]},
         {"batch_id": str(uuid4())},

@@ -180,7 +180,7 @@ def test_what_follows_under_failover_is_stored_where_the_job_was_in_the_same_ste
 
 
 def test_a_link_that_was_locked_by_a_worker_that_died_and_is_not_sent_gives_its_lock_back(far: set[str]) -> None:
-    chain([StepJob("first").with_tries(2).on_queue("high"), UniqueStepJob("second").on_queue("low")]).dispatch()
+    chain([StepJob("first").with_tries(1).on_queue("high"), UniqueStepJob("second").on_queue("low")]).dispatch()
     _die_before_the_end(far, soon(0.1))
     assert len(get_coordinator().list_owners("unique:tests.UniqueStepJob:second")) == 1
     BROKEN.add("first")

@@ -24,7 +24,7 @@ from jobs.batch import batch, find_batch
 from jobs.chain import chain
 from jobs.drivers.base import Message, QueueDriver
 from jobs.drivers.sync import SyncDriver
-from jobs.exceptions import MaxAttemptsExceededError, QueueFull
+from jobs.exceptions import PoisonPillError, QueueFull
 from jobs.limits import RateLimit
 from jobs.middleware import Skip
 from jobs.models import FailedJob, JobResult
@@ -456,13 +456,14 @@ def test_a_try_that_lost_its_lease_writes_no_result(job_connection: str) -> None
     assert result.return_value == 2
 
 
-def test_a_task_whose_workers_died_in_every_try_has_failed(job_connection: str) -> None:
+def test_a_task_whose_workers_die_again_and_again_has_failed(job_connection: str) -> None:
     result = single.enqueue()
-    claim_one()
-    run_next(now=timezone.now() + LATER)
+    for number in range(4):
+        claim_one(now=timezone.now() + number * LATER)
+    run_next(now=timezone.now() + 4 * LATER)
     result.refresh()
     assert result.status == TaskResultStatus.FAILED
-    assert result.errors[0].exception_class is MaxAttemptsExceededError
+    assert result.errors[0].exception_class is PoisonPillError
 
 
 def test_a_task_that_middleware_drops_has_failed_unrun(job_connection: str) -> None:

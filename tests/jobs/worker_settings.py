@@ -1,4 +1,4 @@
-"""Settings of worker processes that the suite starts: they know the sample jobs, and leases end with the timeout."""
+"""Settings of worker processes that the suite starts: they know the sample jobs, and leases are short."""
 
 from project.settings.dev import *  # noqa: F403 - a settings module is its names
 from project.settings.dev import JOBS

@@ -38,9 +38,9 @@ def _run_next(path: Path, *, tries: int) -> None:
         ("attempts", b"99999999999"),
         ("job_class", b"\xff"),
         ("job_class", b"x" * 5000),
-        ("lease_seconds", b"inf"),
-        ("lease_seconds", b"nan"),
-        ("lease_seconds", b"1e300"),
+        ("crashes", b"many"),
+        ("crashes", b"-1"),
+        ("crashes", b"99999999999"),
         ("due", b"soon"),
         ("due", b"1e300"),
         ("due", b"inf"),
@@ -69,7 +69,7 @@ def test_a_field_of_nonsense_is_set_apart_and_the_next_job_runs(
 
 
 @pytest.mark.parametrize(
-    "field", ["attempts", "job_class", "lease_seconds", "due", "sequence", "payload", "failure_ttl", "data", "queue"]
+    "field", ["attempts", "job_class", "lease_id", "due", "sequence", "payload", "failure_ttl", "data", "queue"]
 )
 def test_a_field_that_is_missing_stops_nobody(field: str, server: Redis, tmp_path: Path) -> None:
     job_id = dispatch(tmp_path / "n", "bad")

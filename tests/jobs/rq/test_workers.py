@@ -1,5 +1,6 @@
 """Jobs in Redis in the hands of RQ's own workers."""
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -17,9 +18,11 @@ from jobs.chain import chain
 from jobs.drivers.base import get_driver
 from jobs.drivers.redis import RedisDriver
 from jobs.models import Batch, FailedJob, JobMetric
+from jobs.redis_scripts import OURS
 from tests.jobs.rq.steps import STOCK_WORKERS, clean_all, dispatch, note, run, work_off
-from tests.jobs.sample_jobs import FailingJob, MemberJob, read_lines
+from tests.jobs.sample_jobs import FailingJob, MemberJob, PatientWaitJob, read_lines
 from tests.jobs.steps import claim_next, claim_one
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -144,6 +147,28 @@ def test_a_job_that_its_rq_worker_never_put_back_is_tried_again(
     assert driver.release(held, available_at=timezone.now())
     assert claim_next("default") is None
     assert claim_one("default", now=timezone.now() + timedelta(minutes=2)).attempts == 2
+
+
+@pytest.mark.process
+@pytest.mark.timeout(90)
+@pytest.mark.parametrize("by", STOCK_WORKERS)
+def test_a_job_that_takes_longer_than_its_lease_stays_with_its_rq_worker(
+    server: Redis, tmp_path: Path, by: str
+) -> None:
+    job_id = PatientWaitJob(str(tmp_path)).on_queue("default").dispatch()
+    worker = threading.Thread(target=work_off, kwargs={"by": by})
+    worker.start()
+    try:
+        wait_until(lambda: read_lines(tmp_path / "started"), seconds=40)
+        first_end = server.zscore(f"{OURS}leases:default", str(job_id))
+        assert isinstance(first_end, float)
+        wait_until(lambda: (server.zscore(f"{OURS}leases:default", str(job_id)) or 0) > first_end + 4)
+        assert claim_next("default") is None
+    finally:
+        (tmp_path / "go").touch()
+        worker.join()
+    assert len(read_lines(tmp_path / "started")) == len(read_lines(tmp_path / "done")) == 1
+    assert get_driver().measure() == {}
 
 
 def test_a_job_in_somebodys_hands_is_refused_to_a_worker_of_rqs(driver: RedisDriver, tmp_path: Path) -> None:
