@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 #: So many jobs that take no time, and a worker claims many at once.
 WARM = 40
-MANY = 150
+MANY = 100
 
 
 class ShakyDriver(DatabaseDriver):

@@ -98,6 +98,17 @@ def test_a_job_that_is_put_back_is_heard_where_there_is_nothing_to_wait_for(driv
 
 
 @needs_servers
+def test_jobs_that_are_given_back_unbegun_are_heard_once(driver: QueueDriver) -> None:
+    for _ in range(3):
+        push(queue="a")
+    claims = driver.claim(queues=["a"], worker="w", count=3)
+    with listening(driver, "a") as listener:
+        driver.give_back(claims)
+        assert hears_something(listener)
+        assert is_silent(listener, mark="b")
+
+
+@needs_servers
 def test_what_follows_a_job_is_heard(driver: QueueDriver) -> None:
     push(queue="b")
     with listening(driver, "a") as listener:

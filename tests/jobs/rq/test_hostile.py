@@ -87,7 +87,7 @@ def test_a_lapsed_or_delayed_job_with_nonsense_stops_nobody(value: bytes, server
     claim = claim_one("default")
     for job_id in (held, delayed):
         server.hset(f"rq:job:{job_id}", mapping={"due": value, "priority": value, "sequence": value, "lease_id": value})
-    now = claim.lease_expires_at
+    now = claim.lease_expires_at + timedelta(minutes=1)
     assert {one.job_id for one in (claim_one("default", now=now), claim_one("default", now=now))} == {held, delayed}
 
 
