@@ -1,8 +1,8 @@
 """What a worker process holds, written where its parent can read it after its death.
 
 The memory is shared, and made before the process is; one row for each job in hand: its id, the lease, how far it is,
-and its queue. So when a process is killed its parent knows which job it died of, which ones were never begun, and which
-are done though the store wasn't told.
+its connection and its queue. So when a process is killed its parent knows which job it died of, which ones were never
+begun, and which are done though the store wasn't told.
 """
 
 import mmap
@@ -17,10 +17,10 @@ from jobs.drivers.base import UNKNOWN, Claim
 
 #: How many jobs a process may hold at once: twice what it claims.
 ROWS: Final = 128
-#: Id of the job, of the lease, how far it is, length of the name of the queue, the name.
+#: Id of the job, of the lease, how far it is, length of the names of connection and queue, the names.
 _ROW: Final = struct.Struct("16s16sBH")
-_NAME_BYTES: Final = 400
-_ROW_BYTES: Final = _ROW.size + _NAME_BYTES
+_NAMES_BYTES: Final = 600
+_ROW_BYTES: Final = _ROW.size + _NAMES_BYTES
 _STAGE_AT: Final = 32
 
 
@@ -54,12 +54,13 @@ class Ledger:
     def add(self, claims: Iterable[Claim]) -> None:
         """Write down jobs that were claimed. The stage comes last, so a row that is half written counts for nothing."""
         for claim in claims:
-            if not self._free:
-                return  # the lease still tells of it, later
+            names = f"{claim.connection}\n{claim.queue}".encode()
+            if not self._free or len(names) > _NAMES_BYTES:
+                continue  # the lease still tells of it, later
             place = self._places[claim.job_id] = self._free.pop()
-            at, name = place * _ROW_BYTES, claim.queue.encode()[:_NAME_BYTES]
-            _ROW.pack_into(self._memory, at, claim.job_id.bytes, claim.lease_id.bytes, Stage.GONE, len(name))
-            self._memory[at + _ROW.size : at + _ROW.size + len(name)] = name
+            at = place * _ROW_BYTES
+            _ROW.pack_into(self._memory, at, claim.job_id.bytes, claim.lease_id.bytes, Stage.GONE, len(names))
+            self._memory[at + _ROW.size : at + _ROW.size + len(names)] = names
             self._memory[at + _STAGE_AT] = Stage.UNBEGUN
 
     def note(self, claim: Claim, stage: Stage) -> None:
@@ -75,7 +76,7 @@ class Ledger:
             if (place := self._places.pop(claim.job_id, None)) is not None:
                 self._free.append(place)
 
-    def read(self, *, connection: str, worker: str) -> Rows:
+    def read(self) -> Rows:
         """Return what the dead process held."""
         rows = Rows()
         lists = {Stage.UNBEGUN: rows.unbegun, Stage.RUNNING: rows.running, Stage.DONE: rows.done}
@@ -83,14 +84,15 @@ class Ledger:
             job_id, lease_id, stage, length = _ROW.unpack_from(self._memory, at)
             if stage == Stage.GONE:
                 continue
-            queue = self._memory[at + _ROW.size : at + _ROW.size + length].decode(errors="replace")
+            names = self._memory[at + _ROW.size : at + _ROW.size + length].decode(errors="replace")
+            connection, _, queue = names.partition("\n")
             lists[Stage(stage)].append(
                 Claim(
                     job_id=UUID(bytes=job_id),
                     lease_id=UUID(bytes=lease_id),
                     queue=queue,
                     connection=connection,
-                    worker=worker,
+                    worker="",
                     # What nobody needs who lets go of a job.
                     job_class="",
                     payload="",

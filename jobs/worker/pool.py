@@ -135,9 +135,10 @@ class Pool:
         _let_go_of_connections()
         ledger = Ledger()
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, *_PASSED_ON})
+        parent = os.getpid()
         pid = os.fork()
         if pid == 0:
-            _become_worker(self._options, ledger, blocked)
+            _become_worker(self._options, ledger, blocked, parent=parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         return _Process(pid, ledger, time.monotonic())
 
@@ -166,7 +167,7 @@ class Pool:
 
     def _settle(self, process: _Process) -> None:
         """Let go of what a dead process held. Where the store doesn't answer, the leases end by themselves."""
-        rows = process.ledger.read(connection=self._driver.name, worker="")
+        rows = process.ledger.read()
         process.ledger.close()
         try:
             self._driver.finish_all(rows.done)
@@ -197,12 +198,14 @@ class Pool:
                 os.kill(pid, number)
 
 
-def _become_worker(options: WorkerOptions, ledger: Ledger, blocked: set[signal.Signals | int]) -> None:
+def _become_worker(options: WorkerOptions, ledger: Ledger, blocked: set[signal.Signals | int], *, parent: int) -> None:
     """Be a worker until the end of the process, which doesn't return."""
     code: int = Exit.BROKEN
     try:
         os.setpgid(0, 0)  # so that Ctrl-C reaches the parent alone, which ends its children in order
         die_with_parent()
+        if os.getppid() != parent:
+            return  # it died before the kernel was asked
         for number in (*_STOPS, *_PASSED_ON):
             signal.signal(number, signal.SIG_DFL)
         worker = Worker(options, ledger=ledger)

@@ -5,4 +5,11 @@ what a dead process held.
 from tests.jobs.worker_settings import *  # noqa: F403 - a settings module is its names
 from tests.jobs.worker_settings import JOBS
 
-JOBS = {**JOBS, "LEASE_SECONDS": 3600}
+JOBS = {
+    **JOBS,
+    "LEASE_SECONDS": 3600,
+    "CONNECTIONS": {
+        **JOBS["CONNECTIONS"],
+        "failover": {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": ["database"]},
+    },
+}

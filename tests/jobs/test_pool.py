@@ -71,9 +71,12 @@ def test_a_killed_process_loses_nothing_and_does_nothing_twice(tmp_path: Path) -
     assert not QueuedJob.objects.exists()
 
 
-def test_a_process_that_was_killed_is_replaced_and_its_job_is_free_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("connection_name", ["database", "failover"])
+def test_a_process_that_was_killed_is_replaced_and_its_job_is_free_at_once(
+    tmp_path: Path, connection_name: str
+) -> None:
     PatientWaitJob.dispatch(str(tmp_path))
-    with _pool() as pool:
+    with _pool("--connection", connection_name) as pool:
         (first,) = wait_until(lambda: read_lines(tmp_path / "started"))
         os.kill(int(first), signal.SIGKILL)
         second = wait_until(lambda: read_lines(tmp_path / "started")[1:])
@@ -151,7 +154,7 @@ def _claim(queue: str = "notes") -> Claim:
         lease_id=message.job_id,
         lease_expires_at=UNKNOWN,
         connection="c",
-        worker="w",
+        worker="",
     )
 
 
@@ -162,7 +165,7 @@ def test_a_ledger_tells_how_far_each_job_is() -> None:
     ledger.note(running, Stage.RUNNING)
     ledger.note(done, Stage.DONE)
     ledger.drop([gone])
-    rows = ledger.read(connection="c", worker="w")
+    rows = ledger.read()
     assert (rows.unbegun, rows.running, rows.done) == ([unbegun], [running], [done])
 
 
@@ -170,8 +173,8 @@ def test_a_ledger_that_is_full_leaves_the_rest_to_the_leases() -> None:
     ledger = Ledger()
     claims = [_claim() for _ in range(ROWS + 1)]
     ledger.add(claims)
-    assert len(ledger.read(connection="c", worker="w").unbegun) == ROWS
+    assert len(ledger.read().unbegun) == ROWS
     ledger.note(claims[-1], Stage.RUNNING)
     ledger.drop(claims[-2:])
     ledger.add([_claim()])
-    assert len(ledger.read(connection="c", worker="w").unbegun) == ROWS
+    assert len(ledger.read().unbegun) == ROWS
