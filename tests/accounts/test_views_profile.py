@@ -284,9 +284,9 @@ def test_a_page_that_is_none_is_not_found(own: Client, before: str) -> None:
 
 #: What no page of an account tells: about the house and its roles, by programs alone, or of an account that is gone.
 UNTOLD = {
-    "permission.created", "permission.defined", "permission.deleted", "role.created", "role.deleted",
-    "role.disinherited", "role.inherited", "role.renamed", "signing_keys.rotated", "team.forgotten", "token.revoked",
-    "user.deleted",
+    "client.secret_refused", "permission.created", "permission.defined", "permission.deleted", "role.created",
+    "role.deleted", "role.disinherited", "role.inherited", "role.renamed", "signing_keys.rotated", "team.forgotten",
+    "token.revoked", "user.deleted",
 }  # fmt: skip
 
 
