@@ -15,8 +15,8 @@ type StoreName = Literal["redis", "postgresql", "sqlite"]
 STORE = "{store}"
 _ROOT = Path(__file__).parents[2]
 _PROGRAMS = "benchmarks.jobs.programs"
-#: Two workers of ours.
-_OUR_WORKERS: Sequence[Command] = [(sys.executable, "manage.py", "queue_work")] * 2
+#: Two workers of ours, under one parent.
+_OUR_WORKERS: Sequence[Command] = [(sys.executable, "manage.py", "queue_work", "--processes", "2")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
