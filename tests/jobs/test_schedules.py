@@ -293,9 +293,15 @@ def test_schedulers_in_many_threads_start_each_run_once() -> None:
 @pytest.mark.process
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("commands", [("queue_schedule", "queue_schedule"), ("queue_schedule", "queue_work")], ids=str)
-def test_processes_of_several_kinds_start_each_run_once(commands: tuple[str, ...]) -> None:
+def test_processes_of_several_kinds_start_each_run_once(commands: tuple[str, ...], tmp_path: Path) -> None:
     for number in range(5):
-        _add(f"entry {number}", timing=Timing(interval=timedelta(seconds=1)), missed_runs="all", now=timezone.now())
+        _add(
+            f"entry {number}",
+            arguments={"path": str(tmp_path / "notes"), "text": "run"},
+            timing=Timing(interval=timedelta(seconds=1)),
+            missed_runs="all",
+            now=timezone.now(),
+        )
     with ExitStack() as stack:
         for command in commands:
             stack.enter_context(manage(command, environment=worker_environment()))
