@@ -279,9 +279,20 @@ def get_driver(connection: str | None = None) -> QueueDriver:
         return other
     settings = get_job_settings()
     name = connection or settings.connection
-    options = settings.connections.get(name, _SYNC_OPTIONS if name == SYNC else None)
+    made = _made.get(name)
+    if made is None or made[0] is not settings.connections:
+        made = _made[name] = settings.connections, _make_driver(name, settings.connections)
+    return made[1]
+
+
+#: The driver of each connection, with the settings that it was made of: they are asked for many times for each job.
+_made: Final[dict[str, tuple[object, QueueDriver]]] = {}
+
+
+def _make_driver(name: str, connections: Mapping[str, Mapping[str, Any]]) -> QueueDriver:  # Any: as in the settings
+    options = connections.get(name, _SYNC_OPTIONS if name == SYNC else None)
     if options is None:
-        known = ", ".join(sorted(settings.connections))
+        known = ", ".join(sorted(connections))
         message = f"There is no connection {name!r}; JOBS['CONNECTIONS'] has {known}."
         raise UnknownConnectionError(message)
     driver_class: type[QueueDriver] = import_string(options["DRIVER"])

@@ -49,7 +49,12 @@ class _Alarm:
         """Start."""
         self.has_rung = self._is_over = False
         self._started = time.monotonic()
-        self._handler_before = signal.signal(signal.SIGALRM, self._ring)
+        handler = signal.getsignal(signal.SIGALRM)
+        if handler is not _ring:
+            signal.signal(signal.SIGALRM, _ring)
+        # Where nobody else listens ours stays: that costs less than to change it twice for each job.
+        self._handler_before = None if handler in {_ring, signal.SIG_DFL} else handler
+        _set.append(self)
         self._left_before, self._interval_before = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN_SECONDS)
 
     def stop(self) -> None:
@@ -58,12 +63,28 @@ class _Alarm:
             return
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._is_over = True
-        signal.signal(signal.SIGALRM, self._handler_before)
+        _set.remove(self)
+        if self._handler_before is not None:
+            signal.signal(signal.SIGALRM, self._handler_before)
         if self._left_before:
             left = max(self._left_before - (time.monotonic() - self._started), _AT_ONCE)
             signal.setitimer(signal.ITIMER_REAL, left, self._interval_before)
 
-    def _ring(self, _number: int, _frame: FrameType | None) -> None:
+    def ring(self) -> None:
+        """Stop what goes on.
+
+        Raises:
+            TimeIsUp: Always, until it is stopped.
+        """
         if not self._is_over:
             self.has_rung = True
             raise TimeIsUp
+
+
+#: Those that run, the innermost last; of the main thread alone.
+_set: Final[list[_Alarm]] = []
+
+
+def _ring(_number: int, _frame: FrameType | None) -> None:
+    if _set:
+        _set[-1].ring()
