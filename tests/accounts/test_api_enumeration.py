@@ -89,7 +89,9 @@ def test_every_kind_of_address_takes_the_same_queries(path: str, people: None) -
 @pytest.mark.compliance("ASVS 5.0", "6.3.8", "Every address takes the same round trips to the cache")
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("path", OPEN)
-def test_every_kind_of_address_asks_the_cache_as_often(path: str, people: None) -> None:
+def test_every_kind_of_address_asks_the_cache_as_often(path: str, people: None, settings: Settings) -> None:
+    # However long an answer takes, nobody need ask whether the server still lives.
+    settings.SHARED_FACTS = {**settings.SHARED_FACTS, "SILENCE_SECONDS": 3600.0}
     server = Redis.from_url(django_settings.REDIS_URL)
     own = server.get_connection_kwargs()["db"]
 
