@@ -185,29 +185,29 @@ def _verify(raw: str) -> AccessClaims:
     verified = _verified.get(digest)
     if verified and verified.issuer == issuer and keys.get_public_key(verified.key.kid) is verified.key:
         return verified.claims
-    found: list[keys.KnownKey] = []
     try:
-        token = jwt.decode(raw, lambda guest: _find_key(guest, found), registry=keys.REGISTRY)
+        token = jwt.decode(raw, _find_key, registry=keys.REGISTRY)
     except (JoseError, ValueError, RecursionError) as error:
         raise InvalidToken(detail=f"not verified: {type(error).__name__}") from error
     if token.claims.get("iss") != issuer:
         raise InvalidToken(detail="of another issuer")
     claims = _parse(token.claims)
-    with _verified_lock:
-        if len(_verified) >= _MAX_VERIFIED:
-            del _verified[next(iter(_verified))]  # the oldest
-        _verified[digest] = _Verified(claims, found[0], issuer)
+    key = keys.get_public_key(str(token.header["kid"]))
+    if key is not None:
+        with _verified_lock:
+            if len(_verified) >= _MAX_VERIFIED:
+                del _verified[next(iter(_verified))]  # the oldest
+            _verified[digest] = _Verified(claims, key, issuer)
     return claims
 
 
-def _find_key(token: GuestProtocol, found: list[keys.KnownKey]) -> keys.Key:
+def _find_key(token: GuestProtocol) -> keys.Key:
     """Return the key of a token whose header has exactly our three members, so that no other can be honoured."""
     match token.headers():
         case {"alg": algorithm, "typ": kind, "kid": str(kid), **others} if kind == _TYPE and not others:
             known = keys.get_public_key(kid)
             if known is None or known.algorithm != algorithm:
                 raise InvalidToken(detail="unknown kid, or not its algorithm")
-            found.append(known)
             return known.key
         case _:
             raise InvalidToken(detail="unexpected header")
