@@ -10,11 +10,33 @@ from django.utils import timezone
 _TRUSTED_SECONDS = 30.0
 
 
-class _Reading(local):
-    """What this thread's connection said last, and when, by a clock that nobody sets."""
+class StoreClock:
+    """The time of a store, without asking it: what it said last, and what has gone by since.
 
-    now: datetime | None = None
-    read_at: float = 0.0
+    That is told by a clock that nobody sets.
+    """
+
+    def __init__(self, now: datetime) -> None:
+        """Begin with what the store says, or what is believed until it does."""
+        self.set(now)
+
+    def set(self, now: datetime) -> None:
+        """Note what the store says."""
+        self._said, self._heard_at = now, time.monotonic()
+
+    def get(self) -> datetime:
+        """Return the time of the store."""
+        return self._said + timedelta(seconds=self.get_age())
+
+    def get_age(self) -> float:
+        """Return how long ago the store was heard, in seconds."""
+        return time.monotonic() - self._heard_at
+
+
+class _Reading(local):
+    """The clock of this thread's connection."""
+
+    clock: StoreClock | None = None
 
 
 _reading = _Reading()
@@ -28,10 +50,9 @@ def get_database_now() -> datetime:
     """
     if connection.vendor != "postgresql":
         return timezone.now()
-    elapsed = time.monotonic() - _reading.read_at
-    if _reading.now is None or elapsed > _TRUSTED_SECONDS:
+    clock = _reading.clock
+    if clock is None or clock.get_age() > _TRUSTED_SECONDS:
         with connection.cursor() as cursor:
             cursor.execute("SELECT clock_timestamp()")
-            _reading.now = cursor.fetchone()[0]
-        _reading.read_at, elapsed = time.monotonic(), 0.0
-    return _reading.now + timedelta(seconds=elapsed)
+            clock = _reading.clock = StoreClock(cursor.fetchone()[0])
+    return clock.get()

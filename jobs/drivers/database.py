@@ -3,19 +3,15 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar, override
+from typing import ClassVar, override
 from uuid import UUID, uuid4
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import (
     BinaryField,
-    BooleanField,
     Case,
     Count,
-    Exists,
     F,
-    Func,
     Min,
     Q,
     QuerySet,
@@ -24,7 +20,6 @@ from django.db.models import (
     When,
 )
 from django.db.models.functions import Cast, Coalesce, Greatest
-from django.db.models.sql.compiler import SQLCompiler
 
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
@@ -32,9 +27,9 @@ from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, Que
 from jobs.drivers.failures import store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
 from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader, read_moment, to_text
+from jobs.drivers.states import is_delayed, is_due, is_free, is_lasting, is_paused, is_running, is_unreadable
 from jobs.exceptions import QueueFull
 from jobs.models import QueuedJob, QueuePause
-from jobs.models.queued import EVERY_QUEUE
 
 _CHUNK = 1_000
 _ORDER = ("-priority", "available_at", "id")
@@ -74,7 +69,7 @@ class DatabaseDriver(QueueDriver):
         self, *, queues: Sequence[str], worker: str, count: int = 1, now: datetime | None = None
     ) -> Sequence[Claim]:
         now = now or self.get_now()
-        due = QueuedJob.objects.filter(_due(now), ~_is_paused(now))
+        due = QueuedJob.objects.filter(is_due(now), ~is_paused(now))
         # SQLite's transaction takes the write lock at BEGIN, which an idle worker must not do.
         if not connection.features.has_select_for_update and not _within(due, queues).exists():
             return []
@@ -155,26 +150,26 @@ class DatabaseDriver(QueueDriver):
 
     @override
     def remove(self, job_ids: Collection[UUID]) -> int:
-        free = QueuedJob.objects.filter(_is_free(self.get_now()), job_id__in=job_ids)
+        free = QueuedJob.objects.filter(is_free(self.get_now()), job_id__in=job_ids)
         return free.delete()[0]
 
     @override
     def clear(self, *, queue: str | None, now: datetime | None = None) -> int:
-        jobs = QueuedJob.objects.filter(_is_free(now or self.get_now()))
+        jobs = QueuedJob.objects.filter(is_free(now or self.get_now()))
         return (jobs if queue is None else jobs.filter(queue=queue)).delete()[0]
 
     @override
     def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
         now = now or self.get_now()
-        oldest = Min(Coalesce("lease_expires_at", "available_at"), filter=_due(now) & ~_is_unreadable())
+        oldest = Min(Coalesce("lease_expires_at", "available_at"), filter=is_due(now) & ~is_unreadable())
         rows = (
             QueuedJob.objects.values(name=_raw("queue"))
             .annotate(
-                waiting=Count("id", filter=_due(now)),
-                delayed=Count("id", filter=_is_delayed(now)),
-                running=Count("id", filter=_is_running(now)),
+                waiting=Count("id", filter=is_due(now)),
+                delayed=Count("id", filter=is_delayed(now)),
+                running=Count("id", filter=is_running(now)),
                 oldest_due_at=_raw(oldest),
-                unreadable=Count("id", filter=_is_unreadable()),
+                unreadable=Count("id", filter=is_unreadable()),
             )
             .order_by()
         )
@@ -197,9 +192,9 @@ class DatabaseDriver(QueueDriver):
     ) -> Sequence[StoredJob]:
         now = now or self.get_now()
         conditions: Mapping[JobState, Q] = {
-            "waiting": _due(now),
-            "delayed": _is_delayed(now),
-            "running": _is_running(now),
+            "waiting": is_due(now),
+            "delayed": is_delayed(now),
+            "running": is_running(now),
         }
         whens = [When(condition, then=Value(name)) for name, condition in conditions.items()]
         rows = QueuedJob.objects.order_by(*_ORDER)
@@ -220,61 +215,14 @@ class DatabaseDriver(QueueDriver):
     @override
     def resume(self, queue: str) -> bool:
         rows = QueuePause.objects.filter(queue=queue)
-        was_paused = rows.filter(_is_lasting(self.get_now())).exists()
+        was_paused = rows.filter(is_lasting(self.get_now())).exists()
         rows.delete()
         return was_paused
 
     @override
     def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:
-        rows = QueuePause.objects.filter(_is_lasting(now or self.get_now())).order_by("queue")
+        rows = QueuePause.objects.filter(is_lasting(now or self.get_now())).order_by("queue")
         return dict(rows.values_list("queue", "until"))
-
-
-class _Unreadable(Func):
-    """Whether a column holds no moment, or one that Python doesn't know. SQLite keeps any value in any column."""
-
-    arity = 1
-    output_field = BooleanField()
-    template = """(%(expressions)s IS NOT NULL AND
-        %(expressions)s NOT BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00')"""
-
-    def as_sqlite(
-        self,
-        compiler: SQLCompiler,
-        connection: BaseDatabaseWrapper,
-        **context: Any,  # Any: as Django has it
-    ) -> tuple[str, tuple[str | int, ...]]:
-        """Ask for text as Django writes it; strftime lets a 31st of February pass until it has to add to it."""
-        template = """(%(expressions)s IS NOT NULL AND (
-            typeof(%(expressions)s) <> 'text' OR substr(%(expressions)s, 1, 4) = '0000' OR
-            strftime('%%%%Y-%%%%m-%%%%d %%%%H:%%%%M:%%%%S', substr(%(expressions)s, 1, 19), '+0 days')
-                IS NOT substr(%(expressions)s, 1, 19) OR
-            length(%(expressions)s) <> 19 AND
-                substr(%(expressions)s, 20) NOT GLOB '.[0-9][0-9][0-9][0-9][0-9][0-9]'))"""
-        return self.as_sql(compiler, connection, template=template, **context)
-
-
-def _is_unreadable() -> Q:
-    """Choose jobs of which can't be said when they are due; a worker takes them, to set them apart."""
-    unreadable = Q(_Unreadable("available_at")), Q(_Unreadable("lease_expires_at"))
-    return Q(lease_expires_at__isnull=True) & unreadable[0] | unreadable[1]
-
-
-def _due(now: datetime) -> Q:
-    is_waiting = Q(lease_expires_at__isnull=True, available_at__lte=now)
-    return is_waiting | Q(lease_expires_at__lte=now) | _is_unreadable()
-
-
-def _is_delayed(now: datetime) -> Q:
-    return Q(lease_expires_at__isnull=True, available_at__gt=now) & ~Q(_Unreadable("available_at"))
-
-
-def _is_running(now: datetime) -> Q:
-    return Q(lease_expires_at__gt=now) & ~Q(_Unreadable("lease_expires_at"))
-
-
-def _is_free(now: datetime) -> Q:
-    return Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=now) | Q(_Unreadable("lease_expires_at"))
 
 
 def _raw(expression: str | Min | Case) -> Cast:
@@ -284,15 +232,6 @@ def _raw(expression: str | Min | Case) -> Cast:
 
 def _to_bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-def _is_lasting(now: datetime) -> Q:
-    return Q(until__isnull=True) | Q(until__gt=now)
-
-
-def _is_paused(now: datetime) -> Q:
-    lasting = QueuePause.objects.filter(_is_lasting(now))
-    return Q(queue__in=lasting.values("queue")) | Q(Exists(lasting.filter(queue=EVERY_QUEUE)))
 
 
 def _within(jobs: QuerySet[QueuedJob], queues: Sequence[str]) -> QuerySet[QueuedJob]:

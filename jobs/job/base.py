@@ -42,7 +42,6 @@ class Job(Fluent, ABC):
 
             def handle(self) -> None: ...
 
-
         job_id = SendEmailJob.dispatch("user@example.com", "Welcome")
         job_id = SendEmailJob("user@example.com", "Welcome").on_queue("high").delay_until(60).dispatch()
 
@@ -52,7 +51,6 @@ class Job(Fluent, ABC):
     die after the work and before the note of it), so ``handle`` must bear that.
 
     Every subclass that has a ``handle`` is registered as ``<app_label>.<ClassName>``; nothing else is ever run.
-
     What a class leaves at None its queue decides (``jobs.queues.define_queue``), and then the settings.
     """
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import structlog
 
@@ -134,3 +134,8 @@ class Hand:
         with self._lock:
             if not self._done and not self._waiting:
                 self.is_pressing.clear()
+
+
+def count_together(claims: Sequence[Claim]) -> int:
+    """Return how many to hold at once: a job that a worker has died of before is held alone, not to harm the others."""
+    return next((max(place, 1) for place, claim in enumerate(claims) if claim.crashes), len(claims))

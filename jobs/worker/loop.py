@@ -1,7 +1,6 @@
 """The life of one worker process: claim, run, write down; wait when there is nothing; end on a signal."""
 
 import os
-import re
 import resource
 import secrets
 import signal
@@ -15,9 +14,9 @@ from datetime import datetime, timedelta
 from types import FrameType
 
 import structlog
-from django.db import connections
 from django.utils import timezone
 
+from jobs.clock import StoreClock
 from jobs.conf import get_job_settings
 from jobs.drivers.base import Claim, get_driver
 from jobs.job import get_job_name
@@ -43,14 +42,15 @@ from jobs.signals import (
     worker_stopping,
 )
 from jobs.worker.current import get_running_job
-from jobs.worker.hand import Hand
+from jobs.worker.hand import Hand, count_together
 from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.keeper import BEAT_PERIOD, TELL_WITHIN, Keeper
 from jobs.worker.ledger import Ledger
 from jobs.worker.metering import WRITE_PERIOD, Meter
-from jobs.worker.outages import list_outage_errors
+from jobs.worker.outages import get_reason, list_outage_errors
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.runner import Outcome, attempt, settle
+from jobs.worker.transactions import Connections
 from jobs.worker.waiting import Waiter
 
 #: A worker counts as alive for this long after a heartbeat.
@@ -61,15 +61,11 @@ _AHEAD_SECONDS = TELL_WITHIN
 _MAX_AHEAD = 64
 #: How much the last job counts in how long jobs take.
 _WEIGHT = 0.2
-#: Database connections are opened anew after this long.
-CONNECTION_LIFE = timedelta(minutes=1)
 _FIRST_PAUSE = timedelta(seconds=0.1)
 _LONGEST_PAUSE = timedelta(seconds=5)
 #: Wait of a job that couldn't be begun.
 _NEXT_BEGIN = timedelta(seconds=10)
 _MAX_HOST_LENGTH = 150
-#: A single quote that is not the apostrophe of a short form, such as in "couldn't".
-_QUOTE = re.compile(r"(?<![A-Za-z])'|'(?!(?:d|ll|m|re|s|t|ve)\b)")
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -102,22 +98,6 @@ class WorkerOptions:
     has_keeper: bool = False
 
 
-class StoreClock:
-    """The time of the store, without asking it: what it said last, and what has passed here since."""
-
-    def __init__(self) -> None:
-        """Begin with the clock of this host."""
-        self.set(timezone.now())
-
-    def set(self, now: datetime) -> None:
-        """Note what the store says."""
-        self._said, self._heard_at = now, time.monotonic()
-
-    def get(self) -> datetime:
-        """Return the time of the store."""
-        return self._said + timedelta(seconds=time.monotonic() - self._heard_at)
-
-
 class Worker:
     """Runs jobs one after another in the calling thread, until told to stop."""
 
@@ -133,9 +113,9 @@ class Worker:
         self._next_beat_at = self._started_at
         self._hand = Hand(ledger)
         self._keeper = Keeper(self._hand, self._driver, beat=self._beat)
-        self._clock = StoreClock()
+        self._clock = StoreClock(self._started_at)
         self._seconds_per_job = 1.0
-        self._next_renewal_at = self._started_at + CONNECTION_LIFE
+        self._connections = Connections()
         self._restart_count: int | None = None
         self._ticker = Ticker()
         self._meter = Meter()
@@ -283,7 +263,7 @@ class Worker:
             self._log.warning("leases_lost", count=lost)
         if claims:
             self._clock.set(claims[0].claimed_at)
-            count = _count_together(claims)
+            count = count_together(claims)
             self._hand.take(claims[:count], until=until)
             self._driver.give_back(claims[count:])
 
@@ -303,10 +283,10 @@ class Worker:
                 outcome = attempt(claim, now=self._clock.get(), worker_options=self._options.job_options)
             except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
                 self._log.error("job_not_begun", error=type(error).__qualname__)
-                self._renew_connections()
+                self._connections.renew()
                 self._put_back(claim)
             else:
-                self._renew_connections()
+                self._connections.renew()
                 self._settle(claim, outcome)
 
     def _put_back(self, claim: Claim) -> None:
@@ -357,7 +337,7 @@ class Worker:
         self._meter.write(at_once=pause > WRITE_PERIOD)
         self._housekeeper.tick()
         if pause:
-            self._renew_connections()
+            self._connections.renew()
 
     def _leave(self) -> None:
         try:
@@ -378,7 +358,7 @@ class Worker:
             except (*self._outage_errors, *even) as error:
                 is_away = True
                 # What else goes wrong may tell the content of a row in any form.
-                reason = _get_reason(error) if isinstance(error, self._outage_errors) else ""
+                reason = get_reason(error) if isinstance(error, self._outage_errors) else ""
                 self._log.warning(
                     "store_unavailable",
                     error=type(error).__qualname__,
@@ -391,7 +371,7 @@ class Worker:
                 return result
             if self._is_stopping:
                 return None
-            self._renew_connections()
+            self._connections.renew()
             self._waiter.pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -405,39 +385,8 @@ class Worker:
         else:
             self._waiter.wait(self._options.sleep)
 
-    def _renew_connections(self) -> None:
-        """Close connections that broke, that a job left in another mode, and once a minute all of them.
-
-        Django's ``close_old_connections`` would close them after every job: ``CONN_MAX_AGE`` is made for requests, and
-        opening SQLite anew costs more than a small job. One whose transaction a caller has open is left alone.
-        """
-        is_time = timezone.now() >= self._next_renewal_at
-        if is_time:
-            self._next_renewal_at = timezone.now() + CONNECTION_LIFE
-        for connection in connections.all(initialized_only=True):
-            if connection.connection is None or connection.in_atomic_block:
-                continue
-            if is_time or connection.errors_occurred or not connection.get_autocommit():
-                connection.close()
-
-
-def _count_together(claims: Sequence[Claim]) -> int:
-    """Return how many to hold at once: a job that a worker has died of before is held alone, not to harm the others."""
-    return next((max(place, 1) for place, claim in enumerate(claims) if claim.crashes), len(claims))
-
 
 def _get_peak_mb() -> float:
     """Return the most memory that the process has had."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
-
-
-def _get_reason(error: Exception) -> str:
-    """Return what the store says, without what it quotes: that may be the content of a row."""
-    first_line = (str(error).splitlines() or [""])[0]
-    quotes = [found.start() for found in _QUOTE.finditer(first_line)]
-    if not quotes:
-        return first_line[:200]
-    # What is quoted may hold quotes itself, so the span goes to the last one, and to the end where there is one only.
-    end = quotes[-1] + 1 if len(quotes) > 1 else len(first_line)
-    return f"{first_line[: quotes[0]]}'…'{first_line[end:]}"[:200]

@@ -1,12 +1,16 @@
 """Transactions that a job leaves open, in which what its worker writes later would be lost, and broken connections."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 from django.db import connections
 from django.db.transaction import TransactionManagementError
 
+#: Connections are opened anew after this long.
+_LIFE_SECONDS: Final = 60.0
 _log = structlog.get_logger("gatehouse.jobs")
 
 
@@ -50,3 +54,26 @@ def drop_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
+
+
+class Connections:
+    """The database connections of a worker between two jobs."""
+
+    def __init__(self) -> None:
+        """Begin with whatever there is."""
+        self._next_renewal = time.monotonic() + _LIFE_SECONDS
+
+    def renew(self) -> None:
+        """Close connections that broke, that a job left in another mode, and once a minute all of them.
+
+        Django's ``close_old_connections`` would close them after every job: ``CONN_MAX_AGE`` is made for requests, and
+        opening SQLite anew costs more than a small job. One whose transaction a caller has open is left alone.
+        """
+        is_time = time.monotonic() >= self._next_renewal
+        if is_time:
+            self._next_renewal = time.monotonic() + _LIFE_SECONDS
+        for connection in connections.all(initialized_only=True):
+            if connection.connection is None or connection.in_atomic_block:
+                continue
+            if is_time or connection.errors_occurred or not connection.get_autocommit():
+                connection.close()
