@@ -239,3 +239,8 @@ def test_every_command_explains_itself_and_its_exit_codes(command: str, capsys: 
     with pytest.raises(SystemExit):
         call_command(command, "--help")
     assert "Exit code: 0" in capsys.readouterr().out.replace("\n", " ").replace("  ", " ")
+
+
+def test_one_job_is_not_a_matter_of_several_processes() -> None:
+    with pytest.raises(CommandError, match="not allowed with argument"):
+        call_command("queue_work", "--once", "--processes", "2")

@@ -47,7 +47,8 @@ class Command(BaseCommand):
             metavar="NAME",
             help="Connection to serve; JOBS['CONNECTION'] by default.",
         )
-        parser.add_argument(
+        how_many = parser.add_mutually_exclusive_group()
+        how_many.add_argument(
             "--processes",
             type=process_count,
             metavar="N|auto",
@@ -73,7 +74,7 @@ class Command(BaseCommand):
             "--memory", type=positive_count, metavar="MB", help="End, after the job in hand, when it took more memory."
         )
         parser.add_argument("--stop-when-empty", action="store_true", help="End when no job is due.")
-        parser.add_argument("--once", action="store_true", help="Run one job if one is due, then end.")
+        how_many.add_argument("--once", action="store_true", help="Run one job if one is due, then end.")
         parser.add_argument(
             "--sleep",
             type=pause_seconds,
