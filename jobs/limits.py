@@ -66,8 +66,8 @@ class RateLimit:
 class ConcurrencyLimit:
     """At most ``max_running`` at the same time, over all workers.
 
-    A place that is not given back, because its worker died, is free ``lifetime_seconds`` after it was taken; None
-    means as long as a worker may hold the job.
+    A place that is not given back, because its worker died, is free when the worker's hold on the job lapses, or
+    ``lifetime_seconds`` after it was taken, even if the job still runs.
     """
 
     max_running: int

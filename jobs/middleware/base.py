@@ -11,6 +11,7 @@ import structlog
 
 from jobs.conf import get_job_settings
 from jobs.coordination import get_coordinator
+from jobs.coordination.holding import held_places
 from jobs.job import Job
 from jobs.options import Delay, JobOptions
 
@@ -55,21 +56,26 @@ def check_wait(wait: Delay | None, *, about: str) -> Delay | None:
 def hold_place(job: Job, key: str, *, places: int = 1, lifetime_seconds: float | None = None) -> Iterator[bool]:
     """Hold one of the places of a key within the block, if there is one; yield whether there was.
 
-    Without a lifetime the place is held as long as the job may take, so that a worker which died holds nobody up
-    longer than that; and not the job itself, whose next try begins by giving it back.
+    Without a lifetime the place is renewed together with the lease of the job, so that a worker which died holds nobody
+    up longer than that; where nobody renews it, it is held as long as the job may take. The job itself is never held
+    up: its next try begins by giving the place back.
     """
     coordinator, owner = get_coordinator(), str(uuid4())
     if job.running is not None:
         owner = f"{job.running.job_id}:{owner}"
         if job.running.attempts > 1:
             _give_back_left_places(key, job.running.job_id)
-    lifetime = timedelta(seconds=lifetime_seconds) if lifetime_seconds else _get_longest_run(job)
+    renewed = None if lifetime_seconds else held_places.get_lifetime()
+    lifetime = timedelta(seconds=lifetime_seconds) if lifetime_seconds else renewed or _get_longest_run(job)
     if not coordinator.acquire(key, owner=owner, lifetime=lifetime, places=places):
         yield False
         return
+    if renewed is not None:
+        held_places.add(key, owner=owner, places=places)
     try:
         yield True
     finally:
+        held_places.drop(key, owner=owner)
         try:
             coordinator.release(key, owner=owner)
         except Exception as error:  # noqa: BLE001 - what the job did counts; the place is free by itself in a while

@@ -81,8 +81,8 @@ class LimitConcurrency(Middleware):
 class WithoutOverlapping(Middleware):
     """Let no two jobs of a class and key run at the same time; others are put back or dropped.
 
-    The lock is given back when the job has ended, however it ended. That of a worker which died is free by itself
-    after ``expire_after`` seconds, so that it holds nobody up for ever.
+    The lock is given back when the job has ended, however it ended. That of a worker which died is free by itself as
+    soon as the worker's hold on the job lapses, or after ``expire_after`` seconds, so that it holds nobody up for long.
     """
 
     def __init__(
@@ -100,8 +100,8 @@ class WithoutOverlapping(Middleware):
             key: What no two jobs may be about.
             release_after: Wait of a job that finds the lock taken.
             is_dropped: Whether such a job is dropped instead.
-            expire_after: When the lock is free by itself, in seconds; by default when the worker's hold on the job
-                lapses, so that the same job can be tried again.
+            expire_after: When the lock is free by itself, in seconds, even if the job still runs; by default it lasts
+                while the job runs.
             is_shared: Whether jobs of other classes with the same key count too.
 
         Raises:

@@ -1,8 +1,8 @@
 """The thread of a worker that looks after what it holds while the other one runs a job.
 
-It renews the leases, so that a job may take any time and a dead worker's jobs are free within seconds; tells the store
-of jobs that are done, where the next exchange is too far away; gives jobs back that wait behind a slow one; and says
-now and then that the worker is alive.
+It renews the leases, and the places that jobs hold while they run, so that a job may take any time and what a dead
+worker held is free within seconds; tells the store of jobs that are done, where the next exchange is too far away;
+gives jobs back that wait behind a slow one; and says now and then that the worker is alive.
 """
 
 import threading
@@ -16,6 +16,7 @@ import structlog
 from django.db import connections
 
 from jobs.conf import get_job_settings
+from jobs.coordination.holding import held_places
 from jobs.drivers.base import QueueDriver
 from jobs.worker.hand import Hand
 from jobs.worker.outages import list_outage_errors
@@ -57,7 +58,8 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
         self._thread.start()
         try:
-            yield
+            with held_places.kept():
+                yield
         finally:
             self._is_over = True
             self._hand.is_pressing.set()
@@ -84,6 +86,7 @@ class Keeper:
         if now >= self._next_renewal:
             self._next_renewal = now + self._get_renewal_period()
             self._renew(now)
+            held_places.renew()
         if now >= self._next_beat:
             self._next_beat = now + BEAT_PERIOD.total_seconds()
             self._beat()

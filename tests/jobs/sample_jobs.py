@@ -75,6 +75,14 @@ class PatientWaitJob(WaitJob):
     timeout = 60
 
 
+class AloneWaitJob(PatientWaitJob):
+    """The same, and no two of them at the same time."""
+
+    @override
+    def middleware(self) -> Sequence[Middleware]:
+        return [WithoutOverlapping()]
+
+
 class ListeningJob(Job):
     """Wait until the worker is told to end."""
 

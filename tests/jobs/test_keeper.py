@@ -15,6 +15,8 @@ from django.db import OperationalError, connections
 from django.utils import timezone
 from pytest_django import Settings
 
+from jobs.coordination import get_coordinator
+from jobs.coordination.holding import HeldPlaces
 from jobs.drivers.base import Claim, QueueDriver, get_driver
 from jobs.drivers.database import DatabaseDriver
 from jobs.job import Job
@@ -23,7 +25,7 @@ from jobs.worker.hand import Hand
 from jobs.worker.keeper import Keeper
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.messages import make
-from tests.jobs.sample_jobs import NoteJob, read_lines
+from tests.jobs.sample_jobs import AloneWaitJob, NoteJob, read_lines
 from tests.jobs.steps import stored
 from tests.waiting import wait_until
 
@@ -305,3 +307,41 @@ def test_a_busy_worker_says_that_it_is_alive_and_which_job_it_runs(tmp_path: Pat
         finally:
             goes_on.set()
     assert not WorkerHeartbeat.objects.exists()
+
+
+def test_a_lock_is_held_as_long_as_the_job_runs_and_no_longer_than_a_lease_without_its_worker(
+    job_connection: str, settings: Settings, tmp_path: Path
+) -> None:
+    settings.JOBS = {**settings.JOBS, "LEASE_SECONDS": 0.5}
+    AloneWaitJob.dispatch(str(tmp_path))
+    driver, coordinator, lock = get_driver(), get_coordinator(), "overlap:tests.AloneWaitJob:"
+    with _running(_worker()):
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        first_end = driver.get_now() + timedelta(seconds=0.5)
+        wait_until(lambda: driver.get_now() > first_end + timedelta(seconds=0.5))
+        assert len(coordinator.list_owners(lock)) == 1
+        assert coordinator.list_owners(lock, now=driver.get_now() + timedelta(seconds=0.5)) == []
+        (tmp_path / "go").touch()
+        wait_until(lambda: stored() == [])
+    assert coordinator.list_owners(lock) == []
+
+
+def test_a_lock_that_somebody_else_has_by_now_is_renewed_no_more(driver: QueueDriver) -> None:
+    places, coordinator, life = HeldPlaces(), get_coordinator(), timedelta(minutes=1)
+    places.add("k", owner="slow", places=1)
+    coordinator.acquire("k", owner="other", lifetime=life)
+    places.renew()
+    coordinator.release("k", owner="other")
+    places.renew()
+    assert coordinator.list_owners("k") == []
+
+
+def test_a_lock_that_was_given_back_is_renewed_no_more(driver: QueueDriver) -> None:
+    places = HeldPlaces()
+    places.add("k", owner="one", places=1)
+    places.renew()
+    assert get_coordinator().list_owners("k") == ["one"]
+    places.drop("k", owner="one")
+    get_coordinator().release("k", owner="one")
+    places.renew()
+    assert get_coordinator().list_owners("k") == []

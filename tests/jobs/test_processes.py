@@ -11,9 +11,11 @@ from subprocess import Popen
 import pytest
 from django.db import connection
 
+from jobs.coordination import get_coordinator
 from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
 from jobs.services import request_restart
 from tests.jobs.sample_jobs import (
+    AloneWaitJob,
     DeadlyAloneJob,
     DeadlyJob,
     ListeningJob,
@@ -161,6 +163,16 @@ def test_a_killed_worker_does_not_hold_up_by_its_lock_the_job_that_it_died_of(tm
         wait_until(lambda: not QueuedJob.objects.exists())
     assert len(read_lines(tmp_path / "deaths")) == 2
     assert not FailedJob.objects.exists()
+
+
+def test_the_lock_of_a_killed_worker_is_free_long_before_its_job_could_have_ended(tmp_path: Path) -> None:
+    AloneWaitJob.dispatch(str(tmp_path))
+    with _worker() as worker:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        worker.kill()
+        worker.wait()
+    assert get_coordinator().list_owners("overlap:tests.AloneWaitJob:")
+    wait_until(lambda: not get_coordinator().list_owners("overlap:tests.AloneWaitJob:"))
 
 
 def test_a_record_that_makes_no_sense_does_not_stop_a_worker_process(tmp_path: Path) -> None:
