@@ -5,7 +5,7 @@ token that was sent, so no cookie opens anything there, and no program is charge
 """
 
 from collections.abc import Awaitable
-from typing import override
+from typing import Final, override
 
 from django.conf import settings
 from django.contrib.auth import middleware as auth
@@ -16,10 +16,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
+_PROGRAM_PATHS: Final = settings.PROGRAM_PATHS  # each request asks four times, and the settings take their time
+
 
 def is_for_programs(request: HttpRequest) -> bool:
     """Say whether a request goes to an address of programs."""
-    return request.path_info.startswith(settings.PROGRAM_PATHS)
+    return request.path_info.startswith(_PROGRAM_PATHS)
 
 
 class _ForBrowsers(MiddlewareMixin):

@@ -2,19 +2,22 @@
 
 import math
 import re
+import secrets
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import override
-from uuid import uuid4
+from io import BytesIO
 
 import structlog
 from django.conf import settings
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, DisallowedHost
+from django.core.handlers.exception import response_for_exception
+from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
-from django.middleware import csp
+from django.middleware import csp, security
+from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.template.loader import render_to_string
-from django.utils.csp import CSP, build_policy
+from django.utils.csp import LazyNonce
 
 from project.api import problem_response, wants_problem
 from project.current_request import bind_request, get_client_id, get_known_user
@@ -26,13 +29,14 @@ type GetResponse = Callable[[HttpRequest], HttpResponseBase]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _MAX_LENGTH_DIGITS = 18
 _QUIET_PATHS = ("/healthz", "/readyz", "/static/")
+#: Those that Django has no setting for.
 _SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY,
-    "Referrer-Policy": settings.SECURE_REFERRER_POLICY,
-    "X-Content-Type-Options": "nosniff",
 }
+#: How Django's decorators note at a response that a view has its own policy, and the headers which that is about.
+_VIEW_MARKS = frozenset({"_csp_config", "_csp_ro_config", "xframe_options_exempt"})
+_VIEW_HEADERS = frozenset({"content-security-policy", "content-security-policy-report-only", "x-frame-options"})
 #: Names the host alone. With "no-referrer" browsers would post forms with "Origin: null".
 _HOST_ALONE = "strict-origin"
 _log = structlog.get_logger("gatehouse.request")
@@ -52,7 +56,7 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Bind, time and log one request."""
         sent = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid4().hex
+        request_id = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.perf_counter()
@@ -78,42 +82,52 @@ def _describe_sender(request: HttpRequest) -> dict[str, str]:
     return {name: value for name, value in sender.items() if value}
 
 
-class SecurityHeadersMiddleware:
-    """Set the headers that Django has no setting for, on every response including static files and errors.
+class SecurityMiddleware:
+    """Redirect to HTTPS, and set the security headers of every response, those of static files and errors included.
+
+    It stands for three layers of Django (``SecurityMiddleware``, those for X-Frame-Options and the CSP), and adds the
+    headers that Django has no setting for. Nearly all responses get the same, so those are put into words once, by
+    Django's layers; what a view says itself counts before them.
 
     What is answered at an address that holds a secret, such as a mailed link, lets no request name that address.
-
-    Those of Django's ``SecurityMiddleware`` are repeated, because that one doesn't set them on what it refuses itself.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
-        """Keep the next layer."""
+        """Keep the next layer, and ask Django's what they say."""
         self.get_response = get_response
+        self._general = security.SecurityMiddleware(get_response)
+        self._by_view = (csp.ContentSecurityPolicyMiddleware(get_response), XFrameOptionsMiddleware(get_response))
+        self._headers = {scheme: self._put_into_words(scheme) for scheme in ("http", "https")}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Add the headers that the view didn't set itself."""
-        response = self.get_response(request)
-        for name, value in _SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
+        """Answer with the headers that the view didn't set itself."""
+        request._csp_nonce = LazyNonce()  # type: ignore[attr-defined] # noqa: SLF001 - where Django looks for it
+        scheme = request.scheme or ""
+        response = (None if scheme == "https" else self._redirect(request)) or self.get_response(request)
+        headers = self._headers[scheme]
+        if csp.get_nonce(request) or not _VIEW_MARKS.isdisjoint(vars(response)):
+            for layer in self._by_view:
+                layer.process_response(request, response)  # type: ignore[arg-type] # they take any
+            headers = {name: header for name, header in headers.items() if name not in _VIEW_HEADERS}
         if has_secret_path(request):
             response["Referrer-Policy"] = _HOST_ALONE
+        # All at once: to ask for each whether it is there would cost as much as the rest of this layer.
+        response.headers._store = headers | response.headers._store  # noqa: SLF001 - as above
         return response
 
+    def _redirect(self, request: HttpRequest) -> HttpResponseBase | None:
+        try:
+            return self._general.process_request(request)
+        except DisallowedHost as error:
+            return response_for_exception(request, error)
 
-class ContentSecurityPolicyMiddleware(csp.ContentSecurityPolicyMiddleware):
-    """Django's; the policy of the house is put into words once for all answers that name no nonce."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        """Keep the next layer."""
-        super().__init__(get_response)
-        self._policy = build_policy(settings.SECURE_CSP)
-
-    @override
-    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Say the policy, unless the view has one of its own."""
-        if not hasattr(response, "_csp_config") and not csp.get_nonce(request):
-            response.headers.setdefault(CSP.HEADER_ENFORCE.value, self._policy)
-        return super().process_response(request, response)
+    def _put_into_words(self, scheme: str) -> dict[str, tuple[str, str]]:
+        asked = WSGIRequest({"REQUEST_METHOD": "GET", "wsgi.url_scheme": scheme, "wsgi.input": BytesIO()})
+        response = HttpResponse(headers=_SECURITY_HEADERS)
+        for layer in (self._general, *self._by_view):
+            layer.process_response(asked, response)
+        del response["Content-Type"]
+        return response.headers._store  # noqa: SLF001 - as above
 
 
 class NullCharacterMiddleware:

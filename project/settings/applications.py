@@ -22,11 +22,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "project.middleware.RequestIdMiddleware",
-    "project.middleware.SecurityHeadersMiddleware",
-    # Before the redirect to HTTPS, which answers without asking what comes after it.
-    "project.middleware.ContentSecurityPolicyMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    "project.middleware.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "project.middleware.NullCharacterMiddleware",
     "project.middleware.BodySizeMiddleware",

@@ -10,12 +10,16 @@ from django.middleware import csp
 from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.csp import CSP
+from django.views.decorators.clickjacking import xframe_options_exempt
+from django.views.decorators.csp import csp_override
+from pytest_django import Settings
 
 from accounts.models import User
 from accounts.services import Proof, open_api_session
 from accounts.tokens import issue_access_token
 from project.exceptions import DomainError
-from project.middleware import ContentSecurityPolicyMiddleware, DomainErrorMiddleware
+from project.middleware import DomainErrorMiddleware, SecurityMiddleware
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -209,7 +213,7 @@ def answer_error(request: HttpRequest, error: Exception) -> HttpResponse | None:
 
 
 def test_a_page_that_used_the_nonce_names_it_in_its_policy(rf: RequestFactory) -> None:
-    layer = ContentSecurityPolicyMiddleware(lambda request: HttpResponse(f"{csp.get_nonce(request)}"))
+    layer = SecurityMiddleware(lambda request: HttpResponse(f"{csp.get_nonce(request)}"))
     answers = [layer(rf.get("/")) for _ in range(2)]
     nonces = set()
     for answer in answers:
@@ -217,6 +221,31 @@ def test_a_page_that_used_the_nonce_names_it_in_its_policy(rf: RequestFactory) -
         assert f"script-src 'self' 'nonce-{answer.text}';" in answer["Content-Security-Policy"]
         nonces.add(answer.text)
     assert len(nonces) == 2
+
+
+def test_what_a_view_says_itself_counts_before_the_headers_of_the_house(rf: RequestFactory) -> None:
+    headers = {"referrer-policy": "origin", "X-Frame-Options": "SAMEORIGIN"}
+    answer = SecurityMiddleware(lambda _: HttpResponse(headers=headers))(rf.get("/"))
+    assert (answer["Referrer-Policy"], answer["X-Frame-Options"]) == ("origin", "SAMEORIGIN")
+    assert answer["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_view_may_have_its_own_policy_and_stand_in_frames(rf: RequestFactory) -> None:
+    view = xframe_options_exempt(csp_override({"default-src": [CSP.SELF]})(lambda _: HttpResponse()))
+    answer = SecurityMiddleware(view)(rf.get("/"))
+    assert answer["Content-Security-Policy"] == "default-src 'self'"
+    assert "X-Frame-Options" not in answer
+    assert answer["Permissions-Policy"]
+
+
+def test_browsers_are_told_to_come_by_https_alone_where_they_did(rf: RequestFactory, settings: Settings) -> None:
+    settings.SECURE_HSTS_SECONDS, settings.SECURE_SSL_REDIRECT = 60, True
+    layer = SecurityMiddleware(lambda _: HttpResponse())
+    assert layer(rf.get("/", secure=True))["Strict-Transport-Security"] == "max-age=60"
+    redirect = layer(rf.get("/page?a=b"))
+    assert (redirect.status_code, redirect["Location"]) == (301, "https://testserver/page?a=b")
+    assert "Strict-Transport-Security" not in redirect
+    assert redirect["Content-Security-Policy"]
 
 
 def test_an_error_that_a_page_did_not_expect_is_answered_with_its_own_words(rf: RequestFactory) -> None:
