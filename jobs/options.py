@@ -100,6 +100,28 @@ def is_queue_name(name: object) -> bool:
     )
 
 
+def is_queue_pattern(pattern: object) -> bool:
+    """Say whether this can be a pattern of queues' names: one in which ``*`` may stand for any characters."""
+    return isinstance(pattern, str) and is_queue_name(pattern.replace("*", "x"))
+
+
+def matches_queue(pattern: str, name: str) -> bool:
+    """Say whether a pattern, in which ``*`` stands for any characters, or none, means this queue."""
+    first, *others = pattern.split("*")
+    if not others:
+        return name == pattern
+    *middle, last = others
+    if not name.startswith(first) or not name.endswith(last) or len(name) < len(first) + len(last):
+        return False
+    place, end = len(first), len(name) - len(last)
+    for part in middle:
+        found = name.find(part, place, end)
+        if found < 0:
+            return False
+        place = found + len(part)
+    return True
+
+
 def get_due_time(delay: Delay | None, *, now: datetime) -> datetime:
     """Return the moment at which a wait that begins now is over; now where there is none."""
     if delay is None:

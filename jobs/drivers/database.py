@@ -41,6 +41,15 @@ _READ = (
 )  # fmt: skip
 _CLAIMED = (*_READ, "crashes")
 _LISTED = (*_CLAIMED, "worker")
+#: Goes from one name to the next on the index, past the rows between.
+_NAMES = """
+    WITH RECURSIVE found (queue) AS (
+        SELECT min(queue) FROM jobs
+        UNION ALL SELECT (SELECT min(jobs.queue) FROM jobs WHERE jobs.queue > found.queue) FROM found
+        WHERE found.queue IS NOT NULL
+    )
+    SELECT queue FROM found WHERE queue IS NOT NULL
+"""
 
 
 class DatabaseDriver(QueueDriver):
@@ -185,6 +194,12 @@ class DatabaseDriver(QueueDriver):
             )
             figures[queue] = figures[queue].add(found) if queue in figures else found
         return dict(sorted(figures.items()))
+
+    @override
+    def list_queues(self) -> Sequence[str]:
+        with connection.cursor() as cursor:
+            cursor.execute(_NAMES)
+            return [str(name) for (name,) in cursor.fetchall()]
 
     @override
     def list_jobs(

@@ -112,6 +112,10 @@ class FailoverDriver(QueueDriver):
         return figures
 
     @override
+    def list_queues(self) -> Sequence[str]:
+        return sorted({name for names in self._read_each(lambda driver: driver.list_queues()) for name in names})
+
+    @override
     def list_jobs(
         self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
     ) -> Sequence[StoredJob]:

@@ -10,6 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from redis import Redis
 from redis.client import PubSub
 
+from jobs.options import matches_queue
+
 #: A server that doesn't answer is given up after this long.
 _TIMEOUT_SECONDS: Final = 5
 
@@ -21,8 +23,9 @@ class Listener(ABC):
     """
 
     def __init__(self, queues: Sequence[str]) -> None:
-        """Take the names of the queues, none for every queue; nothing is opened yet."""
+        """Take names or patterns of queues, none for every queue; nothing is opened yet."""
         self._queues = frozenset(queues)
+        self._patterns = [name for name in self._queues if "*" in name]
 
     @abstractmethod
     def start(self) -> None:
@@ -46,7 +49,9 @@ class Listener(ABC):
 
     def concerns(self, queue: str) -> bool:
         """Say whether this is one of its queues."""
-        return not self._queues or queue in self._queues
+        if not self._queues or queue in self._queues:
+            return True
+        return any(matches_queue(pattern, queue) for pattern in self._patterns)
 
 
 class PostgreSQLListener(Listener):

@@ -192,6 +192,10 @@ class RedisDriver(QueueDriver):
         return dict(sorted(figures.items()))
 
     @override
+    def list_queues(self) -> Sequence[str]:
+        return sorted(to_text(name) for name in self._run("queues"))
+
+    @override
     def list_jobs(
         self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
     ) -> Sequence[StoredJob]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from jobs.backoff import MAX_SECONDS
 from jobs.drivers.base import get_driver
 from jobs.exceptions import UnknownConnectionError
-from jobs.options import is_queue_name
+from jobs.options import is_queue_name, is_queue_pattern
 
 
 def queue_name(text: str) -> str:
@@ -23,6 +23,16 @@ def queue_name(text: str) -> str:
 def queue_names(text: str) -> list[str]:
     """Read names of queues, comma-separated; one that is named twice counts once."""
     return list(dict.fromkeys(queue_name(part.strip()) for part in text.split(",")))
+
+
+def queue_patterns(text: str) -> list[str]:
+    """Read names of queues, or patterns of them in which ``*`` stands for any characters, comma-separated."""
+    patterns = [part.strip() for part in text.split(",")]
+    for pattern in patterns:
+        if not is_queue_pattern(pattern):
+            message = f"{pattern!r} can't be the name of a queue: 1 to 100 characters without comma or space."
+            raise ArgumentTypeError(message)
+    return list(dict.fromkeys(patterns))
 
 
 def connection_name(text: str) -> str:

@@ -50,6 +50,7 @@ from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.outages import get_reason, list_outage_errors
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.runner import Outcome, attempt, settle
+from jobs.worker.serving import ServedQueues
 from jobs.worker.transactions import Connections
 from jobs.worker.waiting import Waiter
 
@@ -73,7 +74,7 @@ _log = structlog.get_logger("gatehouse.worker")
 class WorkerOptions:
     """What a worker serves, and when it ends by itself."""
 
-    #: In order; empty means every queue, as if they were one.
+    #: Names, and patterns in which ``*`` stands for any characters, in order; empty: every queue, as if they were one.
     queues: Sequence[str] = ()
     #: Connection that it serves; empty means that of the settings.
     connection: str = ""
@@ -121,6 +122,7 @@ class Worker:
         self._meter = Meter()
         self._housekeeper = Housekeeper()
         self._pauses = PauseWatch(worker=self.name, queues=options.queues, driver=self._driver)
+        self._served = ServedQueues(options.queues, self._driver)
         self._is_stopping = self._is_resting = False
         #: Why it ended; what ``worker_stopping`` says.
         self.stop_reason = ""
@@ -252,20 +254,27 @@ class Worker:
         if job_claiming.is_heard:
             job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
         self._pauses.look()
+        queues = self._served.choose()
         done, until = self._hand.take_done(), time.monotonic() + get_job_settings().lease.total_seconds()
         try:
-            lost, claims = self._driver.exchange(done, queues=self._options.queues, worker=self.name, count=count)
+            lost, claims = (
+                (self._driver.finish_all(done), ())
+                if queues is None
+                else self._driver.exchange(done, queues=queues, worker=self.name, count=count)
+            )
         except BaseException:
             self._hand.put_back(done)
             raise
         self._hand.forget(done)
         if lost:
             self._log.warning("leases_lost", count=lost)
-        if claims:
-            self._clock.set(claims[0].claimed_at)
-            count = count_together(claims)
-            self._hand.take(claims[:count], until=until)
-            self._driver.give_back(claims[count:])
+        if not claims:
+            self._served.find_again()
+            return
+        self._clock.set(claims[0].claimed_at)
+        count = count_together(claims)
+        self._hand.take(claims[:count], until=until)
+        self._driver.give_back(claims[count:])
 
     def _work(self, claim: Claim) -> None:
         started = time.perf_counter()

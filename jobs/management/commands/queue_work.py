@@ -14,7 +14,7 @@ from jobs.management.arguments import (
     positive_count,
     process_count,
     queue_name,
-    queue_names,
+    queue_patterns,
     wait_seconds,
     waits,
     whole_count,
@@ -40,7 +40,13 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--queue", type=queue_names, default=[], metavar="A,B", help="Queues to serve, in order.")
+        parser.add_argument(
+            "--queue",
+            type=queue_patterns,
+            default=[],
+            metavar="A,B",
+            help="Queues to serve, in order; * stands for any characters, and the queues that it means take turns.",
+        )
         parser.add_argument(
             "--connection",
             type=connection_name,
