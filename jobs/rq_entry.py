@@ -31,6 +31,7 @@ from jobs.redis_scripts import OURS
 from jobs.worker.hand import Hand
 from jobs.worker.keeper import Keeper
 from jobs.worker.metering import Meter
+from jobs.worker.outcomes import summarize
 from jobs.worker.runner import Failed, Outcome, Quarantined, Released, attempt, settle
 
 _WITHOUT_END: Final = 1_000_000_000
@@ -94,10 +95,11 @@ def perform(_job_class: str) -> Retry | None:
     with _kept(claim):
         outcome = attempt(claim)
     now = get_driver(claim.connection).get_now()
-    if settle(claim, outcome, now=now):
+    end = summarize(outcome)
+    if settle(claim, outcome, now=now) and end is not None:
         # This process lives for one job, so there is nothing to gather.
         meter = Meter()
-        meter.note(claim, outcome, ended_at=now)
+        meter.note(claim, end, ended_at=now)
         meter.write(at_once=True)
     return _tell(claim, outcome)
 

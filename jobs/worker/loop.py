@@ -48,7 +48,9 @@ from jobs.worker.keeper import BEAT_PERIOD, TELL_WITHIN, Keeper
 from jobs.worker.ledger import Ledger
 from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.outages import get_reason, list_outage_errors
+from jobs.worker.outcomes import summarize
 from jobs.worker.pauses import PauseWatch
+from jobs.worker.reporting import Reporter
 from jobs.worker.runner import Outcome, attempt, settle
 from jobs.worker.serving import ServedQueues
 from jobs.worker.transactions import Connections
@@ -62,8 +64,7 @@ _AHEAD_SECONDS = TELL_WITHIN
 _MAX_AHEAD = 64
 #: How much the last job counts in how long jobs take.
 _WEIGHT = 0.2
-_FIRST_PAUSE = timedelta(seconds=0.1)
-_LONGEST_PAUSE = timedelta(seconds=5)
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=0.1), timedelta(seconds=5)
 #: Wait of a job that couldn't be begun.
 _NEXT_BEGIN = timedelta(seconds=10)
 _MAX_HOST_LENGTH = 150
@@ -97,6 +98,8 @@ class WorkerOptions:
     #: Whether a thread of its own keeps what it holds. Without one it claims and finishes one job at a time, and none
     #: may take longer than the lease.
     has_keeper: bool = False
+    #: Takes a line of JSON for each event (``jobs.worker.reporting``).
+    report: Callable[[str], object] | None = None
 
 
 class Worker:
@@ -120,6 +123,7 @@ class Worker:
         self._restart_count: int | None = None
         self._ticker = Ticker()
         self._meter = Meter()
+        self._reporter = Reporter(options.report, worker=self.name)
         self._housekeeper = Housekeeper()
         self._pauses = PauseWatch(worker=self.name, queues=options.queues, driver=self._driver)
         self._served = ServedQueues(options.queues, self._driver)
@@ -132,6 +136,7 @@ class Worker:
         """Work until stopped; return how many tries were made. Signals are heard in the main thread only."""
         self._log = _log.bind(worker=self.name)
         self._log.info("worker_started", queues=list(self._options.queues) or "every", connection=self._driver.name)
+        self._reporter.start(connection=self._driver.name, queues=self._options.queues)
         worker_starting.announce(WorkerStarting(worker=self.name, queues=self._options.queues))
         self._patiently(lambda: remove_dead_heartbeats(now=timezone.now()))
         self._restart_count = self._patiently(get_restart_count)
@@ -142,6 +147,7 @@ class Worker:
         self._meter.write(at_once=True)
         self._leave()
         self._log.info("worker_stopped", tries=tries, reason=reason)
+        self._reporter.stop(tries=tries, reason=reason)
         worker_stopping.announce(WorkerStopping(worker=self.name, reason=reason))
         return tries
 
@@ -254,27 +260,20 @@ class Worker:
         if job_claiming.is_heard:
             job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
         self._pauses.look()
-        queues = self._served.choose()
         done, until = self._hand.take_done(), time.monotonic() + get_job_settings().lease.total_seconds()
         try:
-            lost, claims = (
-                (self._driver.finish_all(done), ())
-                if queues is None
-                else self._driver.exchange(done, queues=queues, worker=self.name, count=count)
-            )
+            lost, claims = self._served.exchange(done, worker=self.name, count=count)
         except BaseException:
             self._hand.put_back(done)
             raise
         self._hand.forget(done)
         if lost:
             self._log.warning("leases_lost", count=lost)
-        if not claims:
-            self._served.find_again()
-            return
-        self._clock.set(claims[0].claimed_at)
-        count = count_together(claims)
-        self._hand.take(claims[:count], until=until)
-        self._driver.give_back(claims[count:])
+        if claims:
+            self._clock.set(claims[0].claimed_at)
+            count = count_together(claims)
+            self._hand.take(claims[:count], until=until)
+            self._driver.give_back(claims[count:])
 
     def _work(self, claim: Claim) -> None:
         started = time.perf_counter()
@@ -318,8 +317,9 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
             self._log.error("job_not_settled", error=type(error).__qualname__)
         else:
-            if ended_at is not None:
-                self._meter.note(claim, outcome, ended_at=ended_at)
+            if ended_at is not None and (summary := summarize(outcome)) is not None:
+                self._meter.note(claim, summary, ended_at=ended_at)
+                self._reporter.note(claim, summary, ended_at=ended_at)
 
     def _beat(self) -> None:
         """Report that the worker is alive, and hear whether all are to end."""
@@ -397,5 +397,4 @@ class Worker:
 
 def _get_peak_mb() -> float:
     """Return the most memory that the process has had."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 if sys.platform != "darwin" else peak / 1024**2
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)

@@ -7,10 +7,9 @@ from typing import Final
 import structlog
 
 from jobs.drivers.base import Claim
-from jobs.exceptions import JobTimeoutError
 from jobs.services import MetricKey, TryFigures, add_metrics
 from jobs.worker.outages import list_outage_errors
-from jobs.worker.outcomes import Failed, Lost, Outcome, Processed, Quarantined, Released
+from jobs.worker.outcomes import TryEnd
 
 #: Between two writes.
 WRITE_PERIOD: Final = timedelta(seconds=5)
@@ -27,21 +26,18 @@ class Meter:
         self.gathered: dict[MetricKey, TryFigures] = {}
         self._next_write = time.monotonic()
 
-    def note(self, claim: Claim, outcome: Outcome, *, ended_at: datetime) -> None:
+    def note(self, claim: Claim, end: TryEnd, *, ended_at: datetime) -> None:
         """Count a try whose end was written down."""
-        if isinstance(outcome, Lost):
-            return
-        figures = self._get_figures(claim, outcome, ended_at)
-        match outcome:
-            case Processed():
+        figures = self._get_figures(claim, end, ended_at)
+        match end.state:
+            case "done":
                 figures.processed += 1
-            case Released():
+            case "released":
                 figures.released += 1
-            case Failed() | Quarantined():
+            case "failed" | "quarantined":
                 figures.failed += 1
-        if isinstance(outcome, Released | Failed) and isinstance(outcome.error, JobTimeoutError):
-            figures.timed_out += 1
-        run = 0.0 if isinstance(outcome, Quarantined) else outcome.duration.total_seconds()
+        figures.timed_out += end.is_timed_out
+        run = end.duration.total_seconds()
         wait = claim.waited.total_seconds()
         figures.run_seconds += run
         figures.max_run_seconds = max(figures.max_run_seconds, run)
@@ -66,9 +62,9 @@ class Meter:
         else:
             self.gathered.clear()
 
-    def _get_figures(self, claim: Claim, outcome: Outcome, ended_at: datetime) -> TryFigures:
+    def _get_figures(self, claim: Claim, end: TryEnd, ended_at: datetime) -> TryFigures:
         # What a record says of itself that can't be trusted is not worth a row of its own.
-        job_class = "" if isinstance(outcome, Quarantined) else claim.job_class
+        job_class = "" if end.state == "quarantined" else claim.job_class
         minute = ended_at.replace(second=0, microsecond=0)
         key = MetricKey(minute=minute, connection=claim.connection, queue=claim.queue, job_class=job_class)
         if key not in self.gathered and len(self.gathered) >= MAX_KEPT:

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from jobs.drivers.base import Claim
+from jobs.exceptions import JobTimeoutError
 from jobs.job import Job, JobEnd
 from jobs.payload import Record
 
@@ -65,6 +66,40 @@ class Lost:
 
 
 type Outcome = Processed | Released | Failed | Quarantined | Lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryEnd:
+    """How a try ended that was written down, in values that can be counted and told to other processes."""
+
+    state: Literal["done", "released", "failed", "quarantined"]
+    #: How long it ran.
+    duration: timedelta
+    #: Whether it took too long.
+    is_timed_out: bool
+    #: Name of what it raised, or of why it failed; None where nothing went wrong.
+    error: str | None
+
+
+_STATES: Final[Mapping[type[object], Literal["done", "released", "failed", "quarantined"]]] = {
+    Processed: "done",
+    Released: "released",
+    Failed: "failed",
+    Quarantined: "quarantined",
+}
+
+
+def summarize(outcome: Outcome) -> TryEnd | None:
+    """Return how a try ended; None where the job was lost to somebody else."""
+    if isinstance(outcome, Lost):
+        return None
+    error = None if isinstance(outcome, Processed) else outcome.error
+    return TryEnd(
+        state=_STATES[type(outcome)],
+        duration=timedelta(0) if isinstance(outcome, Quarantined) else outcome.duration,
+        is_timed_out=isinstance(error, JobTimeoutError),
+        error=None if error is None else type(error).__qualname__,
+    )
 
 
 def get_note(

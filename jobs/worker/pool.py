@@ -7,6 +7,7 @@ one that ran is free for others, with its crash counted.
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from django.db import connections
 from jobs.drivers.base import QueueDriver, get_driver
 from jobs.worker.ledger import Ledger
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.reporting import Reporter
 from project.supervisor import die_with_parent
 
 #: A process that lived shorter than this broke down; the next one in its place waits, ever longer.
@@ -82,6 +84,7 @@ class Pool:
         self._options = options
         self._grace_seconds = grace_seconds
         self._places = [_Place() for _ in range(size)]
+        self._reporter = Reporter(options.report, worker=f"{socket.gethostname()}:{os.getpid()}")
         self._driver: QueueDriver = get_driver(options.connection or None)
         self._stopping_since: float | None = None
         self._is_hard = False
@@ -160,6 +163,7 @@ class Pool:
         elif code not in _RECYCLED:
             self.crashes += 1
             _log.error("worker_died", pid=process.pid, exit_code=code)
+            self._reporter.note_death(pid=process.pid, exit_code=code)
             is_breakdown = time.monotonic() - process.started_at < _BREAKDOWN_SECONDS
             place.breakdowns = place.breakdowns + 1 if is_breakdown else 0
             if place.breakdowns:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from jobs.drivers.base import QueueDriver
+from jobs.drivers.base import Claim, QueueDriver
 from jobs.options import matches_queue
 
 #: A worker that finds jobs asks the store for new queues so often, and an idle one at each look.
@@ -23,6 +23,19 @@ class ServedQueues:
         self._read_again_at = 0.0
         self._turn = 0
 
+    def exchange(self, done: Sequence[Claim], *, worker: str, count: int) -> tuple[int, Sequence[Claim]]:
+        """Tell the store of jobs that are done, and claim others of what is served now; see the driver's."""
+        queues = self.choose()
+        lost: int
+        claims: Sequence[Claim]
+        if queues is None:
+            lost, claims = self._driver.finish_all(done), ()
+        else:
+            lost, claims = self._driver.exchange(done, queues=queues, worker=worker, count=count)
+        if not claims:
+            self._read_again_at = 0.0  # there may be new queues, and an idle worker has time to ask
+        return lost, claims
+
     def choose(self) -> Sequence[str] | None:
         """Return the names in the order in which they are to be served; None where there is no such queue now."""
         if self._is_fixed:
@@ -37,7 +50,3 @@ class ServedQueues:
         self._turn += 1
         turned = (names[self._turn % len(names) :] + names[: self._turn % len(names)] for names in self._found if names)
         return list(dict.fromkeys(name for names in turned for name in names)) or None
-
-    def find_again(self) -> None:
-        """Ask the store at the next choice: this one brought nothing."""
-        self._read_again_at = 0.0

@@ -18,13 +18,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from jobs.drivers.base import Claim
-from jobs.exceptions import PayloadError
 from jobs.models import JobMetric
 from jobs.selectors import TryStatistics, get_try_statistics
 from jobs.services import MetricKey, TryFigures, add_metrics, prune_metrics
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.metering import MAX_KEPT, Meter
-from jobs.worker.runner import Lost, Quarantined
+from jobs.worker.outcomes import Lost, TryEnd, summarize
 from tests.jobs.messages import push
 from tests.jobs.sample_jobs import EndlessJob, FailingJob, HopelessJob, NoteJob
 from tests.jobs.steps import NOON, claim_one
@@ -32,6 +31,7 @@ from tests.jobs.steps import NOON, claim_one
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+UNTRUSTED = TryEnd(state="quarantined", duration=timedelta(0), is_timed_out=False, error="PayloadError")
 
 
 def work() -> int:
@@ -149,7 +149,7 @@ def test_figures_that_a_store_did_not_take_are_written_later(tmp_path: Path) -> 
 @pytest.mark.django_db(transaction=True)
 def test_figures_that_would_be_refused_for_ever_are_dropped() -> None:
     meter = Meter()
-    meter.note(make_claim(), Quarantined(error=PayloadError()), ended_at=NOON)
+    meter.note(make_claim(), UNTRUSTED, ended_at=NOON)
     with writes(refused=1, error=ValueError):
         meter.write()
     assert not meter.gathered
@@ -158,16 +158,14 @@ def test_figures_that_would_be_refused_for_ever_are_dropped() -> None:
 def test_what_can_not_be_written_is_kept_up_to_a_bound() -> None:
     meter = Meter()
     for number in range(MAX_KEPT + 1):
-        meter.note(make_claim(number), Quarantined(error=PayloadError()), ended_at=NOON)
+        meter.note(make_claim(number), UNTRUSTED, ended_at=NOON)
     assert len(meter.gathered) == MAX_KEPT
     assert key("q0", "") not in meter.gathered
     assert key(f"q{MAX_KEPT}", "") in meter.gathered
 
 
 def test_a_try_whose_end_is_somebody_elses_to_write_is_not_counted() -> None:
-    meter = Meter()
-    meter.note(make_claim(), Lost(), ended_at=NOON)
-    assert not meter.gathered
+    assert summarize(Lost()) is None
 
 
 # --- Added up

@@ -1,9 +1,13 @@
 """Several worker processes under one parent: started, replaced, killed, ended."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from subprocess import Popen
 
@@ -14,8 +18,8 @@ from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
 from jobs.services import request_restart
 from jobs.worker.ledger import ROWS, Ledger, Stage
 from tests.jobs.messages import make
-from tests.jobs.sample_jobs import DeadlyJob, NoteJob, PatientWaitJob, read_lines
-from tests.processes import child_environment, manage
+from tests.jobs.sample_jobs import DeadlyJob, FailingJob, NoteJob, PatientWaitJob, read_lines
+from tests.processes import ROOT, child_environment, manage
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
@@ -140,6 +144,32 @@ def test_the_processes_of_a_killed_parent_end_after_the_job_in_hand(tmp_path: Pa
         wait_until(lambda: not any(_is_alive(pid) for pid in children))
     assert read_lines(tmp_path / "done")
     assert not QueuedJob.objects.exists()
+
+
+def test_a_pool_tells_a_program_what_happens_in_lines_of_json(tmp_path: Path) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "x")
+    DeadlyJob.dispatch(str(tmp_path))
+    FailingJob("", "secret text").with_tries(1).dispatch()
+    FailingJob().with_tries(2).with_backoff(600).dispatch()
+    environment = child_environment(DJANGO_SETTINGS_MODULE="tests.jobs.pool_settings", LOG_LEVEL="INFO")
+    command = [sys.executable, str(ROOT / "manage.py"), "queue_work", "--processes", "1", "--stop-when-empty", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=50)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "secret text" not in done.stdout
+    assert all(datetime.fromisoformat(line["at"]).utcoffset() == timedelta(0) for line in lines)
+    assert [line["event"] for line in lines].count("started") == 2  # the first process died
+    died = next(line for line in lines if line["event"] == "died")
+    assert died["exit_code"] == -signal.SIGKILL
+    ends = {(line["event"], line["job_class"], line.get("error")): line for line in lines if "job_id" in line}
+    assert set(ends) == {
+        ("done", "tests.NoteJob", None),
+        ("done", "tests.DeadlyJob", None),
+        ("failed", "tests.FailingJob", "ValueError"),
+        ("released", "tests.FailingJob", "ValueError"),
+    }
+    assert ends["done", "tests.DeadlyJob", None]["attempt"] == 2
+    assert all(line["duration"] >= 0 and line["queue"] and line["connection"] == "database" for line in ends.values())
+    assert (lines[-1]["event"], lines[-1]["reason"]) == ("stopped", "empty")
 
 
 def _claim(queue: str = "notes") -> Claim:

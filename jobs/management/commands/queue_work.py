@@ -2,6 +2,7 @@
 
 import sys
 from argparse import ArgumentParser
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, override
 
@@ -108,6 +109,11 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="Longest run of such a job, 0 for no limit; JOBS['TIMEOUT_SECONDS'] by default.",
         )
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help="Write one line of JSON for each event, and nothing else: started, done, released, failed, stopped.",
+        )
         parser.add_argument("--name", type=queue_name, help="Name in queue_stats, in place of the host's.")
 
     @override
@@ -119,18 +125,18 @@ class Command(BaseCommand):
         grace: float | None,
         **arguments: Any,  # Any: as declared above
     ) -> None:
-        options = _make_options(queue, **arguments)
+        self._is_json = bool(arguments["json"])
+        options = replace(_make_options(queue, **arguments), report=self._write if self._is_json else None)
         if processes is not None:
             self._run_pool(options, processes=processes, grace=grace)
             return
         worker = Worker(options)
         served = f"the queues {', '.join(queue)}" if queue else "every queue"
-        self.stdout.write(f"Worker {worker.name} serves {served}. Ctrl-C ends it after the job in hand.")
-        self.stdout.flush()
+        self._say(f"Worker {worker.name} serves {served}. Ctrl-C ends it after the job in hand.")
         with worker.listen_to_signals():
             tries = worker.run()
         reason = " because of --memory" if worker.stop_reason == "memory" else ""
-        self.stdout.write(f"Worker {worker.name} ended after {tries} {'try' if tries == 1 else 'tries'}{reason}.")
+        self._say(f"Worker {worker.name} ended after {tries} {'try' if tries == 1 else 'tries'}{reason}.")
         if worker.stop_reason == "memory":
             sys.exit(EXIT_MEMORY)
 
@@ -138,10 +144,18 @@ class Command(BaseCommand):
         pool = Pool(options, size=processes, grace_seconds=grace)
         served = f"the queues {', '.join(options.queues)}" if options.queues else "every queue"
         noun = "process serves" if processes == 1 else "processes serve"
-        self.stdout.write(f"{processes} worker {noun} {served}. Ctrl-C ends each after the job in hand.")
-        self.stdout.flush()
+        self._say(f"{processes} worker {noun} {served}. Ctrl-C ends each after the job in hand.")
         pool.run()
-        self.stdout.write(f"All worker processes have ended; {pool.crashes} died and were replaced.")
+        self._say(f"All worker processes have ended; {pool.crashes} died and were replaced.")
+
+    def _say(self, text: str) -> None:
+        """Tell a person, where no program reads along."""
+        if not self._is_json:
+            self._write(text)
+
+    def _write(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()  # a process that is forked must find nothing here that it would write again
 
 
 def _make_options(
