@@ -15,6 +15,7 @@ from jobs.job import list_job_classes
 from jobs.middleware import find_middleware
 from jobs.queues import get_queue
 from jobs.schedules import list_entries
+from jobs.worker.supervisors import find_supervisor
 
 
 @register("jobs")
@@ -44,6 +45,18 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> l
             get_queue(name)
         except (TypeError, JobOptionError) as error:
             errors.append(Error(f"JOBS['QUEUES'][{name!r}]: {error}", id="jobs.E003"))
+    return errors
+
+
+@register("jobs")
+def check_supervisors(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """Require that the supervisors of the settings say what can be done."""
+    errors: list[CheckMessage] = []
+    for name in get_job_settings().supervisors:
+        try:
+            find_supervisor(name)
+        except (TypeError, JobOptionError) as error:
+            errors.append(Error(f"JOBS['SUPERVISORS'][{name!r}]: {error}", id="jobs.E006"))
     return errors
 
 

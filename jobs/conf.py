@@ -21,6 +21,8 @@ class JobSettings:
     connections: Mapping[str, Mapping[str, Any]]  # Any: each driver has options of its own
     #: Queues by name, with the arguments of ``jobs.queues.define_queue``.
     queues: Mapping[str, Mapping[str, Any]]  # Any: as above
+    #: Named pools of worker processes, with the arguments of ``jobs.worker.supervisors.SupervisorOptions``.
+    supervisors: Mapping[str, Mapping[str, Any]]  # Any: as above
     #: Import paths of middleware that every job passes, the outermost first.
     middleware: tuple[str, ...]
     #: Where locks and limits are kept: name of a connection whose driver can, or "" for that of ``connection``.
@@ -72,6 +74,7 @@ def _read(values: Mapping[str, Any]) -> JobSettings:  # Any: as above
             connection=values["CONNECTION"],
             connections=values["CONNECTIONS"],
             queues=values["QUEUES"],
+            supervisors=values["SUPERVISORS"],
             middleware=tuple(values["MIDDLEWARE"]),
             coordination=values["COORDINATION"],
             tries=values["TRIES"],

@@ -25,10 +25,10 @@ _TICK_SECONDS = 0.15
 _STARTS_BEFORE_GIVING_UP = 3
 
 
-def die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the parent dies, where it is Linux; runs in the child."""
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """Ask the kernel for a signal when the parent dies, where it is Linux; runs in the child."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _is_terminal_gone() -> bool:

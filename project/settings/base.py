@@ -327,6 +327,10 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     },
     #: Queues with what holds for their jobs: the arguments of ``jobs.queues.define_queue``.
     "QUEUES": {"default": {}, "high": {}, "low": {}, "emails": {}, "notifications": {}},
+    #: Pools of worker processes that ``queue_supervise`` runs, by name; docs/jobs.md tells what each may say.
+    "SUPERVISORS": {
+        "house": {"queues": ["high", "default", "emails", "notifications", "low"], "max_processes": 8},
+    },
     #: Import paths of middleware that every job passes, the outermost first.
     "MIDDLEWARE": [],
     #: Name of the connection that keeps locks and limits; empty: that of ``CONNECTION``.

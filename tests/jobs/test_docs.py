@@ -5,6 +5,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -18,6 +19,7 @@ from jobs.management.commands.queue_work import Command as QueueWork
 from jobs.queues import forget_queue
 from jobs.schedules import forget_schedule
 from jobs.signals import job_failed
+from jobs.worker.supervisors import SupervisorOptions
 from tests.processes import ROOT
 
 GUIDE = (ROOT / "docs" / "jobs.md").read_text(encoding="utf-8")
@@ -93,6 +95,11 @@ def test_the_options_of_a_worker_are_those_that_there_are() -> None:
     parser = QueueWork().create_parser("manage.py", "queue_work")
     own = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
     assert {f"--{name}" for name in named} <= own
+
+
+def test_the_words_of_a_supervisor_are_those_that_there_are() -> None:
+    named = {name for names in table("Of a supervisor") for name in names}
+    assert named == {field.name for field in fields(SupervisorOptions)} - {"name"}
 
 
 def test_the_settings_are_those_that_there_are() -> None:

@@ -21,6 +21,7 @@ from jobs.management.arguments import (
     whole_count,
 )
 from jobs.options import JobOptions
+from jobs.worker.groups import Group
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.pool import Pool
 
@@ -141,7 +142,7 @@ class Command(BaseCommand):
             sys.exit(EXIT_MEMORY)
 
     def _run_pool(self, options: WorkerOptions, *, processes: int, grace: float | None) -> None:
-        pool = Pool(options, size=processes, grace_seconds=grace)
+        pool = Pool([Group(options, size=processes)], grace_seconds=grace, report=options.report)
         served = f"the queues {', '.join(options.queues)}" if options.queues else "every queue"
         noun = "process serves" if processes == 1 else "processes serve"
         self._say(f"{processes} worker {noun} {served}. Ctrl-C ends each after the job in hand.")
