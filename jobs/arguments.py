@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeAliasType, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
@@ -35,7 +35,7 @@ class _Sample:
 
 
 #: What a dataclass has as a default in its signature where a function makes the value.
-_MADE: Final = inspect.signature(_Sample).parameters["made"].default
+_MADE: Final[object] = inspect.signature(_Sample).parameters["made"].default
 
 
 @cache
@@ -66,6 +66,55 @@ def get_parameters(job_class: type) -> Mapping[str, Annotation]:
     return {parameter.name: hints[parameter.name] for parameter in parameters}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What binding needs to know of a constructor."""
+
+    #: In their order, and how many of them may stand without a name.
+    names: tuple[str, ...]
+    positional: int
+    defaults: dict[str, object]
+    #: What says whether a value fits, by name.
+    accepts: Mapping[str, Callable[[object], bool]]
+    #: Parameters of which a function makes the default.
+    made: frozenset[str]
+
+    def bind(self, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object] | None:
+        """Return every argument by name, defaults included; None where they don't fit, which the signature explains."""
+        if len(args) > self.positional:
+            return None
+        bound = dict(zip(self.names, args, strict=False))
+        if len(bound) + len(kwargs) < len(self.names):
+            bound = self.defaults | bound
+        bound.update(kwargs)
+        if len(bound) > len(self.names) or not kwargs.keys().isdisjoint(self.names[: len(args)]):
+            return None
+        try:
+            return {name: bound[name] for name in self.names}
+        except KeyError:
+            return None
+
+
+@cache
+def _get_plan(job_class: type) -> _Plan:
+    annotations = get_parameters(job_class)
+    parameters = _get_signature(job_class).parameters
+    defaults = {name: one.default for name, one in parameters.items() if one.default is not one.empty}
+    return _Plan(
+        names=tuple(parameters),
+        positional=sum(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters.values()),
+        defaults=defaults,
+        accepts={name: _get_check(annotation) for name, annotation in annotations.items()},
+        made=frozenset(name for name, default in defaults.items() if default is _MADE),
+    )
+
+
+def _get_check(annotation: Annotation) -> Callable[[object], bool]:
+    origin: Annotation = get_origin(annotation)
+    is_scalar = origin is None and not isinstance(annotation, TypeAliasType) and annotation in _SCALARS
+    return _SCALARS[annotation] if is_scalar else partial(_fits, annotation)
+
+
 @cache
 def _get_signature(job_class: type) -> inspect.Signature:
     """Return the signature of the constructor, without ``self``; ``__new__`` takes whatever that takes."""
@@ -84,26 +133,39 @@ def bind_arguments(
         JobArgumentError: One is missing, unknown or of the wrong type.
         JobDefinitionError: The constructor itself can't be used.
     """
-    annotations = get_parameters(job_class)
+    plan, args = _get_plan(job_class), tuple(args)
+    arguments = plan.bind(args, kwargs)
+    if arguments is None:
+        arguments = _bind_slowly(job_class, args, kwargs)
+    for name in plan.made:
+        if arguments[name] is not _MADE:
+            continue
+        if job is None:
+            del arguments[name]
+        else:
+            arguments[name] = getattr(job, name)
+    for name, value in arguments.items():
+        if not plan.accepts[name](value):
+            wanted = inspect.formatannotation(get_parameters(job_class)[name])
+            message = f"{job_class.__name__}: the argument {name!r} must be {wanted}, not {type(value).__name__}."
+            if isinstance(value, datetime) and value.tzinfo is None:
+                message += " A datetime needs a time zone."
+            raise JobArgumentError(message)
+    return arguments
+
+
+def _bind_slowly(job_class: type, args: Sequence[object], kwargs: Mapping[str, object]) -> dict[str, object]:
+    """Return what the signature binds, defaults included.
+
+    Raises:
+        JobArgumentError: An argument is missing or unknown.
+    """
     try:
         bound = _get_signature(job_class).bind(*args, **kwargs)
     except TypeError as error:
         message = f"{job_class.__name__}: {error}."
         raise JobArgumentError(message) from None
     bound.apply_defaults()
-    made = [name for name, value in bound.arguments.items() if value is _MADE]
-    for name in made:
-        if job is None:
-            del bound.arguments[name]
-        else:
-            bound.arguments[name] = getattr(job, name)
-    for name, value in bound.arguments.items():
-        if not _fits(annotations[name], value):
-            wanted = inspect.formatannotation(annotations[name])
-            message = f"{job_class.__name__}: the argument {name!r} must be {wanted}, not {type(value).__name__}."
-            if isinstance(value, datetime) and value.tzinfo is None:
-                message += " A datetime needs a time zone."
-            raise JobArgumentError(message)
     return bound.arguments
 
 
@@ -142,6 +204,8 @@ def decode_arguments(encoded: Mapping[str, object]) -> dict[str, object]:
 
 
 def _encode(value: object) -> object:
+    if value.__class__ in _PLAIN:
+        return value
     encode = next((encode for kinds, encode in _ENCODERS if isinstance(value, kinds)), None)
     if encode is None:
         message = f"{type(value).__name__} is no JSON type, UUID, date, Decimal, enum or row; pass an id instead."
@@ -240,6 +304,8 @@ def _find_row(value: Any) -> Model:  # Any: JSON
     return row
 
 
+#: What stands for itself.
+_PLAIN: Final = frozenset({NoneType, bool, int, str})
 #: What can be stored, by class; the first one that fits, so that those come before their bases.
 _ENCODERS: Sequence[tuple[type | tuple[type, ...], Callable[[Any], object]]] = [  # Any: of the class
     (Enum, _encode_enum),

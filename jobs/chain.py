@@ -14,7 +14,7 @@ from jobs.batch import Callback, PendingBatch, encode_callback
 from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import InnerHandle, Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
-from jobs.job.records import encode_links, note_sent, renew_ids, resolve_options
+from jobs.job.records import encode_links, note_sent, renew_ids, waits_for_commit
 from jobs.options import Delay, JobOptions
 from jobs.outlet import Current
 from jobs.payload import Record
@@ -118,8 +118,7 @@ class PendingChain(PendingGroup[UUID]):
         if self._is_after_commit is not None:
             return self._is_after_commit
         if isinstance(first, Job | PendingDispatch):
-            job = first.get_job()
-            return resolve_options(type(job), job.options).is_after_commit
+            return waits_for_commit(first.get_job())
         return True
 
 

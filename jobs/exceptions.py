@@ -6,6 +6,7 @@ What a client of the API can meet is a ``DomainError``. Mistakes in the code of 
 
 from collections.abc import Iterable
 from http import HTTPStatus
+from uuid import UUID
 
 from project.exceptions import DomainError
 
@@ -89,6 +90,15 @@ class ConnectionsAwayError(Exception):
             f"Of the connection {connection}, {names} did not answer; the rest of it has done what was asked. "
             "Ask again when all answer."
         )
+
+
+class PartlySentError(Exception):
+    """A store failed when it had taken some of many jobs already; these stay. What it raised is the cause."""
+
+    def __init__(self, sent: Iterable[UUID]) -> None:
+        """Take the ids of those that it has taken."""
+        self.sent = frozenset(sent)
+        super().__init__(f"{len(self.sent)} of the jobs were sent, then their store failed. Send the others again.")
 
 
 class NotBatchableError(TypeError):

@@ -4,12 +4,12 @@ The signature covers everything, so a record can't be altered, nor moved to anot
 end of the text, and what it covers is the text before it, byte for byte.
 """
 
-import hashlib
 import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 from uuid import UUID
@@ -26,9 +26,12 @@ MAX_SHOWN_ARGUMENTS: Final = 50
 _MAX_SHOWN_NAME: Final = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
-    """A job as it travels: all that a worker and a driver need to know, as JSON values and plain types."""
+    """A job as it travels: all that a worker and a driver need to know, as JSON values and plain types.
+
+    A value: dispatch notes its moment in it, and else nobody changes one. To make a frozen one takes much longer.
+    """
 
     job_id: UUID
     #: Registered name of the class.
@@ -99,9 +102,8 @@ def encode_payload(record: Record) -> str:
     Raises:
         JobArgumentError: It would be longer than ``JOBS["MAX_PAYLOAD_BYTES"]``, or isn't JSON after all.
     """
-    signed = {"version": VERSION, **record.as_json()}
     try:
-        body = _dump(signed)
+        body = _write(record)
     except (RecursionError, TypeError, ValueError) as error:
         message = f"{record.job_class}: the arguments can't be written as JSON ({type(error).__name__})."
         raise JobArgumentError(message) from None
@@ -207,13 +209,29 @@ def _is_signed(body: str, signature: str) -> bool:
     )
 
 
-def _dump(value: Mapping[str, object]) -> str:
-    # ASCII only: NUL and lone surrogates, which no database takes, travel as escapes.
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+# ASCII only: NUL and lone surrogates, which no database takes, travel as escapes.
+_dump: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+def _write(record: Record) -> str:
+    """Return the record as JSON; what most have in common is written once and kept."""
+    arguments = _dump(record.arguments) if record.arguments else "{}"
+    body = f'{_write_place(record.job_class, record.queue, record.connection)},"job_id":"{record.job_id}"'
+    if record.created_at is not None:
+        body += f',"created_at":"{record.created_at.isoformat()}"'
+    more = {name: _plain(value) for name, empty in _RARE.items() if (value := getattr(record, name)) != empty}
+    rest = f",{_dump(more)[1:]}" if more else "}"
+    return f'{body},"arguments":{arguments}{rest}'
+
+
+@lru_cache(maxsize=1024)
+def _write_place(job_class: str, queue: str, connection: str) -> str:
+    """Return the beginning of the records of a class: where they belong."""
+    return _dump({"version": VERSION, "job_class": job_class, "queue": queue, "connection": connection})[:-1]
 
 
 def _sign(key: bytes, body: str) -> str:
-    return hmac.new(key, body.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, body.encode(), "sha256").hex()
 
 
 def _plain(value: object) -> object:
@@ -239,6 +257,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
     "tags": (), "batch_id": None, "chain": None, "unique": None, "debounce": None, "actor_id": "",
     "actor_scope": None, "attempts": None, "is_retry": False,
 }  # fmt: skip
+_RARE: Final = {name: empty for name, empty in _DEFAULTS.items() if name != "created_at"}
 _READERS: Final[Mapping[str, Any]] = {  # Any: each makes another type of JSON
     "job_id": UUID,
     "batch_id": UUID,

@@ -1,21 +1,39 @@
 """The Lua scripts of the Redis driver and coordinator: files, each a program that Redis runs as one step."""
 
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import BusyLoadingError, ConnectionError, ReadOnlyError, TimeoutError  # noqa: A004 - redis-py's
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,  # noqa: A004 - redis-py's
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    TimeoutError,  # noqa: A004 - redis-py's
+)
 from rq.defaults import RQ_KEY_PREFIX
+
+from jobs.clock import StoreClock
+from jobs.redis_line import Line, Value, pack
 
 #: What is raised when Redis can't be reached, doesn't answer in time, is starting up, or isn't the primary any more.
 OUTAGES: Final[tuple[type[Exception], ...]] = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
 #: What our own keys begin with: as RQ's keys do, so that several houses can share a server. Scripts know it as `ours`.
 OURS: Final = f"{RQ_KEY_PREFIX}:jobs:"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+#: Scripts that need ``base.lua`` and not ``common.lua``.
+_SHORT: Final = frozenset({"push", "push_step"})
+#: How long what the server said of its time is counted on from, in seconds.
+_TRUSTED_SECONDS: Final = 30.0
 
 
 class Scripts:
@@ -25,25 +43,94 @@ class Scripts:
         """Name the folder with the scripts, and the entry; nothing is opened yet."""
         self._folder = folder
         self._entry = entry
+        #: The server, and the entry that it was made of.
+        self._found: tuple[object, _Server] | None = None
+
+    @property
+    def server(self) -> "_Server":
+        """What is kept of the server in this process."""
+        config = settings.RQ_QUEUES[self._entry]
+        if self._found is None or self._found[0] is not config:
+            self._found = config, _get_server(repr(config), self._entry)
+        return self._found[1]
 
     @property
     def client(self) -> Redis:
         """The server's client, one for the process."""
-        return _get_client(repr(settings.RQ_QUEUES[self._entry]), self._entry)
+        return self.server.client
 
     @property
     def channel(self) -> str:
         """Name of the channel on which scripts publish the names of queues; one for each database of a server."""
         return _get_channel(self.client)
 
-    def run(self, name: str, *arguments: str | bytes | float) -> Any:  # Any: each script answers with something else
-        """Run a script; one round trip, and another the first time that the server meets it."""
-        return _register(self.client, self._folder, name)(args=arguments)
+    def run(self, name: str, *arguments: Value) -> Any:  # Any: each script answers with something else
+        """Run a script; one round trip, and another the first time that the server meets it.
+
+        Where the connection breaks, and the client was told to try again, it does so.
+        """
+        server = self.server
+        script = _register(server.client, self._folder, name)
+        try:
+            answer = server.line.ask(pack("EVALSHA", script.sha, 0, *arguments))
+        except OUTAGES:
+            if not server.is_patient:
+                raise
+            return script(args=arguments)
+        if isinstance(answer, NoScriptError):
+            return script(args=arguments)
+        if isinstance(answer, RedisError):
+            raise answer
+        return answer
+
+    def run_each(self, name: str, calls: Iterable[Sequence[Value]]) -> Iterator[Any]:  # Any: as above
+        """Run a script many times, in order; a call is on its way while the server is at work on the one before.
+
+        Where the connection breaks, calls that have no answer are made once more: the script must bear that.
+        """
+        server = self.server
+        script = _register(server.client, self._folder, name)
+        left, unanswered = iter(calls), deque[Sequence[Value]]()
+
+        def pack_next() -> Iterator[bytes]:
+            for call in left:
+                unanswered.append(call)
+                yield pack("EVALSHA", script.sha, 0, *call)
+
+        with suppress(ConnectionError):
+            for call in islice(left, 1):  # waited for, because the server may not know the script yet
+                unanswered.append(call)
+                answer = self.run(name, *call)
+                unanswered.popleft()
+                yield answer
+            for answer in server.line.ask_each(pack_next()):
+                found = script(args=unanswered[0]) if isinstance(answer, NoScriptError) else answer
+                if isinstance(found, RedisError):
+                    raise found
+                unanswered.popleft()
+                yield found
+        for call in chain(unanswered, left):
+            yield script(args=call)
 
     def get_now(self) -> datetime:
-        """Return the time of the server."""
-        seconds, microseconds = self.client.time()
-        return _EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
+        """Return the time of the server, which is asked every half minute at most; see ``jobs.clock``."""
+        server = self.server
+        clock = server.clock
+        if clock is None or clock.get_age() > _TRUSTED_SECONDS:
+            seconds, microseconds = server.client.time()
+            now = _EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
+            clock = server.clock = StoreClock(now)
+        return clock.get()
+
+
+class _Server:
+    """What is kept of a server in this process."""
+
+    def __init__(self, client: Redis) -> None:
+        self.client = client
+        self.line = Line(client)
+        self.is_patient = bool((retry := client.get_retry()) and retry.get_retries())
+        self.clock: StoreClock | None = None
 
 
 def to_stamp(moment: datetime | None) -> str:
@@ -61,11 +148,11 @@ def from_stamp(text: bytes) -> datetime:
 
 
 @cache
-def _get_client(_config: str, entry: str) -> Redis:
+def _get_server(_config: str, entry: str) -> _Server:
     # django-rq reads the settings when it is imported.
     from django_rq import get_connection  # noqa: PLC0415
 
-    return get_connection(entry)
+    return _Server(get_connection(entry))
 
 
 def _get_channel(client: Redis) -> str:
@@ -74,9 +161,11 @@ def _get_channel(client: Redis) -> str:
 
 @cache
 def _register(client: Redis, folder: Path, name: str) -> Script:
-    names = ("common.lua", f"{name}.lua")
+    # What a script doesn't need of these costs it time, each time that it runs.
+    names = ("base", name) if name in _SHORT else ("base", "common", name)
+    files = [folder / f"{one}.lua" for one in names]
     parts = [
         f"local ours, channel = '{OURS}', '{_get_channel(client)}'",
-        *((folder / one).read_text(encoding="utf-8") for one in names),
+        *(one.read_text(encoding="utf-8") for one in files if one.exists()),
     ]
     return client.register_script("\n".join(parts))

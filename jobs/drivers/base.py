@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from typing import Any, ClassVar, Final, Literal
 from uuid import UUID
 
@@ -11,19 +12,21 @@ from django.utils.module_loading import import_string
 
 from jobs.conf import get_job_settings
 from jobs.drivers.listening import Listener
-from jobs.exceptions import UnknownConnectionError
+from jobs.exceptions import PartlySentError, UnknownConnectionError
 from jobs.outlet import Current
 
 #: Name of the connection that keeps nothing; it is there whether the settings name it or not.
 SYNC: Final = "sync"
+#: So many jobs are stored in one step where there are many.
+STEP: Final = 500
 #: Stands for a moment that nobody knows.
 UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SYNC_OPTIONS: Final = {"DRIVER": "jobs.drivers.sync.SyncDriver"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Message:
-    """A job as it is handed to a driver."""
+    """A job as it is handed to a driver. A value, which nobody changes; to make a frozen one takes much longer."""
 
     #: The job's own id, kept across tries.
     job_id: UUID
@@ -37,6 +40,9 @@ class Message:
     #: Not claimed before this instant.
     available_at: datetime
     created_at: datetime
+    #: Whether there is nothing to wait for: it is due when it is stored, by the clock of the store itself, of which
+    #: ``available_at`` is what is believed.
+    is_at_once: bool = False
     #: How long a try may take, in seconds; 0 means no limit. For workers of RQ, which read it of the store.
     timeout_seconds: float = 60
 
@@ -165,6 +171,22 @@ class QueueDriver(ABC):
         Raises:
             QueueFull: A queue would hold more.
         """
+
+    def push_many(self, messages: Sequence[Message]) -> None:
+        """Store jobs of queues without limits in steps, each all or none, so that no step takes long.
+
+        Raises:
+            PartlySentError: A step failed after others; what follows it wasn't tried.
+        """
+        stored: list[UUID] = []
+        for step in batched(messages, STEP, strict=False):
+            try:
+                self.push(step)
+            except Exception as error:
+                if stored:
+                    raise PartlySentError(stored) from error
+                raise
+            stored += [message.job_id for message in step]
 
     @abstractmethod
     def claim(

@@ -1,12 +1,13 @@
 """The driver that keeps jobs in the default database: no other service, and dispatch is part of the transaction."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import batched
 from typing import ClassVar, override
 from uuid import UUID, uuid4
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, transaction
 from django.db.models import (
     BinaryField,
     Case,
@@ -26,6 +27,7 @@ from jobs.conf import get_job_settings
 from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
+from jobs.drivers.pushing import CHANNEL, is_notifying, notify, store
 from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader, read_moment, to_text
 from jobs.drivers.states import is_delayed, is_due, is_free, is_lasting, is_paused, is_running, is_unreadable
 from jobs.exceptions import QueueFull
@@ -33,8 +35,6 @@ from jobs.models import QueuedJob, QueuePause
 
 _CHUNK = 1_000
 _ORDER = ("-priority", "available_at", "id")
-#: Channel on which the names of queues are sent that have something due.
-_CHANNEL = f"{QueuedJob._meta.db_table}_due"  # noqa: SLF001 - public, in spite of its name
 #: What a claim reads of a row.
 _READ = (
     "job_id", "queue", "job_class", "payload", "priority", "attempts", "available_at", "created_at",
@@ -66,12 +66,15 @@ class DatabaseDriver(QueueDriver):
     def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
         if not messages:
             return
+        if not limits and len(messages) == 1:  # one statement is a transaction by itself
+            with transaction.mark_for_rollback_on_error(DEFAULT_DB_ALIAS):
+                store(messages)
+            return
         with transaction.atomic():
             for queue, limit in (limits or {}).items():
                 _check_room(queue, limit, new=sum(message.queue == queue for message in messages))
-            rows = [_to_row(message) for message in messages]
-            QueuedJob.objects.bulk_create(rows, batch_size=_CHUNK, ignore_conflicts=True)
-            _notify([(message.queue, message.available_at) for message in messages])
+            for some in batched(messages, _CHUNK, strict=False):
+                store(some)
 
     @override
     def claim(
@@ -90,7 +93,7 @@ class DatabaseDriver(QueueDriver):
 
     @override
     def listen(self, queues: Sequence[str]) -> Sequence[Listener]:
-        return [PostgreSQLListener(queues, channel=_CHANNEL)] if _is_notifying() else []
+        return [PostgreSQLListener(queues, channel=CHANNEL)] if is_notifying() else []
 
     @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
@@ -125,7 +128,7 @@ class DatabaseDriver(QueueDriver):
             _held_of(sound).update(attempts=Greatest(F("attempts") - 1, 0), **back)
             # What can't be read stays as it is, to be set apart.
             _held_of([claim for claim in claims if claim.fault]).update(**back)
-            _notify([(claim.queue, claim.claimed_at) for claim in claims])
+            notify([(claim.queue, claim.claimed_at) for claim in claims])
 
     @override
     def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
@@ -141,7 +144,7 @@ class DatabaseDriver(QueueDriver):
             available_at=available_at, lease_id=None, lease_expires_at=None, worker="", **changes
         )
         if released:
-            _notify([(claim.queue, available_at)])
+            notify([(claim.queue, available_at)])
         return released > 0
 
     @override
@@ -306,37 +309,6 @@ def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datet
             claims.append(claim)
         QueuedJob.objects.filter(pk__in=sound).update(attempts=F("attempts") + 1, crashes=crashes, **held)
     return claims
-
-
-def _is_notifying() -> bool:
-    return connection.vendor == "postgresql" and get_job_settings().is_notifying
-
-
-def _notify(pushed: Iterable[tuple[str, datetime]]) -> None:
-    """Tell the workers that wait, with the commit, of queues that have something due now; in one statement."""
-    if not _is_notifying():
-        return
-    first: dict[str, datetime] = {}
-    for queue, available_at in pushed:
-        first[queue] = min(available_at, first.get(queue, available_at))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_notify(%s, queue) FROM unnest(%s::text[], %s::timestamptz[]) AS pushed (queue, due)"
-            " WHERE due <= clock_timestamp()",
-            [_CHANNEL, list(first), list(first.values())],
-        )
-
-
-def _to_row(message: Message) -> QueuedJob:
-    return QueuedJob(
-        job_id=message.job_id,
-        queue=message.queue,
-        job_class=message.job_class,
-        payload=message.payload,
-        priority=message.priority,
-        available_at=message.available_at,
-        created_at=message.created_at,
-    )
 
 
 def _held_of(claims: Sequence[Claim]) -> QuerySet[QueuedJob]:

@@ -26,11 +26,11 @@ import structlog
 from rq.defaults import RQ_KEY_PREFIX
 
 from jobs.conf import get_job_settings
-from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.base import STEP, Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import remove_failure, store_failure
 from jobs.drivers.listening import Listener, RedisListener
 from jobs.drivers.reading import Reader, read_number, read_seconds, to_text
-from jobs.exceptions import QueueFull
+from jobs.exceptions import PartlySentError, QueueFull
 from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
 
 #: The function that RQ's workers call.
@@ -73,11 +73,33 @@ class RedisDriver(QueueDriver):
     def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
         if not messages:
             return
-        limited = [value for queue, limit in (limits or {}).items() for value in (queue, limit)]
-        refused = self._run("push", len(limited) // 2, *limited, *self._to_arguments(messages))
+        if not limits:
+            self._run("push", *self._to_arguments(messages))
+            return
+        limited = [value for queue, limit in limits.items() for value in (queue, limit)]
+        refused = self._run("push_limited", len(limits), *limited, *self._to_arguments(messages))
         if refused:
             queue = refused[0].decode()
-            raise QueueFull.named(queue, count=refused[1], max_jobs=(limits or {})[queue])
+            raise QueueFull.named(queue, count=refused[1], max_jobs=limits[queue])
+
+    @override
+    def push_many(self, messages: Sequence[Message]) -> None:
+        """Store them in steps, the next of which is sent while the server is at work on the one before.
+
+        Where the connection breaks, steps that nobody heard of are sent again, and stored once.
+        """
+        steps, push_id = list(batched(messages, STEP, strict=False)), uuid4().hex
+        calls = (
+            (RQ_KEY_PREFIX, "", f"{push_id}:{number}", *self._to_arguments(step)) for number, step in enumerate(steps)
+        )
+        stored: list[UUID] = []
+        try:
+            for step, _ in zip(steps, self._scripts.run_each("push_step", calls), strict=True):
+                stored += [message.job_id for message in step]
+        except Exception as error:
+            if stored:
+                raise PartlySentError(stored) from error
+            raise
 
     @override
     def claim(
@@ -233,7 +255,7 @@ class RedisDriver(QueueDriver):
             yield message.job_class
             yield message.payload
             yield message.priority
-            yield to_stamp(message.available_at)
+            yield "" if message.is_at_once else to_stamp(message.available_at)
             yield to_stamp(message.created_at)
             yield math.ceil(message.timeout_seconds) + _TIMEOUT_MARGIN if message.timeout_seconds else _NO_TIMEOUT
             yield self._failure_kept

@@ -1,6 +1,7 @@
 """Jobs: the base class, how one is dispatched, and the registry of those that may run."""
 
 from jobs.job.base import InnerHandle, Job, dispatch
+from jobs.job.bulk import dispatch_many
 from jobs.job.fluent import PendingDispatch
 from jobs.job.records import (
     Resolved,
@@ -22,6 +23,7 @@ __all__ = [
     "Resolved",
     "build_job",
     "dispatch",
+    "dispatch_many",
     "get_job_class",
     "get_job_name",
     "hide_key",

@@ -13,7 +13,16 @@ from jobs.exceptions import PermanentJobError
 from jobs.job.definition import check_class, refuse_attribute
 from jobs.job.fluent import Fluent, PendingDispatch
 from jobs.job.forms import Form
-from jobs.job.records import Link, add_ids, encode_links, make_record, note_sent, renew_ids, resolve_options, wrap_chain
+from jobs.job.records import (
+    Link,
+    add_ids,
+    encode_links,
+    make_record,
+    note_sent,
+    renew_ids,
+    waits_for_commit,
+    wrap_chain,
+)
 from jobs.job.registry import register
 from jobs.job.running import JobEnd, JobRun
 from jobs.options import Delay, JobOptions
@@ -284,14 +293,17 @@ class Job(Fluent, ABC):
             return self.job_id
         if Current.outlet is not None:
             Current.outlet.note_job(self)
-        is_after_commit = resolve_options(type(self), self.options).is_after_commit
-        self.__dict__["was_sent"] = bool(send([record], is_after_commit=is_after_commit, on_failure=self.undo_dispatch))
+        self.__dict__["was_sent"] = bool(
+            send([record], is_after_commit=waits_for_commit(self), on_failure=lambda _lost: self.undo_dispatch())
+        )
         note_sent(followers)
         return self.job_id
 
     def make_record(self) -> Record:
         """Return the job as it will travel, with what was chained to it. Raises as ``dispatch`` does."""
         record = make_record(self)
+        if "_links" not in self.__dict__ and "_options" not in self.__dict__:
+            return record
         words = {"queue": self.options.chain_queue or "", "connection": self.options.chain_connection or ""}
         return wrap_chain(record, encode_links(self.get_links(), **words), **words)
 

@@ -12,6 +12,7 @@ from jobs.drivers.base import get_driver
 from jobs.encryption import seal, unseal
 from jobs.exceptions import PayloadError
 from jobs.job.definition import check_attributes
+from jobs.job.fluent import Fluent
 from jobs.job.registry import get_job_class, require_registered
 from jobs.job.running import JobRun
 from jobs.options import Delay, JobOptions
@@ -57,7 +58,6 @@ class Resolved:
     max_exceptions: int | None
     retry_until: timedelta | datetime | None
     is_failed_on_timeout: bool
-    is_after_commit: bool
 
 
 def resolve_options(
@@ -83,8 +83,13 @@ def resolve_options(
         max_exceptions=_first(options.max_exceptions, job_class.max_exceptions, None),
         retry_until=_first(options.retry_until, job_class.retry_until, None),
         is_failed_on_timeout=_first(options.is_failed_on_timeout, job_class.fail_on_timeout),
-        is_after_commit=_first(options.is_after_commit, settings.is_after_commit),
     )
+
+
+def waits_for_commit(job: "Job") -> bool:
+    """Say whether the dispatch of a job waits for the end of the transaction."""
+    options: JobOptions = job.__dict__.get("_options", _NOTHING_SAID)
+    return options.is_after_commit if options.is_after_commit is not None else get_job_settings().is_after_commit
 
 
 def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
@@ -103,25 +108,28 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
     job_class = type(job)
     name = require_registered(job_class)
     check_attributes(job)
-    options = job.options
-    options.check(about=job_class.__name__)
-    resolved = resolve_options(job_class, options)
+    options: JobOptions = job.__dict__.get("_options", _NOTHING_SAID)
+    if options is not _NOTHING_SAID:
+        options.check(about=job_class.__name__)
+    settings = get_job_settings()
     own_queue = options.queue or queue or job_class.queue
-    if own_queue != resolved.queue:
-        resolved = resolve_options(job_class, replace(options, queue=own_queue))
-    own_connection = options.connection or job_class.connection or connection or resolved.connection
+    definition = get_queue(own_queue)
+    own_connection = (
+        options.connection or job_class.connection or connection or definition.connection or settings.connection
+    )
     check_queue_is_known(own_queue)
     get_driver(own_connection)
     arguments: Mapping[str, object] = job.serialize()
     job.authorize_dispatch()
     if job_class.encrypted:
         arguments = seal(arguments, about=f"{job.job_id}")
-    encoded = options.encode()
-    if resolved.max_exceptions is not None:  # what is counted for it is dropped when the job ends
-        encoded["max_exceptions"] = resolved.max_exceptions
+    encoded = {} if options is _NOTHING_SAID else options.encode()
+    max_exceptions = _first(options.max_exceptions, job_class.max_exceptions)
+    if max_exceptions is not None:  # what is counted for it is dropped when the job ends
+        encoded["max_exceptions"] = max_exceptions
     if options.tags:
         encoded["tags"] = [hide_key(job, tag) for tag in options.tags]
-    delay = resolved.delay
+    delay = _first(options.delay, job_class.delay)
     return Record(
         job_id=job.job_id,
         job_class=name,
@@ -129,10 +137,10 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
         connection=own_connection,
         arguments=arguments,
         options=encoded,
-        priority=resolved.priority,
+        priority=_first(options.priority, job_class.priority),
         delay_seconds=_to_seconds(delay),
         delay_until=delay if isinstance(delay, datetime) else None,
-        timeout_seconds=resolved.timeout,
+        timeout_seconds=_first(options.timeout, job_class.timeout, definition.timeout, settings.timeout),
         tags=tuple(dict.fromkeys(hide_key(job, tag) for tag in [*job.get_tags(), *options.tags])),
         unique=_make_unique(job, name),
         debounce=_make_debounce(job, name),
@@ -146,11 +154,11 @@ def list_jobs(links: Iterable[Link]) -> "list[Job]":
     """Return jobs with all that follow them, those of batches too."""
     found: list[Job] = []
     for link in links:
-        if isinstance(link, PlannedBatch):
-            found += link.list_jobs()
-        else:
+        if isinstance(link, Fluent):
             job = link.get_job()
             found += [job, *list_jobs(job.get_links())]
+        else:
+            found += link.list_jobs()
     return found
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 _MAX_NAME_LENGTH: Final = 200
 _registry: Final[dict[str, type["Job"]]] = {}
+#: The names of those that were registered: to look for the app of a module takes longer than to send a job should.
+_names: Final[dict[type, str]] = {}
 
 
 def register(job_class: "type[Job]") -> None:
@@ -29,10 +31,13 @@ def register(job_class: "type[Job]") -> None:
         message = f"{job_class.__module__}.{job_class.__qualname__}: {known_path} is {name} already."
         raise JobDefinitionError(message)
     _registry[name] = job_class
+    _names[job_class] = name
 
 
 def get_job_name(job_class: type) -> str:
     """Return ``<app_label>.<ClassName>``; outside of apps the top-level package stands for the label."""
+    if (name := _names.get(job_class)) is not None:
+        return name
     app_config = apps.get_containing_app_config(job_class.__module__)
     label = app_config.label if app_config else job_class.__module__.partition(".")[0]
     return f"{label}.{job_class.__name__}"

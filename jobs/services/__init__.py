@@ -1,5 +1,6 @@
 """Everything that changes jobs, batches, failed jobs, the workers' heartbeats and their figures."""
 
+from jobs.services.announcing import announce_queued
 from jobs.services.batches import (
     CALLBACK_JOB,
     BatchPlan,
@@ -14,7 +15,7 @@ from jobs.services.batches import (
     start_link,
 )
 from jobs.services.clearing import clear_queue
-from jobs.services.dispatching import DEBOUNCE, UNIQUE, announce_queued, make_messages, release_unique, send
+from jobs.services.dispatching import make_messages, send
 from jobs.services.failed import (
     forget_failed_job,
     forget_failed_jobs,
@@ -23,6 +24,7 @@ from jobs.services.failed import (
     retry_failed_job,
     retry_failed_jobs,
 )
+from jobs.services.locking import DEBOUNCE, UNIQUE, release_unique
 from jobs.services.metrics import MetricKey, TryFigures, add_metrics, prune_metrics
 from jobs.services.results import (
     ResultStatus,

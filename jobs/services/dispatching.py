@@ -1,39 +1,30 @@
 """Storing jobs: signed, locked where they are unique, and seen by workers only if the transaction commits."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from functools import partial
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from django.db import transaction
 
 from jobs.coordination import get_coordinator
-from jobs.drivers.base import Message, QueueDriver, get_driver
+from jobs.drivers.base import STEP, Message, QueueDriver, get_driver
 from jobs.drivers.sync import SyncDriver
-from jobs.exceptions import JobOptionError, QueueFull
+from jobs.exceptions import JobOptionError, PartlySentError, QueueFull
 from jobs.options import get_due_time
 from jobs.outlet import Current
 from jobs.payload import Record, encode_payload
 from jobs.queues import get_queue
-from jobs.signals import (
-    JobQueued,
-    JobQueueing,
-    UniqueJobSkipped,
-    identify,
-    job_queued,
-    job_queueing,
-    unique_job_skipped,
-)
+from jobs.services.announcing import announce_queued
+from jobs.services.locking import put_off, take_locks, unlock
+from jobs.signals import JobQueueing, job_queueing
 from project.transactions import list_waiting, on_end
 
-#: Prefixes of what the coordinator keeps for jobs.
-UNIQUE: Final = "unique:"
-DEBOUNCE: Final = "debounce:"
-#: How much longer than a job may wait it is remembered which one is the last of its key.
-_DEBOUNCE_MARGIN: Final = timedelta(days=1)
+#: A driver, and the jobs that it is to store.
+type _Part = tuple[QueueDriver, list[Record]]
 _FIRST_PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
 
@@ -43,32 +34,45 @@ def send(
     *,
     is_after_commit: bool = True,
     now: datetime | None = None,
-    on_failure: Callable[[], object] | None = None,
+    on_failure: Callable[[Collection[UUID]], object] | None = None,
+    keeps_part: bool = False,
 ) -> list[Record]:
     """Store jobs, all of one connection or none, and return those that were stored.
 
     A unique job is left out where one of its key waits or runs. Within a transaction the jobs become visible with the
     commit, and never if it is rolled back; ``is_after_commit=False`` sends them at once, where the connection's store
     takes no part in the transaction. Where a store takes them after the commit only, and then doesn't, their locks are
-    given back and ``on_failure`` is called, to undo what the transaction has stored.
+    given back and ``on_failure`` is called with their ids, to undo what the transaction has stored.
+
+    Many jobs are stored in steps, where their store takes no part in transactions. If it fails in the middle all is
+    undone as far as it answers; with ``keeps_part`` what was stored stays, there and on other connections.
 
     Raises:
         JobArgumentError: A record would be too long.
         QueueFull: A queue has no room, and got none in the time for which dispatch may wait.
         JobOptionError: A job is to be sent apart from the transaction that keeps its lock.
         UnknownConnectionError: There is no such connection.
+        PartlySentError: A store failed when some were stored, and these stay (``keeps_part``).
     """
-    sent: list[tuple[QueueDriver, list[Record]]] = []
-    undo = partial(_undo, sent, on_failure)
+    sent: list[Record] = []
+    together: list[_Part] = []
     try:
         for driver, here in _route(records):
-            sent_at = now or driver.get_now()
-            accepted = _send_to(driver, here, is_after_commit=is_after_commit, now=sent_at, undo=undo)
-            sent.append((driver, accepted))
-    except BaseException:
-        _undo(sent, None)
-        raise
-    return [record for _, accepted in sent for record in accepted]
+            if keeps_part:
+                together = []
+            late = _Late(together, on_failure, keeps_part)
+            accepted = _send_to(driver, here, is_after_commit=is_after_commit, now=now, late=late)
+            together.append((driver, accepted))
+            sent += accepted
+    except BaseException as error:
+        if not keeps_part:
+            _undo(together)
+            raise
+        stored = [*(record.job_id for record in sent), *(error.sent if isinstance(error, PartlySentError) else ())]
+        if not stored or not isinstance(error, Exception):
+            raise
+        raise PartlySentError(stored) from (error.__cause__ or error)
+    return sent
 
 
 def admit(records: Iterable[Record], *, now: datetime) -> list[Record]:
@@ -76,7 +80,7 @@ def admit(records: Iterable[Record], *, now: datetime) -> list[Record]:
 
     For what follows a job, which its store takes in the same step. May be repeated: a lock that a job has is its own.
     """
-    prepared = [_put_off(replace(record, created_at=now), now) for record in records]
+    prepared = [put_off(replace(record, created_at=now), now) for record in records]
     return [record for record in prepared if take_locks(record)]
 
 
@@ -90,28 +94,7 @@ def push_followers(records: Sequence[Record], *, now: datetime) -> None:
 
 def make_messages(records: Iterable[Record], *, now: datetime) -> list[Message]:
     """Return jobs as drivers take them, signed, with their waits counted from now."""
-    return [_make_message(record, now) for record in records]
-
-
-def announce_queued(messages: Sequence[Message], *, connection: str) -> None:
-    """Say that jobs were stored, once they are."""
-    if messages:
-        on_end(commit=partial(_tell_queued, messages, connection))
-
-
-def _tell_queued(messages: Sequence[Message], connection: str) -> None:
-    if not job_queued.is_heard:
-        return
-    for message in messages:
-        job_queued.announce(
-            JobQueued(
-                job_id=message.job_id,
-                job_class=message.job_class,
-                queue=message.queue,
-                connection=connection,
-                available_at=message.available_at,
-            )
-        )
+    return [_make_message(record, now, may_be_at_once=False) for record in records]
 
 
 def _route(records: Sequence[Record]) -> Iterator[tuple[QueueDriver, list[Record]]]:
@@ -130,20 +113,49 @@ def _send_to(
     records: list[Record],
     *,
     is_after_commit: bool,
-    now: datetime,
-    undo: Callable[[], object],
+    now: datetime | None,
+    late: "_Late",
 ) -> list[Record]:
-    prepared = [_put_off(replace(record, created_at=now), now) for record in records]
-    messages = make_messages(prepared, now=now)  # whatever can't be stored is heard before a lock is taken
+    sent_at = now or driver.get_now()
+    for record in records:
+        record.created_at = sent_at
+    prepared = [put_off(record, sent_at) for record in records]
+    # Whatever can't be stored is heard before a lock is taken.
+    messages = [_make_message(record, sent_at, may_be_at_once=now is None) for record in prepared]
     is_apart = not is_after_commit and not driver.is_transactional
     if is_apart:
         _check_locks_are_apart(driver, prepared)
     accepted = [record for record in prepared if take_locks(record, is_apart=is_apart)]
-    kept = {record.job_id for record in accepted}
-    messages = [message for message in messages if message.job_id in kept]
+    if len(accepted) < len(prepared):
+        kept = {record.job_id for record in accepted}
+        messages = [message for message in messages if message.job_id in kept]
     if not messages:
         return []
-    for record in accepted:
+    if job_queueing.is_heard:
+        _announce_queueing(accepted, driver)
+    _push_or_unlock(driver, messages, accepted, is_after_commit=is_after_commit, late=late)
+    return accepted
+
+
+def _push_or_unlock(
+    driver: QueueDriver, messages: list[Message], records: list[Record], *, is_after_commit: bool, late: "_Late"
+) -> None:
+    try:
+        _push(driver, messages, is_after_commit=is_after_commit, late=late)
+    except PartlySentError as error:
+        if not late.keeps_part:
+            _undo([(driver, records)])
+            raise error.__cause__ or error from None
+        unlock(record for record in records if record.job_id not in error.sent)
+        announce_queued([one for one in messages if one.job_id in error.sent], connection=driver.name)
+        raise
+    except BaseException:
+        unlock(records)
+        raise
+
+
+def _announce_queueing(records: Iterable[Record], driver: QueueDriver) -> None:
+    for record in records:
         job_queueing.announce(
             JobQueueing(
                 job_id=record.job_id,
@@ -153,12 +165,6 @@ def _send_to(
                 actor_id=record.actor_id,
             )
         )
-    try:
-        _push(driver, messages, is_after_commit=is_after_commit, undo=undo)
-    except BaseException:
-        _unlock(accepted)
-        raise
-    return accepted
 
 
 def _check_locks_are_apart(driver: QueueDriver, records: Iterable[Record]) -> None:
@@ -180,9 +186,7 @@ def _check_locks_are_apart(driver: QueueDriver, records: Iterable[Record]) -> No
             raise JobOptionError(message)
 
 
-def _push(
-    driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, undo: Callable[[], object]
-) -> None:
+def _push(driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, late: "_Late") -> None:
     limits = _get_limits(messages)
     if driver.is_transactional or not is_after_commit or not transaction.get_connection().in_atomic_block:
         _push_patiently(driver, messages, limits)
@@ -190,39 +194,87 @@ def _push(
         return
     if limits:
         _check_room(driver, messages, limits)
-    push_late(driver, messages, undo=undo)
+    push_late(driver, messages, undo=late.undo, keeps_part=late.keeps_part)
 
 
-def push_late(driver: QueueDriver, messages: Sequence[Message], *, undo: Callable[[], object]) -> None:
-    """Push after the commit; where that raises, the transaction can't be rolled back any more, but undone."""
-    on_end(commit=_LatePush(driver, messages, undo), undo=undo)
+def push_late(
+    driver: QueueDriver, messages: Sequence[Message], *, undo: Callable[..., object], keeps_part: bool = False
+) -> None:
+    """Push after the commit; where that raises, the transaction can't be rolled back any more, but undone.
+
+    ``keeps_part``: what was stored by then stays; ``undo`` is called with its ids.
+    """
+    on_end(commit=_LatePush(driver, messages, undo, keeps_part), undo=undo)
 
 
 @dataclass(frozen=True, slots=True)
 class _LatePush:
     driver: QueueDriver
     messages: Sequence[Message]
-    undo: Callable[[], object]
+    undo: Callable[..., object]
+    keeps_part: bool
 
     def __call__(self) -> None:
         try:
-            self.driver.push(self.messages)
+            store(self.driver, self.messages)
+        except PartlySentError as error:
+            if not self.keeps_part:
+                self.undo()
+                raise error.__cause__ or error from None
+            self.undo(error.sent)
+            announce_queued([one for one in self.messages if one.job_id in error.sent], connection=self.driver.name)
+            raise
         except BaseException:
             self.undo()
             raise
         announce_queued(self.messages, connection=self.driver.name)
 
 
-def _undo(sent: Sequence[tuple[QueueDriver, list[Record]]], on_failure: Callable[[], object] | None) -> None:
-    """Take jobs back from where they were stored, as far as their stores answer, and what was stored with them."""
+@dataclass(frozen=True, slots=True)
+class _Late:
+    """What is undone, together, where one of the stores doesn't take its jobs after the commit."""
+
+    together: Sequence[_Part]
+    on_failure: Callable[[Collection[UUID]], object] | None
+    keeps_part: bool
+
+    def undo(self, kept: Collection[UUID] = ()) -> None:
+        lost = [(driver, [one for one in records if one.job_id not in kept]) for driver, records in self.together]
+        if _undo(lost) and self.on_failure is not None:
+            self.on_failure([record.job_id for _, records in lost for record in records])
+
+
+def _undo(parts: Iterable[_Part]) -> bool:
+    """Take jobs back from where they were stored, as far as their stores answer; False where the database can't."""
     if transaction.get_connection().needs_rollback:
-        return
-    for driver, records in sent:
-        _unlock(records)
+        return False
+    for driver, records in parts:
+        unlock(records)
         with suppress(*driver.outage_errors):
             driver.remove([record.job_id for record in records])
-    if on_failure is not None:
-        on_failure()
+    return True
+
+
+def store(driver: QueueDriver, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
+    """Hand jobs to their driver, which stores all or none; many in steps, those of queues with a limit in the first.
+
+    Raises:
+        QueueFull: A queue would hold more than its limit; nothing is stored.
+        PartlySentError: The store failed between two steps.
+    """
+    if len(messages) <= STEP or driver.is_transactional:
+        driver.push(messages, limits=limits)
+        return
+    first = [message for message in messages if limits and message.queue in limits]
+    if first:
+        driver.push(first, limits=limits)
+    try:
+        driver.push_many([message for message in messages if not limits or message.queue not in limits])
+    except Exception as error:
+        stored = [*(one.job_id for one in first), *(error.sent if isinstance(error, PartlySentError) else ())]
+        if not stored:
+            raise
+        raise PartlySentError(stored) from (error.__cause__ or error)
 
 
 def _push_patiently(driver: QueueDriver, messages: Sequence[Message], limits: dict[str, int]) -> None:
@@ -232,7 +284,7 @@ def _push_patiently(driver: QueueDriver, messages: Sequence[Message], limits: di
     pause = _FIRST_PAUSE
     while True:
         try:
-            driver.push(messages, limits=limits)
+            store(driver, messages, limits=limits)
         except QueueFull:
             left = deadline - time.monotonic()
             if left <= 0 or transaction.get_connection().in_atomic_block:
@@ -267,92 +319,18 @@ def _get_limits(messages: Iterable[Message]) -> dict[str, int]:
     return {one.name: one.max_jobs for one in definitions if one.max_jobs is not None}
 
 
-def _make_message(record: Record, now: datetime) -> Message:
+def _make_message(record: Record, now: datetime, *, may_be_at_once: bool) -> Message:
     record = record if record.created_at else replace(record, created_at=now)
     assert record.created_at is not None  # noqa: S101 - just set
+    delay = record.delay_until or record.delay_seconds
     return Message(
         job_id=record.job_id,
         queue=record.queue,
         job_class=record.job_class,
         payload=encode_payload(record),
         priority=record.priority,
-        available_at=get_due_time(record.delay_until or record.delay_seconds, now=now),
+        available_at=get_due_time(delay, now=now) if delay else now,
         created_at=record.created_at,
+        is_at_once=may_be_at_once and not delay,
         timeout_seconds=record.timeout_seconds,
     )
-
-
-def take_locks(record: Record, *, is_apart: bool = False) -> bool:
-    """Take the lock of a unique job, which only the job itself gives back; make a debounced one the last of its key.
-
-    Both are undone if the transaction is rolled back, unless the job is sent apart from it.
-
-    Returns:
-        False if another job holds the lock.
-    """
-    if record.debounce is not None:
-        _make_last(record, is_apart=is_apart)
-    if record.unique is None:
-        return True
-    key, seconds = str(record.unique["key"]), record.unique["seconds"]
-    lifetime = timedelta(seconds=seconds) if seconds else None
-    if get_coordinator().acquire(UNIQUE + key, owner=str(record.job_id), lifetime=lifetime):
-        if not is_apart:
-            on_end(rollback=partial(_release_after_rollback, UNIQUE + key, str(record.job_id)))
-        return True
-    unique_job_skipped.announce(UniqueJobSkipped(**identify(record), key=key))
-    return False
-
-
-def release_unique(record: Record) -> None:
-    """Let another job of the same key be dispatched."""
-    if record.unique is not None:
-        get_coordinator().release(UNIQUE + str(record.unique["key"]), owner=str(record.job_id))
-
-
-def _release_after_rollback(key: str, owner: str) -> None:
-    """Give a lock back; what is kept in the database was rolled back itself, and can't be asked now."""
-    coordinator = get_coordinator()
-    if not coordinator.is_transactional:
-        coordinator.release(key, owner=owner)
-
-
-def _unlock(records: Iterable[Record]) -> None:
-    """Give back the locks of jobs that aren't stored after all."""
-    if transaction.get_connection().needs_rollback:
-        return
-    for record in records:
-        for prefix, lock in ((UNIQUE, record.unique), (DEBOUNCE, record.debounce)):
-            if lock is not None:
-                get_coordinator().release(prefix + str(lock["key"]), owner=str(record.job_id))
-
-
-def _put_off(record: Record, now: datetime) -> Record:
-    """Let a debounced job wait, but not longer than the first one of its key may be put off in all."""
-    if record.debounce is None:
-        return record
-    wait, longest = float(record.debounce["seconds"]), record.debounce["max_wait"]
-    if longest is not None:
-        since = next(iter(get_coordinator().list_owners(_get_since_key(record))), now.isoformat())
-        end = datetime.fromisoformat(since) + timedelta(seconds=longest)
-        wait = max(min(wait, (end - now).total_seconds()), 0)
-    return replace(record, delay_seconds=wait, delay_until=None)
-
-
-def _make_last(record: Record, *, is_apart: bool) -> None:
-    """Make a job the one of its key that will run; if it isn't stored after all, the ones before it run."""
-    assert record.debounce is not None  # noqa: S101 - asked by the caller
-    assert record.created_at is not None  # noqa: S101 - set at dispatch
-    key, owner, coordinator = DEBOUNCE + str(record.debounce["key"]), str(record.job_id), get_coordinator()
-    lifetime = timedelta(seconds=max(record.debounce["seconds"], record.debounce["max_wait"] or 0)) + _DEBOUNCE_MARGIN
-    if record.debounce["max_wait"] is not None and not coordinator.list_owners(_get_since_key(record)):
-        coordinator.acquire(_get_since_key(record), owner=record.created_at.isoformat(), lifetime=lifetime)
-    coordinator.replace(key, owner=owner, lifetime=lifetime)
-    if not is_apart:
-        on_end(rollback=partial(_release_after_rollback, key, owner))
-
-
-def _get_since_key(record: Record) -> str:
-    """Return the key under which it is kept since when jobs of the same key are put off."""
-    assert record.debounce is not None  # noqa: S101 - asked by the caller
-    return f"{DEBOUNCE}{record.debounce['key']}:since"

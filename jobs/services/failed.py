@@ -25,8 +25,10 @@ from jobs.exceptions import (
 from jobs.models import Batch, BatchMember, FailedJob
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.selectors import IS_OPEN, list_failed_jobs
+from jobs.services.announcing import announce_queued
 from jobs.services.batches import close_member, reopen_member
-from jobs.services.dispatching import announce_queued, push_late, release_unique, take_locks
+from jobs.services.dispatching import push_late
+from jobs.services.locking import release_unique, take_locks
 from jobs.signals import JobRetryRequested, identify, job_retry_requested
 
 _CHUNK: Final = 1_000

@@ -12,7 +12,8 @@ from jobs.drivers.base import Claim, QueueDriver, get_driver
 from jobs.drivers.failover import FailoverDriver
 from jobs.payload import Record
 from jobs.services.batches import abandon
-from jobs.services.dispatching import admit, push_followers, release_unique
+from jobs.services.dispatching import admit, push_followers
+from jobs.services.locking import release_unique
 
 #: How long it is known that a follower was sent.
 _KEPT: Final = timedelta(days=1)

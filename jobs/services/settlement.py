@@ -17,6 +17,7 @@ from jobs.drivers.base import Burial, Claim, QueueDriver, StoredJob, get_driver
 from jobs.drivers.failures import note_recovery
 from jobs.exceptions import PayloadError
 from jobs.payload import Record, decode_payload, encode_payload
+from jobs.services.announcing import announce_queued
 from jobs.services.batches import (
     abandon_links,
     break_chain,
@@ -25,13 +26,9 @@ from jobs.services.batches import (
     record_success,
     start_link,
 )
-from jobs.services.dispatching import (
-    DEBOUNCE,
-    announce_queued,
-    make_messages,
-    release_unique,
-)
+from jobs.services.dispatching import make_messages
 from jobs.services.followers import admit_followers, is_served, send_elsewhere
+from jobs.services.locking import DEBOUNCE, release_unique
 from jobs.signals import (
     JobFailed,
     JobProcessed,

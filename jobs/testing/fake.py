@@ -316,8 +316,11 @@ class JobsFake:
 
     def pick(self, records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
         """Return the jobs that are taken, and the others."""
-        taken = [record for record in records if self._takes(record)]
-        return taken, [record for record in records if record not in taken]
+        taken: list[Record] = []
+        others: list[Record] = []
+        for record in records:
+            (taken if self._takes(record) else others).append(record)
+        return taken, others
 
     def get_driver(self) -> MemoryDriver:
         """Return where the jobs are."""

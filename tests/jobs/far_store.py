@@ -17,9 +17,15 @@ class FarDriver(DatabaseDriver):
     is_transactional: ClassVar[bool] = False
     #: Operations that go wrong for now.
     away: ClassVar[set[str]] = set()
+    #: How often jobs are stored before it goes away for that; None: as often as one likes.
+    pushes_left: ClassVar[int | None] = None
 
     @override
     def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
+        if FarDriver.pushes_left is not None:
+            FarDriver.pushes_left -= 1
+            if FarDriver.pushes_left < 0:
+                self.away.add("push")
         self._reach("push")
         super().push(messages, limits=limits)
 
@@ -54,5 +60,7 @@ def far_fixture(settings: Settings, transactional_db: None) -> Iterator[set[str]
         "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], **connections},
     }
     FarDriver.away.clear()
+    FarDriver.pushes_left = None
     yield FarDriver.away
     FarDriver.away.clear()
+    FarDriver.pushes_left = None

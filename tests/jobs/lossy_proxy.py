@@ -2,12 +2,32 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from select import select
 from typing import Self
+from urllib.parse import urlsplit
+
+from pytest_django import Settings
+
+from tests.jobs.conftest import empty
 
 _CHUNK = 1 << 16
+
+
+@contextmanager
+def lossy_way(settings: Settings) -> Iterator["LossyProxy"]:
+    """Let all jobs take a way to Redis on which answers get lost."""
+    parts = urlsplit(settings.REDIS_URL)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    with LossyProxy(host=parts.hostname, port=parts.port) as proxy:
+        url = parts._replace(netloc=f"127.0.0.1:{proxy.port}").geturl()
+        settings.RQ_QUEUES = {**settings.RQ_QUEUES, "default": {**settings.RQ_QUEUES["default"], "URL": url}}
+        settings.JOBS = {**settings.JOBS, "CONNECTION": "redis"}
+        empty("redis")
+        yield proxy
+        empty("redis")
 
 
 class LossyProxy:
@@ -20,6 +40,7 @@ class LossyProxy:
         self.port: int = self._listener.getsockname()[1]
         self._needle = b""
         self._spared = 0
+        self._until: Callable[[], bool] | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
@@ -30,10 +51,13 @@ class LossyProxy:
         self._listener.close()
 
     @contextmanager
-    def losing(self, needle: str, *, after: int = 0) -> Iterator[None]:
-        """Lose the answer to one of the commands that hold a text, after so many of them."""
+    def losing(self, needle: str, *, after: int = 0, until: Callable[[], bool] | None = None) -> Iterator[None]:
+        """Lose the answer to one of the commands that hold a text, after so many of them.
+
+        ``until``: lose all answers, and hold the connection, until this says so.
+        """
         with self._lock:
-            self._needle, self._spared = needle.encode(), after
+            self._needle, self._spared, self._until = needle.encode(), after, until
         try:
             yield
         finally:
@@ -54,9 +78,19 @@ class LossyProxy:
                         return
                     if source is client and self._is_to_be_lost(said):
                         server.sendall(said)
-                        server.recv(_CHUNK)
+                        self._lose(client, server)
                         return
                     (server if source is client else client).sendall(said)
+
+    def _lose(self, client: socket.socket, server: socket.socket) -> None:
+        if self._until is None:
+            server.recv(_CHUNK)
+            return
+        while not self._until():
+            for source in select([client, server], [], [], 0.01)[0]:
+                said = source.recv(_CHUNK)
+                if source is client:
+                    server.sendall(said)
 
     def _is_to_be_lost(self, said: bytes) -> bool:
         with self._lock:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from typing import ClassVar, override
-from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as django_settings
@@ -16,8 +15,7 @@ from jobs.job import Job
 from jobs.models import FailedJob
 from jobs.signals import job_failed, job_processed, job_released
 from jobs.worker.runner import attempt, settle
-from tests.jobs.conftest import empty
-from tests.jobs.lossy_proxy import LossyProxy
+from tests.jobs.lossy_proxy import LossyProxy, lossy_way
 from tests.jobs.steps import claim_one, drain, heard, soon, stored
 
 pytestmark = [
@@ -78,18 +76,10 @@ def _load_scripts() -> None:
 @pytest.fixture
 def proxy(settings: Settings) -> Iterator[LossyProxy]:
     """The way to Redis on which answers get lost, which all jobs take."""
-    parts = urlsplit(settings.REDIS_URL)
-    assert parts.hostname is not None
-    assert parts.port is not None
     EndingJob.told.clear()
-    with LossyProxy(host=parts.hostname, port=parts.port) as proxy:
-        url = parts._replace(netloc=f"127.0.0.1:{proxy.port}").geturl()
-        settings.RQ_QUEUES = {**settings.RQ_QUEUES, "default": {**settings.RQ_QUEUES["default"], "URL": url}}
-        settings.JOBS = {**settings.JOBS, "CONNECTION": "redis"}
-        empty("redis")
+    with lossy_way(settings) as proxy:
         _load_scripts()
         yield proxy
-        empty("redis")
 
 
 #: How a job ends, and which of the commands that show its lease does it: a failure is written down between two.

@@ -7,15 +7,11 @@ from benchmarks.jobs.producer import repeat, serve
 if __name__ == "__main__":
     django.setup()
     from benchmarks.jobs.programs.house_jobs import KINDS, StampJob
-    from jobs.services import send
-
-    def send_bulk(kind: str, count: int) -> None:
-        """Send as batches and chains do, by the one function that stores jobs."""
-        send([KINDS[kind]().make_record() for _ in range(count)])
+    from jobs.job import dispatch_many
 
     serve(
         "gatehouse",
         single=repeat(lambda kind: KINDS[kind].dispatch()),
-        bulk=send_bulk,
+        bulk=lambda kind, count: dispatch_many(KINDS[kind]() for _ in range(count)),
         stamp=StampJob.dispatch,
     )

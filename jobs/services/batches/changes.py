@@ -1,8 +1,7 @@
 """What people and programs do with batches: send, add, cancel, delete, prune."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,7 +36,7 @@ def send_batch(
     now = now or timezone.now()
     with transaction.atomic():
         batch, records = create_batch(plan, chain=chain, batch_id=batch_id, now=now)
-        _send_members(records, on_failure=partial(delete_batch, batch_id=batch_id), now=now)
+        _send_members(records, on_failure=lambda _lost: delete_batch(batch_id=batch_id), now=now)
         if not plan.records:
             send(conclude_empty(batch.id, now=now))
         batch.refresh_from_db()
@@ -60,8 +59,7 @@ def add_jobs(*, batch_id: UUID, records: Sequence[Record], now: datetime | None 
         finished_at, past = batch.finished_at, read_options(batch).past
         joined = join_batch(batch, records)
         ids = [one for record in joined for one in list_ids(record)]
-        undo = partial(_take_out, batch_id, ids, finished_at, past)
-        _send_members(joined, on_failure=undo, now=now)
+        _send_members(joined, on_failure=lambda _lost: _take_out(batch_id, ids, finished_at, past), now=now)
         batch.refresh_from_db()
     return batch
 
@@ -112,7 +110,9 @@ def prune_batches(
     return count
 
 
-def _send_members(records: Sequence[Record], *, on_failure: Callable[[], object], now: datetime) -> None:
+def _send_members(
+    records: Sequence[Record], *, on_failure: Callable[[Collection[UUID]], object], now: datetime
+) -> None:
     """Send jobs of a batch; those that are not, because another of their key waits or runs, leave it."""
     sent = {record.job_id for record in send(records, on_failure=on_failure)}
     refused = [record for record in records if record.job_id not in sent and record.batch_id]

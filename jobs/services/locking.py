@@ -1,0 +1,96 @@
+"""Locks of unique jobs, and which job of a key is the last one."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from django.db import transaction
+
+from jobs.coordination import get_coordinator
+from jobs.payload import Record
+from jobs.signals import UniqueJobSkipped, identify, unique_job_skipped
+from project.transactions import on_end
+
+#: Prefixes of what the coordinator keeps for jobs.
+UNIQUE: Final = "unique:"
+DEBOUNCE: Final = "debounce:"
+#: How much longer than a job may wait it is remembered which one is the last of its key.
+_DEBOUNCE_MARGIN: Final = timedelta(days=1)
+
+
+def take_locks(record: Record, *, is_apart: bool = False) -> bool:
+    """Take the lock of a unique job, which only the job itself gives back; make a debounced one the last of its key.
+
+    Both are undone if the transaction is rolled back, unless the job is sent apart from it.
+
+    Returns:
+        False if another job holds the lock.
+    """
+    if record.debounce is not None:
+        _make_last(record, is_apart=is_apart)
+    if record.unique is None:
+        return True
+    key, seconds = str(record.unique["key"]), record.unique["seconds"]
+    lifetime = timedelta(seconds=seconds) if seconds else None
+    if get_coordinator().acquire(UNIQUE + key, owner=str(record.job_id), lifetime=lifetime):
+        if not is_apart:
+            on_end(rollback=partial(_release_after_rollback, UNIQUE + key, str(record.job_id)))
+        return True
+    unique_job_skipped.announce(UniqueJobSkipped(**identify(record), key=key))
+    return False
+
+
+def release_unique(record: Record) -> None:
+    """Let another job of the same key be dispatched."""
+    if record.unique is not None:
+        get_coordinator().release(UNIQUE + str(record.unique["key"]), owner=str(record.job_id))
+
+
+def _release_after_rollback(key: str, owner: str) -> None:
+    """Give a lock back; what is kept in the database was rolled back itself, and can't be asked now."""
+    coordinator = get_coordinator()
+    if not coordinator.is_transactional:
+        coordinator.release(key, owner=owner)
+
+
+def unlock(records: Iterable[Record]) -> None:
+    """Give back the locks of jobs that aren't stored after all."""
+    if transaction.get_connection().needs_rollback:
+        return
+    for record in records:
+        for prefix, lock in ((UNIQUE, record.unique), (DEBOUNCE, record.debounce)):
+            if lock is not None:
+                get_coordinator().release(prefix + str(lock["key"]), owner=str(record.job_id))
+
+
+def put_off(record: Record, now: datetime) -> Record:
+    """Let a debounced job wait, but not longer than the first one of its key may be put off in all."""
+    if record.debounce is None:
+        return record
+    wait, longest = float(record.debounce["seconds"]), record.debounce["max_wait"]
+    if longest is not None:
+        since = next(iter(get_coordinator().list_owners(_get_since_key(record))), now.isoformat())
+        end = datetime.fromisoformat(since) + timedelta(seconds=longest)
+        wait = max(min(wait, (end - now).total_seconds()), 0)
+    return replace(record, delay_seconds=wait, delay_until=None)
+
+
+def _make_last(record: Record, *, is_apart: bool) -> None:
+    """Make a job the one of its key that will run; if it isn't stored after all, the ones before it run."""
+    assert record.debounce is not None  # noqa: S101 - asked by the caller
+    assert record.created_at is not None  # noqa: S101 - set at dispatch
+    key, owner, coordinator = DEBOUNCE + str(record.debounce["key"]), str(record.job_id), get_coordinator()
+    lifetime = timedelta(seconds=max(record.debounce["seconds"], record.debounce["max_wait"] or 0)) + _DEBOUNCE_MARGIN
+    if record.debounce["max_wait"] is not None and not coordinator.list_owners(_get_since_key(record)):
+        coordinator.acquire(_get_since_key(record), owner=record.created_at.isoformat(), lifetime=lifetime)
+    coordinator.replace(key, owner=owner, lifetime=lifetime)
+    if not is_apart:
+        on_end(rollback=partial(_release_after_rollback, key, owner))
+
+
+def _get_since_key(record: Record) -> str:
+    """Return the key under which it is kept since when jobs of the same key are put off."""
+    assert record.debounce is not None  # noqa: S101 - asked by the caller
+    return f"{DEBOUNCE}{record.debounce['key']}:since"
