@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from itertools import batched
-from typing import ClassVar, override
+from typing import Any, ClassVar, override
 from uuid import UUID, uuid4
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, transaction
@@ -24,7 +25,7 @@ from django.db.models.functions import Cast, Coalesce, Greatest
 
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
-from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.base import UNKNOWN, Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
 from jobs.drivers.pushing import CHANNEL, is_notifying, notify, store
@@ -32,6 +33,7 @@ from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader, read_moment,
 from jobs.drivers.states import is_delayed, is_due, is_free, is_lasting, is_paused, is_running, is_unreadable
 from jobs.exceptions import QueueFull
 from jobs.models import QueuedJob, QueuePause
+from jobs.models.queued import EVERY_QUEUE
 
 _CHUNK = 1_000
 _ORDER = ("-priority", "available_at", "id")
@@ -81,14 +83,14 @@ class DatabaseDriver(QueueDriver):
         self, *, queues: Sequence[str], worker: str, count: int = 1, now: datetime | None = None
     ) -> Sequence[Claim]:
         now = now or self.get_now()
-        due = QueuedJob.objects.filter(is_due(now), ~is_paused(now))
         # SQLite's transaction takes the write lock at BEGIN, which an idle worker must not do.
-        if not connection.features.has_select_for_update and not _within(due, queues).exists():
+        if not connection.features.has_select_for_update and not _within(_list_due(now), queues).exists():
             return []
         # One look per queue keeps each on its index; one look for all would sort every due job.
-        lines = [due.filter(queue=queue) for queue in queues] or [due]
         take = _update_returning if connection.vendor == "postgresql" else _update_locked
-        found: Sequence[Claim] = next((claims for line in lines if (claims := take(line, worker, count, now))), [])
+        wanted: Sequence[str | None] = queues or [None]
+        looks = (take(queue, worker, count, now) for queue in wanted)
+        found: Sequence[Claim] = next((claims for claims in looks if claims), [])
         return [replace(claim, connection=self.name) for claim in found]
 
     @override
@@ -256,28 +258,46 @@ def _within(jobs: QuerySet[QueuedJob], queues: Sequence[str]) -> QuerySet[Queued
     return jobs.filter(queue__in=queues) if queues else jobs
 
 
-def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[Claim]:
+def _list_due(now: datetime, queue: str | None = None) -> QuerySet[QueuedJob]:
+    """Choose what may be claimed, of one queue or of any."""
+    due = QueuedJob.objects.filter(is_due(now), ~is_paused(now))
+    return due if queue is None else due.filter(queue=queue)
+
+
+@cache
+def _write_claim(*, has_queue: bool) -> tuple[str, tuple[Any, ...]]:  # Any: whatever a driver of Python takes
+    """Return the statement that claims, and its parameters up to the limit; that is written once, for it takes long.
+
+    Where the moment and the queue belong among the parameters stand those of nobody.
+    """
+    chosen = _list_due(UNKNOWN, EVERY_QUEUE * 2 if has_queue else None).order_by(*_ORDER).values("pk")
+    chosen_sql, params = chosen.query.sql_with_params()
+    fields = ", ".join(f"CAST({name} AS text)" for name in _CLAIMED).replace("attempts", "attempts - 1")
+    return (
+        f"""
+        WITH chosen (id) AS MATERIALIZED ({chosen_sql} LIMIT %s FOR UPDATE OF jobs SKIP LOCKED), claimed AS (
+            UPDATE jobs SET attempts = LEAST(attempts, %s) + 1, lease_id = %s, worker = %s, lease_expires_at = %s,
+                crashes = LEAST(crashes, %s) + CASE WHEN lease_id IS NULL THEN 0 ELSE 1 END
+            WHERE id IN (SELECT chosen.id FROM chosen)
+            RETURNING *
+        )
+        SELECT {fields} FROM claimed ORDER BY priority DESC, available_at, id
+        """,  # noqa: S608 - the parts are written by Django
+        params,
+    )
+
+
+def _update_returning(queue: str | None, worker: str, count: int, now: datetime) -> list[Claim]:
     """Claim in one statement; jobs that another worker is claiming are passed over.
 
     Django writes FOR UPDATE within transactions only, but one statement is one by itself.
     """
     lease_id, lease = uuid4(), get_job_settings().lease
-    chosen = due.order_by(*_ORDER).values("pk")[:count]
-    chosen_sql, chosen_params = chosen.query.sql_with_params()
-    fields = ", ".join(f"CAST({name} AS text)" for name in _CLAIMED).replace("attempts", "attempts - 1")
+    sql, places = _write_claim(has_queue=queue is not None)
+    known: dict[Any, Any] = {UNKNOWN: now, EVERY_QUEUE * 2: queue}  # Any: as above
+    params = [known.get(place, place) for place in places]
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH chosen (id) AS MATERIALIZED ({chosen_sql} FOR UPDATE OF jobs SKIP LOCKED), claimed AS (
-                UPDATE jobs SET attempts = LEAST(attempts, %s) + 1, lease_id = %s, worker = %s, lease_expires_at = %s,
-                    crashes = LEAST(crashes, %s) + CASE WHEN lease_id IS NULL THEN 0 ELSE 1 END
-                WHERE id IN (SELECT chosen.id FROM chosen)
-                RETURNING *
-            )
-            SELECT {fields} FROM claimed ORDER BY priority DESC, available_at, id
-            """,  # noqa: S608 - the parts are written by Django
-            [*chosen_params, MAX_ATTEMPTS, lease_id, worker, now + lease, MAX_CRASHES],
-        )
+        cursor.execute(sql, [*params, count, MAX_ATTEMPTS, lease_id, worker, now + lease, MAX_CRASHES])
         rows = cursor.fetchall()
     return [
         Reader(dict(zip(_CLAIMED, map(_to_bytes, values), strict=True))).read_claim(
@@ -287,7 +307,7 @@ def _update_returning(due: QuerySet[QueuedJob], worker: str, count: int, now: da
     ]
 
 
-def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datetime) -> list[Claim]:
+def _update_locked(queue: str | None, worker: str, count: int, now: datetime) -> list[Claim]:
     """Claim in a short transaction that nobody else can write in.
 
     SQLite keeps any value in any column, so they are read as bytes. What can't be read stays as it is, but for the id:
@@ -299,7 +319,7 @@ def _update_locked(due: QuerySet[QueuedJob], worker: str, count: int, now: datet
     with transaction.atomic():
         fields = (_raw(name) for name in _READ)
         crashes = Case(When(lease_id=None, then=F("crashes")), default=F("crashes") + 1)
-        for pk, *values in due.order_by(*_ORDER).values_list("pk", *fields, _raw(crashes))[:count]:
+        for pk, *values in _list_due(now, queue).order_by(*_ORDER).values_list("pk", *fields, _raw(crashes))[:count]:
             reader = Reader(dict(zip(_CLAIMED, values, strict=True)))
             claim = reader.read_claim(lease_id=lease_id, claimed_at=now, lease=lease, worker=worker)
             if claim.fault:

@@ -62,6 +62,8 @@ class PostgreSQLListener(Listener):
         super().__init__(queues)
         self._channel = channel
         self._wrapper: BaseDatabaseWrapper | None = None
+        #: Whether an answer is due of which nobody has heard.
+        self._has_asked = False
 
     @override
     def start(self) -> None:
@@ -73,7 +75,13 @@ class PostgreSQLListener(Listener):
             # A worker with a job in hand must not wait for a connection that has died silently.
             options.setdefault("connect_timeout", _TIMEOUT_SECONDS)
             options.setdefault("tcp_user_timeout", _TIMEOUT_SECONDS * 1000)
-        self._execute("LISTEN")
+        if self._has_asked:
+            self._has_asked = False
+            while self._get_connection().pgconn.get_result() is not None:
+                pass
+            self.hear()  # of what came before that answer nobody wants to know
+        with self._wrapper.cursor() as cursor:
+            cursor.execute(f"LISTEN {self._wrapper.ops.quote_name(self._channel)}")
 
     @override
     def fileno(self) -> int:
@@ -88,18 +96,18 @@ class PostgreSQLListener(Listener):
 
     @override
     def stop(self) -> None:
-        self._execute("UNLISTEN")
+        # The answer is taken in when it starts again: now a job is to begin, and it is not to wait for this.
+        assert self._wrapper is not None  # noqa: S101 - started
+        wire = self._get_connection().pgconn
+        wire.send_query(f"UNLISTEN {self._wrapper.ops.quote_name(self._channel)}".encode())
+        wire.flush()
+        self._has_asked = True
 
     @override
     def close(self) -> None:
         if self._wrapper is not None:
             self._wrapper.close()
-            self._wrapper = None
-
-    def _execute(self, verb: str) -> None:
-        assert self._wrapper is not None  # noqa: S101 - started
-        with self._wrapper.cursor() as cursor:
-            cursor.execute(f"{verb} {self._wrapper.ops.quote_name(self._channel)}")
+            self._wrapper, self._has_asked = None, False
 
     def _get_connection(self) -> Any:  # Any: psycopg's, as Django's types have it
         assert self._wrapper is not None  # noqa: S101 - started

@@ -73,6 +73,11 @@ class ForbiddenJob(SecureJob):
     def handle(self) -> None: ...
 
 
+def _make_many() -> list[NumberedJob]:
+    """Return many jobs, the first of each step with a lock, which takes a while to get."""
+    return [OneOfItsKindJob(number) if number % STEP == 0 else NumberedJob(number) for number in range(MANY)]
+
+
 @contextmanager
 def counting_trips(monkeypatch: pytest.MonkeyPatch, store: str) -> Iterator[Counter[str]]:
     """Count what is sent to a store: pieces that Redis gets, or statements that the database gets."""
@@ -227,7 +232,7 @@ def test_a_fake_takes_them(jobs_fake: JobsFake) -> None:
 
 
 def test_where_a_store_fails_in_the_middle_what_it_has_stays_and_the_others_can_be_sent(far: set[str]) -> None:
-    jobs = [OneOfItsKindJob(number) for number in range(MANY)]
+    jobs = _make_many()
     FarDriver.pushes_left = 1
     with heard(job_queued) as seen, pytest.raises(PartlySentError) as caught:
         dispatch_many(jobs)
@@ -245,7 +250,7 @@ def test_where_a_store_fails_in_the_middle_what_it_has_stays_and_the_others_can_
 
 
 def test_where_the_first_step_fails_that_is_raised_and_nothing_is_sent(far: set[str]) -> None:
-    jobs = [OneOfItsKindJob(number) for number in range(MANY)]
+    jobs = _make_many()
     far.add("push")
     with pytest.raises(OperationalError, match="far is away"):
         dispatch_many(jobs)
@@ -263,7 +268,7 @@ def test_where_another_store_fails_what_the_first_has_stays(far: set[str]) -> No
 
 
 def test_after_the_commit_what_was_stored_stays_as_well(far: set[str]) -> None:
-    jobs = [OneOfItsKindJob(number) for number in range(MANY)]
+    jobs = _make_many()
     FarDriver.pushes_left = 2
     with pytest.raises(PartlySentError) as caught, transaction.atomic():
         dispatch_many(jobs)
