@@ -3,8 +3,7 @@
 import logging
 import logging.config
 import re
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from typing import Any, Literal, cast, override
 
@@ -49,17 +48,25 @@ def redact_secrets(_logger: object, _method: str, event: Event) -> Event:
     return event
 
 
-@contextmanager
-def redacted_by(redactor: Callable[[str], str]) -> Iterator[None]:
-    """Let every entry that is logged within the block pass a function that takes out what is secret there.
+class Redaction:
+    """Lets every entry that is logged within the block pass a function that takes out what is secret there.
 
     It holds for this thread or asynchronous task, for libraries too, and for the exceptions of the entries.
     """
-    token = _redactor.set(redactor)
-    try:
-        yield
-    finally:
-        _redactor.reset(token)
+
+    __slots__ = ("_redactor", "_token")
+
+    def __init__(self, redactor: Callable[[str], str]) -> None:
+        """Take the function."""
+        self._redactor = redactor
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _redactor.set(self._redactor)
+
+    def __exit__(self, *_raised: object) -> None:
+        """End."""
+        _redactor.reset(self._token)
 
 
 def redact_values(logger: object, method: str, event: Event) -> Event:

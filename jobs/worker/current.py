@@ -1,21 +1,18 @@
 """The job that runs in this thread, so that a signal can tell it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from jobs.job import Job
 
 _running: list[Job] = []
 
 
-@contextmanager
-def running_job(job: Job) -> Iterator[None]:
-    """Make a job the one that runs, within the block."""
+def begin_job(job: Job) -> None:
+    """Make a job the one that runs, until it is ended."""
     _running.append(job)
-    try:
-        yield
-    finally:
-        _running.remove(job)
+
+
+def end_job(job: Job) -> None:
+    """Note that a job runs no more."""
+    _running.remove(job)
 
 
 def get_running_job() -> Job | None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import FrameType
@@ -277,25 +278,25 @@ class Worker:
 
     def _work(self, claim: Claim) -> None:
         started = time.perf_counter()
-        self._try(claim)
+        copy_context().run(self._try, claim)  # what it says of the job to the log ends with it
         self._hand.end()
         took = time.perf_counter() - started
         self._seconds_per_job += _WEIGHT * (took - self._seconds_per_job)
         self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
 
     def _try(self, claim: Claim) -> None:
-        with structlog.contextvars.bound_contextvars(
+        structlog.contextvars.bind_contextvars(
             job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
-        ):
-            try:
-                outcome = attempt(claim, now=self._clock.get(), worker_options=self._options.job_options)
-            except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
-                self._log.error("job_not_begun", error=type(error).__qualname__)
-                self._connections.renew()
-                self._put_back(claim)
-            else:
-                self._connections.renew()
-                self._settle(claim, outcome)
+        )
+        try:
+            outcome = attempt(claim, now=self._clock.get(), worker_options=self._options.job_options)
+        except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
+            self._log.error("job_not_begun", error=type(error).__qualname__)
+            self._connections.renew()
+            self._put_back(claim)
+        else:
+            self._connections.renew()
+            self._settle(claim, outcome)
 
     def _put_back(self, claim: Claim) -> None:
         """Let a job be tried again soon; where the store can't be told, when the lease has run out."""

@@ -1,8 +1,7 @@
 """Transactions that a job leaves open, in which what its worker writes later would be lost, and broken connections."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -14,26 +13,13 @@ _LIFE_SECONDS: Final = 60.0
 _log = structlog.get_logger("gatehouse.jobs")
 
 
-@contextmanager
-def no_transaction_left() -> Iterator[None]:
-    """Roll back what the block leaves open, and close those connections.
-
-    Raises:
-        TransactionManagementError: It left a transaction open, and raised nothing itself; what it wrote is lost.
-    """
-    depths = {connection.alias: len(connection.atomic_blocks) for connection in connections.all(initialized_only=True)}
-    try:
-        yield
-    except BaseException:
-        _roll_back_to(depths)
-        raise
-    if left := _roll_back_to(depths):
-        message = f"The job left a transaction open, which was rolled back: {', '.join(left)}."
-        raise TransactionManagementError(message)
+def get_depths() -> dict[str, int]:
+    """Return how many transactions are open inside of each other, by the name of their database."""
+    return {one.alias: len(one.atomic_blocks) for one in connections.all(initialized_only=True) if one.atomic_blocks}
 
 
-def _roll_back_to(depths: dict[str, int]) -> list[str]:
-    """Leave the transactions that were opened since then; return the names of their databases."""
+def roll_back_to(depths: Mapping[str, int]) -> list[str]:
+    """Leave the transactions that were opened since then, and close those connections; return their databases."""
     left: list[str] = []
     for connection in connections.all(initialized_only=True):
         depth = depths.get(connection.alias, 0)
