@@ -26,7 +26,7 @@ class StoreClock:
 
     def get(self) -> datetime:
         """Return the time of the store."""
-        return self._said + timedelta(seconds=self.get_age())
+        return self._said + timedelta(0, time.monotonic() - self._heard_at)
 
     def get_age(self) -> float:
         """Return how long ago the store was heard, in seconds."""

@@ -80,6 +80,8 @@ class JobOptions:
         Raises:
             PayloadError: It is nothing that ``encode`` returns.
         """
+        if not encoded:
+            return cls()
         try:
             options = cls(**{name: _decode(name, value) for name, value in encoded.items()})
             options.check()

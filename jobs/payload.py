@@ -83,14 +83,15 @@ class Record:
             PayloadError: A value is missing, unknown or of the wrong type.
         """
         try:
-            record = cls(**{name: _READERS.get(name, _as_is)(value) for name, value in values.items()})
+            read = {name: reader(values[name]) for name, reader in _READERS.items() if name in values}
+            record = cls(**{**values, **read})
         except (TypeError, ValueError, AttributeError) as error:
             message = f"The record can't be read ({type(error).__name__})."
             raise PayloadError(message) from None
-        for name in ("job_class", "queue", "connection"):
-            if not isinstance(getattr(record, name), str):
-                message = f"The record has no {name}."
-                raise PayloadError(message)
+        if not (isinstance(record.job_class, str) and isinstance(record.queue, str)):
+            raise PayloadError("The record has no class or no queue.")
+        if not isinstance(record.connection, str):
+            raise PayloadError("The record has no connection.")
         if not isinstance(record.arguments, dict) or not isinstance(record.options, dict):
             raise PayloadError("The record holds no arguments.")
         return record
@@ -123,16 +124,22 @@ def decode_payload(text: str, *, job_id: UUID, queue: str, job_class: str) -> Re
     Raises:
         PayloadError: It can't be read, isn't signed with a key of this house, or stood elsewhere.
     """
-    record = read_payload(text)
-    for name, value in {"job_id": job_id, "queue": queue, "job_class": job_class}.items():
-        if getattr(record, name) != value:
+    values = _verify(text)
+    for name, value in (("job_id", str(job_id)), ("queue", queue), ("job_class", job_class)):
+        if values.get(name) != value:
             message = f"The {name} of the row is not the one that was signed."
             raise PayloadError(message)
-    return record
+    values["job_id"] = job_id
+    return Record.from_json(values)
 
 
 def read_payload(text: str) -> Record:
     """Return the record, wherever it was found. Raises as ``decode_payload`` does."""
+    return Record.from_json(_verify(text))
+
+
+def _verify(text: str) -> dict[str, Any]:  # Any: JSON
+    """Return the values of a record that bears our signature."""
     values = _load(text)
     # What is verified is the text itself, which ends with its signature.
     body, _, ending = text.rpartition(',"signature":"')
@@ -141,7 +148,7 @@ def read_payload(text: str) -> Record:
     del values["signature"]
     if values.pop("version", None) != VERSION:
         raise PayloadError("The record has a version that this release doesn't know.")
-    return Record.from_json(values)
+    return values
 
 
 def get_argument_names(text: str) -> list[str]:
@@ -193,20 +200,18 @@ def read_document(text: str, *, about: str) -> dict[str, Any]:  # Any: JSON
 
 def _load(text: str) -> dict[str, Any]:  # Any: JSON
     try:
-        record = json.loads(text)
+        record, end = _DECODER.raw_decode(text)
     # TypeError: SQLite may hand out whatever somebody wrote into the column.
     except (ValueError, TypeError, RecursionError):
         raise PayloadError("The record is not JSON.") from None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or end != len(text):
         raise PayloadError("The record is not a JSON object.")
     return record
 
 
 def _is_signed(body: str, signature: str) -> bool:
     signed, given = body.encode("utf-8", "backslashreplace"), signature.encode("utf-8", "backslashreplace")
-    return any(
-        hmac.compare_digest(hmac.digest(key, signed, "sha256").hex().encode(), given) for key in derive_keys(_PURPOSE)
-    )
+    return any(hmac.compare_digest(_digest(key, signed).encode(), given) for key in derive_keys(_PURPOSE))
 
 
 # ASCII only: NUL and lone surrogates, which no database takes, travel as escapes.
@@ -231,7 +236,19 @@ def _write_place(job_class: str, queue: str, connection: str) -> str:
 
 
 def _sign(key: bytes, body: str) -> str:
-    return hmac.digest(key, body.encode(), "sha256").hex()
+    return _digest(key, body.encode())
+
+
+def _digest(key: bytes, data: bytes) -> str:
+    """Return the keyed SHA-256 digest; what depends on the key alone is computed once, which is half of it."""
+    keyed = _begin_digest(key).copy()
+    keyed.update(data)
+    return keyed.hexdigest()
+
+
+@lru_cache(maxsize=16)
+def _begin_digest(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
 
 
 def _plain(value: object) -> object:
@@ -246,11 +263,13 @@ def _plain(value: object) -> object:
             return value
 
 
-def _as_is(value: Any) -> Any:  # Any: JSON
-    return value
+def _to_id(value: str | UUID) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
 
 
 _NEVER: Final = object()
+#: Which looks for no white space around a record: there is none.
+_DECODER: Final = json.JSONDecoder()
 _FIELDS: Final = tuple(one.name for one in fields(Record))
 _DEFAULTS: Final[Mapping[str, object]] = {
     "options": {}, "priority": 0, "delay_seconds": 0, "delay_until": None, "timeout_seconds": 60, "created_at": None,
@@ -259,7 +278,7 @@ _DEFAULTS: Final[Mapping[str, object]] = {
 }  # fmt: skip
 _RARE: Final = {name: empty for name, empty in _DEFAULTS.items() if name != "created_at"}
 _READERS: Final[Mapping[str, Any]] = {  # Any: each makes another type of JSON
-    "job_id": UUID,
+    "job_id": _to_id,
     "batch_id": UUID,
     "created_at": datetime.fromisoformat,
     "delay_until": datetime.fromisoformat,

@@ -15,8 +15,7 @@ from django.conf import settings
 
 def derive_keys(purpose: str) -> tuple[bytes, ...]:
     """Return the 256-bit keys of a purpose: the current one first, then one per fallback secret."""
-    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return tuple(_derive(str(secret), purpose) for secret in secrets)
+    return _derive_all((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose)
 
 
 def derive_key(purpose: str) -> bytes:
@@ -48,9 +47,11 @@ def derive_secrets(purpose: str, value: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=64)
-def _derive(secret: str, purpose: str) -> bytes:
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"gatehouse:{purpose}".encode()).derive(
-        secret.encode()
+def _derive_all(secrets: tuple[str, ...], purpose: str) -> tuple[bytes, ...]:
+    info = f"gatehouse:{purpose}".encode()
+    return tuple(
+        HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=info).derive(str(secret).encode())
+        for secret in secrets
     )
 
 

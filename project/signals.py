@@ -46,4 +46,4 @@ class VetoSignal[F](FactSignal[F]):
 
     def allows(self, fact: F) -> bool:
         """Tell all receivers; False where one of them says so. One that raises is logged and prevents nothing."""
-        return all(answer is not False for _, answer in self.send_robust(None, fact=fact))
+        return not self.is_heard or all(answer is not False for _, answer in self.send_robust(None, fact=fact))

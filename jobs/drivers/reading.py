@@ -14,6 +14,7 @@ from jobs.drivers.base import UNKNOWN, Claim, JobState, StoredJob
 MAX_ATTEMPTS: Final = 2**31 - 2
 MAX_CRASHES: Final = 2**15 - 2
 _MAX_PRIORITY: Final = 255
+_MOST_DIGITS: Final = 10
 #: As much as a failed job keeps.
 _MAX_QUEUE_LENGTH: Final = 100
 _MAX_CLASS_LENGTH: Final = 200
@@ -117,8 +118,8 @@ class Reader:
 
     def _read_int(self, name: str, highest: int) -> int:
         value = self._fields[name] or b""
-        if value.isdigit() and len(value) <= len(str(highest)) and int(value) <= highest:
-            return int(value)
+        if value.isdigit() and len(value) <= _MOST_DIGITS and (number := int(value)) <= highest:
+            return number
         self._note(name)
         return 0
 

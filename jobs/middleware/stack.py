@@ -56,6 +56,8 @@ class MiddlewareStack:
 
     def run(self, job: Job, core: Proceed) -> object:
         """Run ``core`` inside of all middleware; return what it returned, as middleware passed it on."""
+        if not self._layers:
+            return core()
         layers = tuple(self._layers)
 
         def proceed(position: int) -> object:
@@ -86,6 +88,8 @@ def find_middleware(path: str) -> Middleware:
 
 def _get_limits(queue: QueueDefinition) -> list[Middleware]:
     """Return the limits of a queue. Who finds no place to run must not have used up the rate, so that comes last."""
+    if queue.max_running is None and queue.rate_limit is None:
+        return []
     about, limits = f"queue:{queue.name}", list[Middleware]()
     if queue.max_running is not None:
         limits.append(LimitConcurrency(ConcurrencyLimit(queue.max_running, key=about)))

@@ -1,5 +1,6 @@
 """Writing down how a try ended: its batch, what follows it, its locks, the job itself; all or nothing, or once more."""
 
+import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -50,6 +51,7 @@ _EXCEPTIONS_KEPT: Final = timedelta(days=1)
 #: How long a worker holds a job at least while it writes down how it ended.
 _TIME_TO_SETTLE: Final = timedelta(seconds=30)
 _log = structlog.get_logger("gatehouse.jobs")
+_plain_log = logging.getLogger("gatehouse.jobs")
 
 
 def finish_job(
@@ -102,7 +104,8 @@ def finish_job(
         is_done = _settle(driver, claim, record, follow_if_any, driver.finish, let_go=let_go_if_any, now=now)
     if not is_done:
         return _note_lost_lease(claim)
-    _log.info("job_processed", duration_ms=_to_milliseconds(duration))
+    if _plain_log.isEnabledFor(logging.INFO):  # asked once for each job, and cheaper than a line that is dropped
+        _log.info("job_processed", duration_ms=_to_milliseconds(duration))
     if job_processed.is_heard:
         job_processed.announce(JobProcessed(**identify(claim), attempt=claim.attempts, duration=duration))
     return True

@@ -282,7 +282,8 @@ class Worker:
         self._hand.end()
         took = time.perf_counter() - started
         self._seconds_per_job += _WEIGHT * (took - self._seconds_per_job)
-        self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
+        if not self._keeper.is_running:
+            self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
 
     def _try(self, claim: Claim) -> None:
         structlog.contextvars.bind_contextvars(

@@ -65,9 +65,11 @@ class Meter:
     def _get_figures(self, claim: Claim, end: TryEnd, ended_at: datetime) -> TryFigures:
         # What a record says of itself that can't be trusted is not worth a row of its own.
         job_class = "" if end.state == "quarantined" else claim.job_class
-        minute = ended_at.replace(second=0, microsecond=0)
-        key = MetricKey(minute=minute, connection=claim.connection, queue=claim.queue, job_class=job_class)
-        if key not in self.gathered and len(self.gathered) >= MAX_KEPT:
+        key = MetricKey(ended_at.replace(second=0, microsecond=0), claim.connection, claim.queue, job_class)
+        if (figures := self.gathered.get(key)) is not None:
+            return figures
+        if len(self.gathered) >= MAX_KEPT:
             del self.gathered[next(iter(self.gathered))]
             _log.warning("metrics_dropped")
-        return self.gathered.setdefault(key, TryFigures())
+        figures = self.gathered[key] = TryFigures()
+        return figures
