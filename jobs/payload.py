@@ -88,10 +88,10 @@ class Record:
         except (TypeError, ValueError, AttributeError) as error:
             message = f"The record can't be read ({type(error).__name__})."
             raise PayloadError(message) from None
-        if not (isinstance(record.job_class, str) and isinstance(record.queue, str)):
-            raise PayloadError("The record has no class or no queue.")
-        if not isinstance(record.connection, str):
-            raise PayloadError("The record has no connection.")
+        for name in ("job_class", "queue", "connection"):
+            if not isinstance(getattr(record, name), str):
+                message = f"The record has no {name}."
+                raise PayloadError(message)
         if not isinstance(record.arguments, dict) or not isinstance(record.options, dict):
             raise PayloadError("The record holds no arguments.")
         return record

@@ -102,13 +102,7 @@ def finish_job(
     else:
         follow_if_any = follow if has_more else None
         is_done = _settle(driver, claim, record, follow_if_any, driver.finish, let_go=let_go_if_any, now=now)
-    if not is_done:
-        return _note_lost_lease(claim)
-    if _plain_log.isEnabledFor(logging.INFO):  # asked once for each job, and cheaper than a line that is dropped
-        _log.info("job_processed", duration_ms=_to_milliseconds(duration))
-    if job_processed.is_heard:
-        job_processed.announce(JobProcessed(**identify(claim), attempt=claim.attempts, duration=duration))
-    return True
+    return _note_processed(claim, duration) if is_done else _note_lost_lease(claim)
 
 
 def release_job(
@@ -369,6 +363,14 @@ def _get_context(claim: Claim, record: Record) -> dict[str, Any]:  # Any: JSON
     if record.created_at:
         context["dispatched_at"] = record.created_at.isoformat()
     return context
+
+
+def _note_processed(claim: Claim, duration: timedelta) -> bool:
+    if _plain_log.isEnabledFor(logging.INFO):  # asked once for each job, and cheaper than a line that is dropped
+        _log.info("job_processed", duration_ms=_to_milliseconds(duration))
+    if job_processed.is_heard:
+        job_processed.announce(JobProcessed(**identify(claim), attempt=claim.attempts, duration=duration))
+    return True
 
 
 def _note_lost_lease(claim: Claim) -> bool:

@@ -59,8 +59,7 @@ class Alarm:
         Raises:
             TimeIsUp: The time was over before the function was done, whatever that made of it.
         """
-        if self.has_rung:
-            raise TimeIsUp
+        self._check()
         try:
             self._is_calling = True
             try:
@@ -72,9 +71,12 @@ class Alarm:
             if self.has_rung and not isinstance(error, TimeIsUp):
                 raise TimeIsUp from error
             raise
+        self._check()
+        return result
+
+    def _check(self) -> None:
         if self.has_rung:
             raise TimeIsUp
-        return result
 
     def ring(self) -> None:
         """Stop what goes on.

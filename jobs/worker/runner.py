@@ -313,7 +313,7 @@ def _sign(one: Try) -> bool:
 def _call_failed_hook(job: Job, error: Exception, timeout: float) -> None:
     try:
         with Guard(timeout) as guard:
-            guard.call(partial(copy_context().run, job.failed, error), redact=job.redact)
+            guard.call(lambda: copy_context().run(job.failed, error), redact=job.redact)
     except BaseException as raised:  # noqa: BLE001 - the job is buried already; its hook must not stop the worker
         _log.error("failed_hook_raised", error=type(raised).__qualname__)
 
