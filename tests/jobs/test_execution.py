@@ -21,9 +21,7 @@ from jobs.exceptions import JobTimeoutError
 from jobs.job import Job, dispatch
 from jobs.models import FailedJob
 from jobs.security import SecureJob
-from jobs.signals import (
-    job_timed_out,
-)
+from jobs.signals import JobProcessing, job_processing, job_timed_out
 from jobs.worker.runner import Failed, Processed, Released, attempt
 from project.logging import configure_logging
 from tests.jobs.sample_jobs import (
@@ -241,6 +239,31 @@ def test_a_job_whose_constructor_takes_longer_than_its_timeout_fails(tmp_path: P
     (tmp_path / "pill").touch()
     run_next()
     assert "JobTimeoutError" in FailedJob.objects.get().exception
+
+
+class PromptJob(TellingJob):
+    """Must not take long."""
+
+    timeout = 0.05
+
+
+def test_the_alarm_stops_nothing_but_the_job_and_a_job_whose_time_is_over_by_then_is_not_begun() -> None:
+    told: list[str] = []
+
+    def tell_slowly(fact: JobProcessing) -> None:
+        threading.Event().wait(0.2)
+        told.append(fact.job_class)
+
+    PromptJob(["end well"]).dispatch()
+    job_processing.listen(tell_slowly)
+    try:
+        outcome = run_next()
+    finally:
+        job_processing.unlisten(tell_slowly)
+    assert len(told) == 1
+    assert isinstance(outcome, Released)
+    assert isinstance(outcome.error, JobTimeoutError)
+    assert PromptJob.done == []
 
 
 def test_a_job_whose_worker_died_even_when_it_was_to_be_told_its_end_is_not_built_again(tmp_path: Path) -> None:
