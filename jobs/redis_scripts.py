@@ -16,6 +16,7 @@ from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,  # noqa: A004 - redis-py's
     NoScriptError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     TimeoutError,  # noqa: A004 - redis-py's
@@ -25,8 +26,11 @@ from rq.defaults import RQ_KEY_PREFIX
 from jobs.clock import StoreClock
 from jobs.redis_line import Line, Value, pack
 
-#: What is raised when Redis can't be reached, doesn't answer in time, is starting up, or isn't the primary any more.
-OUTAGES: Final[tuple[type[Exception], ...]] = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError)
+#: What is raised when Redis can't be reached, doesn't answer in time, is starting up, isn't the primary any more, or is
+#: full.
+OUTAGES: Final[tuple[type[Exception], ...]] = (
+    ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError,
+)  # fmt: skip
 #: What our own keys begin with: as RQ's keys do, so that several houses can share a server. Scripts know it as `ours`.
 OURS: Final = f"{RQ_KEY_PREFIX}:jobs:"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

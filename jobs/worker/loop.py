@@ -65,7 +65,7 @@ _AHEAD_SECONDS = TELL_WITHIN
 _MAX_AHEAD = 64
 #: How much the last job counts in how long jobs take.
 _WEIGHT = 0.2
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=0.1), timedelta(seconds=5)
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=0.1), timedelta(seconds=2)
 #: Wait of a job that couldn't be begun.
 _NEXT_BEGIN = timedelta(seconds=10)
 _MAX_HOST_LENGTH = 150

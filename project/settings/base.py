@@ -66,8 +66,9 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 elif _database["ENGINE"] == "django.db.backends.postgresql":
-    # A dead server is noticed after these seconds, not after the pool's usual 30.
-    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 5}
+    # A dead server is noticed after these seconds, not after the pool's usual 30; and one that is back is found within
+    # them: the pool would wait ever longer between two looks, in the end for minutes.
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 5, "reconnect_timeout": 5}
 DATABASES: dict[str, Any] = {"default": _database}  # Any: Django's own shape of a database entry
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis(
