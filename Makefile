@@ -1,6 +1,6 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness races test-browser test-interop demo format format-check lint imports type-check \
+.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness fault-test races test-browser test-interop demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
@@ -42,6 +42,9 @@ exactness: ## Count 100 batches of 50 jobs under eight workers, and 20 keys of 2
 	@sh scripts/setup dev
 	EXACTNESS_BATCHES=100 OVERLAP_TIMES=200 $(python) -m pytest tests/jobs/test_exactness.py tests/jobs/test_limits_concurrency.py $(ARGS)
 	EXACTNESS_BATCHES=100 OVERLAP_TIMES=200 $(python) -m pytest --stores=servers tests/jobs/test_exactness.py tests/jobs/test_limits_concurrency.py $(ARGS)
+fault-test: ## Kill, stop and cut off workers and stores under load, ten minutes on each store; ARGS="--store redis --seconds 60"
+	@sh scripts/setup dev
+	$(python) -m tests.faults $(ARGS)
 races: ## Let 16 clients race for a refresh, a code, a device, a consent, a reset, a verification and a change of address, 50 times each, on both stores
 	@sh scripts/setup dev
 	RACE_ROUNDS=50 $(python) -m pytest $(races) $(ARGS)

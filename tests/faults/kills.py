@@ -1,0 +1,48 @@
+"""Nothing but ``kill -9``: of processes under a parent, and of pools with their parents, as fast as they come back."""
+
+import tempfile
+import time
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from tests.faults.house import House
+from tests.faults.invariants import Evidence, check
+from tests.faults.run import PREFIX, Plan, Report, drain
+from tests.faults.stores import open_store
+
+_LEASE: Final = 3.0
+_TICK: Final = 5
+_PERIOD: Final = 0.25
+#: So many processes are killed before a pool is, with its parent: nobody but the lease tells then of what they held.
+_POOL_EVERY: Final = 10
+#: What of the invariants a loop of kills can show.
+_SHOWN: Final = ("V1", "V2", "V3", "V4", "V6", "V7", "V8", "V9", "V11", "V14")
+
+
+def run_kills(*, store: str, kills: int, mutant: str = "") -> Report:
+    """Kill so many processes under load and return what was found."""
+    plan = Plan(store=store, seconds=kills * _PERIOD, mutant=mutant, pools=2)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, open_store(store, Path(folder)) as opened:
+        house = House(opened, lease=_LEASE, tick=_TICK, mutant=mutant, processes=3)
+        with house.run(pools=plan.pools, schedulers=1, rate=plan.rate, slow_seconds=2.0):
+            house.wait_until_at_work()
+            killed = 0
+            for number in count(1):
+                if killed >= kills:
+                    break
+                workers = house.list_workers()
+                if number % _POOL_EVERY == 0:
+                    killed += house.kill_pool_whole(house.find_busy_pool())
+                elif workers:
+                    busy = [pid for pid, _ in house.list_running(longer_than=0)]
+                    house.kill_processes([house.chance.choice(busy or workers)])
+                    killed += 1
+                time.sleep(_PERIOD)
+            house.ask_until_done("stop")
+            drained_in, state = drain(house, plan)
+            times = {"lease": _LEASE, "recovery": plan.recovery, "tick": _TICK, "patience": opened.patience}
+            times["leeway"] = plan.leeway
+            seen = Evidence(house.ledger.read(), state, store=store, **times)
+            found = [one for one in check(seen) if one.name in _SHOWN]
+            return Report(plan=plan, findings=found, drained_in=drained_in, log=house.tell_log())
