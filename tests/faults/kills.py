@@ -14,7 +14,7 @@ from tests.faults.stores import open_store
 _LEASE: Final = 3.0
 _TICK: Final = 5
 _PERIOD: Final = 0.25
-#: So many processes are killed before a pool is, with its parent: nobody but the lease tells then of what they held.
+#: So often a pool is killed with its parent, where only the lease tells of what they held; else all that run a job.
 _POOL_EVERY: Final = 10
 #: What of the invariants a loop of kills can show.
 _SHOWN: Final = ("V1", "V2", "V3", "V4", "V6", "V7", "V8", "V9", "V11", "V14")
@@ -31,13 +31,12 @@ def run_kills(*, store: str, kills: int, mutant: str = "") -> Report:
             for number in count(1):
                 if killed >= kills:
                     break
-                workers = house.list_workers()
+                busy = [pid for pid, _ in house.list_running(longer_than=0)]
                 if number % _POOL_EVERY == 0:
                     killed += house.kill_pool_whole(house.find_busy_pool())
-                elif workers:
-                    busy = [pid for pid, _ in house.list_running(longer_than=0)]
-                    house.kill_processes([house.chance.choice(busy or workers)])
-                    killed += 1
+                elif victims := busy or house.list_workers()[:1]:
+                    house.kill_processes(victims[: kills - killed])
+                    killed += len(victims)
                 time.sleep(_PERIOD)
             house.ask_until_done("stop")
             drained_in, state = drain(house, plan)
