@@ -13,8 +13,8 @@ from tests.faults.stores import open_store
 
 _LEASE: Final = 3.0
 _TICK: Final = 5
-_PERIOD: Final = 0.25
-#: So often a pool is killed with its parent, where only the lease tells of what they held; else all that run a job.
+_PERIOD: Final = 0.5
+#: So often a pool is killed with its parent, where only the lease tells of what they held; else all processes but these.
 _POOL_EVERY: Final = 10
 #: What of the invariants a loop of kills can show.
 _SHOWN: Final = ("V1", "V2", "V3", "V4", "V6", "V7", "V8", "V9", "V11", "V14")
@@ -31,11 +31,11 @@ def run_kills(*, store: str, kills: int, mutant: str = "") -> Report:
             for number in count(1):
                 if killed >= kills:
                     break
-                busy = [pid for pid, _ in house.list_running(longer_than=0)]
                 if number % _POOL_EVERY == 0:
                     killed += house.kill_pool_whole(house.find_busy_pool())
-                elif victims := busy or house.list_workers()[:1]:
-                    house.kill_processes(victims[: kills - killed])
+                else:
+                    victims = house.list_workers()
+                    house.kill_processes(victims)
                     killed += len(victims)
                 time.sleep(_PERIOD)
             house.ask_until_done("stop")
