@@ -14,7 +14,7 @@ from tests.faults.stores import open_store
 _LEASE: Final = 3.0
 _TICK: Final = 5
 _PERIOD: Final = 0.5
-#: So often a pool is killed with its parent, where only the lease tells of what they held; else all processes but these.
+#: So often a pool is killed with its parent, where only the lease tells of what they held; else all processes.
 _POOL_EVERY: Final = 10
 #: What of the invariants a loop of kills can show.
 _SHOWN: Final = ("V1", "V2", "V3", "V4", "V6", "V7", "V8", "V9", "V11", "V14")
