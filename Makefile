@@ -4,7 +4,7 @@
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
-	queue-restart queue-prune queue-schedule queue-example queue-advanced-example make-job bench
+	queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -138,6 +138,8 @@ queue-prune: ## Delete old failed jobs and batches
 	@sh scripts/setup base && $(manage) queue_prune $(ARGS)
 queue-schedule: ## Dispatch what is due by the clock; workers do so too. ARGS=--list shows the entries
 	@sh scripts/setup base && $(manage) queue_schedule $(ARGS)
+queue-relay: ## Send what waits in the outbox; workers do so too. ARGS=--once ends then
+	@sh scripts/setup base && $(manage) queue_relay $(ARGS)
 queue-example: ## Dispatch a small story of jobs
 	@sh scripts/setup base && $(manage) queue_example $(ARGS)
 queue-advanced-example: ## Dispatch a large story: batches, chains, limits, failures

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from django.apps.config import AppConfig
-from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004 - Django's own name
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004 - Django's own name
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+from django.utils import timezone
 
 from jobs.arguments import get_parameters
 from jobs.conf import get_job_settings
@@ -15,6 +16,7 @@ from jobs.job import list_job_classes
 from jobs.middleware import find_middleware
 from jobs.queues import get_queue
 from jobs.schedules import list_entries
+from jobs.selectors import list_outbox_figures
 from jobs.worker.supervisors import find_supervisor
 
 
@@ -102,3 +104,26 @@ def check_sqlite_transactions(app_configs: Sequence[AppConfig] | None, **kwargs:
         return []
     hint = "Set DATABASES['default']['OPTIONS']['transaction_mode'] to 'IMMEDIATE'."
     return [Warning("SQLite begins transactions without the write lock.", hint=hint, id="jobs.W001")]
+
+
+@register("jobs", Tags.database)
+def check_outbox(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: object
+) -> list[CheckMessage]:
+    """Warn of what waits in the outbox for too long, and of what no relay sends; only where the database is checked."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
+    try:
+        figures = list_outbox_figures(now=timezone.now())
+    except DatabaseError:  # the table comes with a migration
+        return []
+    settings = get_job_settings()
+    hint = "See that its store answers and that a worker, queue_schedule or queue_relay runs."
+    messages: list[CheckMessage] = []
+    for one in figures:
+        if one.connection not in settings.connections:
+            lost = f"JOBS['CONNECTIONS'] has no {one.connection!r}. {one.describe()}"
+            messages.append(Warning(lost, hint="Name that connection again.", id="jobs.W003"))
+        elif one.oldest_wait > settings.max_wait:
+            messages.append(Warning(one.describe(), hint=hint, id="jobs.W002"))
+    return messages

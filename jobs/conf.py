@@ -33,6 +33,8 @@ class JobSettings:
     timeout: int
     #: Whether dispatch waits for the end of the transaction.
     is_after_commit: bool
+    #: Whether jobs for stores that take no part in transactions go through the outbox.
+    has_outbox: bool
     #: Pause of an idle worker between two looks at the queue.
     sleep: timedelta
     #: Whether stores tell idle workers of new jobs, where they can.
@@ -81,6 +83,7 @@ def _read(values: Mapping[str, Any]) -> JobSettings:  # Any: as above
             backoff=values["BACKOFF"],
             timeout=values["TIMEOUT_SECONDS"],
             is_after_commit=values["AFTER_COMMIT"],
+            has_outbox=values["OUTBOX"],
             sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
             is_notifying=values["NOTIFY"],
             max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
-from redis import Redis
+from redis import ConnectionPool, Redis
+from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import (
     BusyLoadingError,
@@ -21,6 +22,7 @@ from redis.exceptions import (
     RedisError,
     TimeoutError,  # noqa: A004 - redis-py's
 )
+from redis.retry import Retry
 from rq.defaults import RQ_KEY_PREFIX
 
 from jobs.clock import StoreClock
@@ -33,6 +35,8 @@ OUTAGES: Final[tuple[type[Exception], ...]] = (
 )  # fmt: skip
 #: What our own keys begin with: as RQ's keys do, so that several houses can share a server. Scripts know it as `ours`.
 OURS: Final = f"{RQ_KEY_PREFIX}:jobs:"
+#: Who dispatches waits no longer than this for a connection, and then for an answer, in seconds.
+_BRISK_SECONDS: Final = 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Scripts that need ``base.lua`` and not ``common.lua``.
 _SHORT: Final = frozenset({"push", "push_step"})
@@ -43,10 +47,15 @@ _TRUSTED_SECONDS: Final = 30.0
 class Scripts:
     """The scripts of a folder, on one server of ``settings.RQ_QUEUES``."""
 
-    def __init__(self, folder: Path, *, entry: str) -> None:
-        """Name the folder with the scripts, and the entry; nothing is opened yet."""
+    def __init__(self, folder: Path, *, entry: str, is_brisk: bool = False) -> None:
+        """Name the folder with the scripts, and the entry; nothing is opened yet.
+
+        ``is_brisk``: for short scripts on which somebody waits. Where the server doesn't answer that is said within
+        two seconds; otherwise redis-py tries for up to a minute.
+        """
         self._folder = folder
         self._entry = entry
+        self._is_brisk = is_brisk
         #: The server, and the entry that it was made of.
         self._found: tuple[object, _Server] | None = None
 
@@ -55,7 +64,8 @@ class Scripts:
         """What is kept of the server in this process."""
         config = settings.RQ_QUEUES[self._entry]
         if self._found is None or self._found[0] is not config:
-            self._found = config, _get_server(repr(config), self._entry)
+            get_server = _get_brisk_server if self._is_brisk else _get_server
+            self._found = config, get_server(repr(config), self._entry)
         return self._found[1]
 
     @property
@@ -77,8 +87,8 @@ class Scripts:
         script = _register(server.client, self._folder, name)
         try:
             answer = server.line.ask(pack("EVALSHA", script.sha, 0, *arguments))
-        except OUTAGES:
-            if not server.is_patient:
+        except OUTAGES as error:
+            if not server.is_patient or (self._is_brisk and isinstance(error, TimeoutError)):
                 raise
             return script(args=arguments)
         if isinstance(answer, NoScriptError):
@@ -157,6 +167,23 @@ def _get_server(_config: str, entry: str) -> _Server:
     from django_rq import get_connection  # noqa: PLC0415
 
     return _Server(get_connection(entry))
+
+
+@cache
+def _get_brisk_server(config: str, entry: str) -> _Server:
+    server = _get_server(config, entry)
+    pool = server.client.connection_pool
+    if type(pool) is not ConnectionPool:  # Sentinel's has timeouts of its own, which the entry says
+        return server
+    options = {
+        **pool.connection_kwargs,
+        "socket_connect_timeout": _BRISK_SECONDS,
+        "socket_timeout": _BRISK_SECONDS,
+        # Once more where a connection that lay idle was closed; what timed out may have been done.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+    }
+    brisk_pool = ConnectionPool(connection_class=pool.connection_class, max_connections=pool.max_connections, **options)
+    return _Server(Redis(connection_pool=brisk_pool))
 
 
 def _get_channel(client: Redis) -> str:

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from django.db.models import Count, Max, Q, QuerySet, Sum
+from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from jobs.drivers.base import QueueFigures, get_driver
-from jobs.models import FailedJob, JobMetric, JobResult, Schedule, WorkerHeartbeat
+from jobs.models import FailedJob, JobMetric, JobResult, OutboxJob, Schedule, WorkerHeartbeat
 
 #: Failed jobs that nobody has put back.
 IS_OPEN = Q(retried_at=None, recovered_at=None)
@@ -43,6 +43,26 @@ class QueueStatistics:
     oldest_wait: timedelta | None
     #: Those of ``waiting_count`` of which the store doesn't say in a readable way when they are due.
     unreadable_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxFigures:
+    """What waits in the outbox for one connection."""
+
+    connection: str
+    count: int
+    #: How long ago the oldest one was dispatched.
+    oldest_wait: timedelta
+
+    def describe(self) -> str:
+        """Return it in words."""
+        wait = timedelta(seconds=int(self.oldest_wait.total_seconds()))
+        return f"{self.count} jobs wait in the outbox for the connection {self.connection}, the oldest for {wait}."
+
+    def as_json(self) -> dict[str, str | int | float]:
+        """Return it as commands print it."""
+        seconds = self.oldest_wait.total_seconds()
+        return {"connection": self.connection, "count": self.count, "oldest_wait_seconds": seconds}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +157,15 @@ def get_queue_statistics(*, now: datetime) -> list[QueueStatistics]:
             )
         )
     return statistics
+
+
+def list_outbox_figures(*, now: datetime) -> list[OutboxFigures]:
+    """Return what waits in the outbox, for each connection for which something does, by name."""
+    rows = OutboxJob.objects.order_by("connection").values_list("connection")
+    return [
+        OutboxFigures(connection=connection, count=count, oldest_wait=max(now - oldest, timedelta(0)))
+        for connection, count, oldest in rows.annotate(Count("id"), Min("created_at"))
+    ]
 
 
 def get_try_statistics(

@@ -39,9 +39,14 @@ def on_end(
     hooks.insert(place, hooks.pop())
 
 
-def list_waiting[T](kind: type[T]) -> list[T]:
-    """Return what waits for the commit, of one type of callables; what was rolled back is not among it."""
-    ends = [hook[1] for hook in transaction.get_connection().run_on_commit]
+def list_waiting[T](kind: type[T], *, is_together: bool = False) -> list[T]:
+    """Return what waits for the commit, of one type of callables; what was rolled back is not among it.
+
+    ``is_together``: only what can't be rolled back without what is registered now, nor the other way round.
+    """
+    connection = transaction.get_connection()
+    now = set(connection.savepoint_ids)
+    ends = [hook[1] for hook in connection.run_on_commit if not is_together or hook[0] == now]
     return [end.commit for end in ends if isinstance(end, _End) and isinstance(end.commit, kind)]
 
 

@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from jobs.admin.pauses import QueuePauseAdmin  # noqa: F401 - registers itself
+from jobs.admin.outbox import OutboxJobAdmin  # noqa: F401 - registers itself
+from jobs.admin.pauses import QueuePauseAdmin  # noqa: F401 - as above
 from jobs.admin.queued import QueuedJobAdmin  # noqa: F401 - as above
 from jobs.admin.read_only import ReadOnlyAdmin
 from jobs.batch import to_batch

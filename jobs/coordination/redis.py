@@ -21,7 +21,7 @@ class RedisCoordinator(Coordinator):
     def __init__(self, options: Mapping[str, Any]) -> None:  # Any: those of the connection
         """Take the options of the connection; nothing is opened yet."""
         super().__init__(options)
-        self._scripts = Scripts(_FOLDER, entry=options.get("RQ_QUEUE", "default"))
+        self._scripts = Scripts(_FOLDER, entry=options.get("RQ_QUEUE", "default"), is_brisk=True)
 
     @override
     def acquire(

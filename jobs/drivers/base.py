@@ -148,6 +148,8 @@ class QueueDriver(ABC):
     outage_errors: ClassVar[tuple[type[Exception], ...]] = ()
     #: Whether what it stores is part of the transaction of the default database.
     is_transactional: ClassVar[bool] = False
+    #: Whether jobs may come to it through the outbox.
+    takes_outbox: ClassVar[bool] = False
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:  # Any: each driver has options of its own
         """Take the name of the connection and what the settings say of it; nothing is opened yet."""
@@ -171,6 +173,18 @@ class QueueDriver(ABC):
         Raises:
             QueueFull: A queue would hold more.
         """
+
+    def push_once(self, messages: Mapping[UUID, Message], *, forget: Collection[UUID] = ()) -> None:
+        """Store jobs that come through the outbox, all or none.
+
+        A store that can remembers for an hour what it has stored under a key, and doesn't again, though the job may
+        have ended.
+
+        Args:
+            messages: The jobs by the keys of their rows.
+            forget: Keys that nobody will use again.
+        """
+        self.push(list(messages.values()))
 
     def push_many(self, messages: Sequence[Message]) -> None:
         """Store jobs of queues without limits in steps, each all or none, so that no step takes long.

@@ -38,6 +38,7 @@ class FailoverDriver(QueueDriver):
         self.drivers = [get_driver(one) for one in names]
         outages = {error for driver in self.drivers for error in driver.outage_errors}
         self.outage_errors = (ConnectionsAwayError, *outages)  # type: ignore[misc]  # of this one instance
+        self.takes_outbox = any(driver.takes_outbox for driver in self.drivers)  # type: ignore[misc]  # as above
 
     @override
     def get_now(self) -> datetime:
@@ -46,6 +47,10 @@ class FailoverDriver(QueueDriver):
     @override
     def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
         self._try(lambda driver: driver.push(messages, limits=limits))
+
+    @override
+    def push_once(self, messages: Mapping[UUID, Message], *, forget: Collection[UUID] = ()) -> None:
+        self._try(lambda driver: driver.push_once(messages, forget=forget))
 
     @override
     def claim(

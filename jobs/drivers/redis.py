@@ -58,26 +58,29 @@ class RedisDriver(QueueDriver):
     """Redis or Valkey, through the entry of ``settings.RQ_QUEUES`` that the option ``RQ_QUEUE`` names."""
 
     outage_errors: ClassVar[tuple[type[Exception], ...]] = OUTAGES
+    takes_outbox: ClassVar[bool] = True
 
     def __init__(self, name: str, options: Mapping[str, Any]) -> None:  # Any: those of the settings
         """Take the options; nothing is opened yet."""
         super().__init__(name, options)
-        self._scripts = Scripts(_FOLDER, entry=options.get("RQ_QUEUE", "default"))
+        entry = options.get("RQ_QUEUE", "default")
+        self._scripts = Scripts(_FOLDER, entry=entry)
+        self._brisk_scripts = Scripts(_FOLDER, entry=entry, is_brisk=True)
         self._failure_kept = int(options.get("FAILURE_KEPT_SECONDS", _FAILURE_KEPT_SECONDS))
 
     @override
     def get_now(self) -> datetime:
-        return self._scripts.get_now()
+        return self._brisk_scripts.get_now()
 
     @override
     def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
         if not messages:
             return
         if not limits:
-            self._run("push", *self._to_arguments(messages))
+            self._run_briskly("push", *self._to_arguments(messages))
             return
         limited = [value for queue, limit in limits.items() for value in (queue, limit)]
-        refused = self._run("push_limited", len(limits), *limited, *self._to_arguments(messages))
+        refused = self._run_briskly("push_limited", len(limits), *limited, *self._to_arguments(messages))
         if refused:
             queue = refused[0].decode()
             raise QueueFull.named(queue, count=refused[1], max_jobs=limits[queue])
@@ -94,12 +97,17 @@ class RedisDriver(QueueDriver):
         )
         stored: list[UUID] = []
         try:
-            for step, _ in zip(steps, self._scripts.run_each("push_step", calls), strict=True):
+            for step, _ in zip(steps, self._brisk_scripts.run_each("push_step", calls), strict=True):
                 stored += [message.job_id for message in step]
         except Exception as error:
             if stored:
                 raise PartlySentError(stored) from error
             raise
+
+    @override
+    def push_once(self, messages: Mapping[UUID, Message], *, forget: Collection[UUID] = ()) -> None:
+        keys = (*map(str, forget), str(len(messages)), *map(str, messages))
+        self._run_briskly("push_once", len(forget), *keys, *self._to_arguments(messages.values()))
 
     @override
     def claim(
@@ -246,6 +254,9 @@ class RedisDriver(QueueDriver):
 
     def _run(self, script: str, *arguments: str | float, now: datetime | None = None) -> Any:  # Any: as Scripts.run
         return self._scripts.run(script, RQ_KEY_PREFIX, to_stamp(now), *arguments)
+
+    def _run_briskly(self, script: str, *arguments: str | float) -> Any:  # Any: as Scripts.run
+        return self._brisk_scripts.run(script, RQ_KEY_PREFIX, "", *arguments)
 
     def _to_arguments(self, messages: Iterable[Message]) -> Iterator[str | float]:
         """Yield what ``push_all`` in ``common.lua`` reads of each job."""

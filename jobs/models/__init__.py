@@ -1,9 +1,10 @@
-"""The tables of jobs: what waits, what failed, batches, what workers agree on, schedules, figures."""
+"""The tables of jobs: what waits, what is on its way, what failed, batches, locks, schedules, figures."""
 
 from jobs.models.batches import Batch, BatchMember
 from jobs.models.coordination import Counter, Hit, Slot
 from jobs.models.failed import FailedJob
 from jobs.models.metrics import JobMetric
+from jobs.models.outbox import OutboxJob
 from jobs.models.queued import QueuedJob, QueuePause
 from jobs.models.results import JobResult
 from jobs.models.schedules import MissedRuns, RunState, Schedule, ScheduleRun
@@ -18,6 +19,7 @@ __all__ = [
     "JobMetric",
     "JobResult",
     "MissedRuns",
+    "OutboxJob",
     "QueuePause",
     "QueuedJob",
     "RunState",

@@ -1,8 +1,8 @@
 """Dispatching what is due: each run once, however many processes look.
 
 Whoever locks the row of an entry first writes the runs down, each under its unique (entry, moment), and dispatches
-their jobs in the same transaction. Where the queue's store takes no part in it, the record waits in the row of the run
-until the store has it, and is sent again by whoever comes by.
+their jobs in the same transaction. Where the queue's store takes no part in it, and there is no outbox, the record
+waits in the row of the run until the store has it, and is sent again by whoever comes by.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from jobs.models import MissedRuns, RunState, Schedule, ScheduleRun
 from jobs.outlet import Current
 from jobs.payload import Record, encode_payload, read_payload
 from jobs.scheduler.entries import open_schedule
-from jobs.services import announce_queued, make_messages, send
+from jobs.services import announce_queued, make_messages, send, uses_outbox
 from jobs.signals import ScheduleBroken, ScheduleDispatched, schedule_broken, schedule_dispatched
 
 #: A run that is dispatched so long after its moment is not missed.
@@ -178,7 +178,8 @@ def _dispatch(row: Schedule, run_at: datetime, now: datetime) -> Run | None:
         run.detail = "The job was not sent: it doesn't want to be, or one of its kind waits or runs already."
     else:
         run.job_id = record.job_id
-        if not get_driver(record.connection).is_transactional:
+        driver = get_driver(record.connection)
+        if not driver.is_transactional and not uses_outbox(driver):
             run.state, run.payload = RunState.PENDING, encode_payload(record)
             transaction.on_commit(partial(_confirm, run.pk))
         fact = ScheduleDispatched(schedule=row.name, run_at=run_at, job_id=record.job_id)

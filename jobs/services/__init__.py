@@ -26,6 +26,8 @@ from jobs.services.failed import (
 )
 from jobs.services.locking import DEBOUNCE, UNIQUE, release_unique
 from jobs.services.metrics import MetricKey, TryFigures, add_metrics, prune_metrics
+from jobs.services.outbox import uses_outbox
+from jobs.services.relaying import RELAY_PERIOD, Relay, Relayed, relay_outbox
 from jobs.services.results import (
     ResultStatus,
     create_result,
@@ -64,9 +66,12 @@ __all__ = [
     "MAX_EXCEPTION_LENGTH",
     "MAX_SWEPT",
     "MAX_TRACEBACK_LENGTH",
+    "RELAY_PERIOD",
     "UNIQUE",
     "BatchPlan",
     "MetricKey",
+    "Relay",
+    "Relayed",
     "ResultStatus",
     "Swept",
     "TryFigures",
@@ -99,6 +104,7 @@ __all__ = [
     "quarantine_job",
     "read_options",
     "record_heartbeat",
+    "relay_outbox",
     "release_job",
     "release_locks",
     "release_unique",
@@ -114,4 +120,5 @@ __all__ = [
     "start_link",
     "start_result",
     "sweep_expired",
+    "uses_outbox",
 ]

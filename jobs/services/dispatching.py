@@ -5,11 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
 
+from jobs.clock import get_database_now
 from jobs.coordination import get_coordinator
 from jobs.drivers.base import STEP, Message, QueueDriver, get_driver
 from jobs.drivers.sync import SyncDriver
@@ -19,7 +21,9 @@ from jobs.outlet import Current
 from jobs.payload import Record, encode_payload
 from jobs.queues import get_queue
 from jobs.services.announcing import announce_queued
+from jobs.services.keeping import get_present, keep_within, may_wait_for_locks, measure, push_or_keep
 from jobs.services.locking import put_off, take_locks, unlock
+from jobs.services.outbox import count_kept, is_away, note_outage, send_with_commit, take_back, uses_outbox
 from jobs.signals import JobQueueing, job_queueing
 from project.transactions import list_waiting, on_end
 
@@ -61,7 +65,7 @@ def send(
             if keeps_part:
                 together = []
             late = _Late(together, on_failure, keeps_part)
-            accepted = _send_to(driver, here, is_after_commit=is_after_commit, now=now, late=late)
+            accepted = _send_or_keep(driver, here, is_after_commit=is_after_commit, now=now, late=late)
             together.append((driver, accepted))
             sent += accepted
     except BaseException as error:
@@ -108,6 +112,27 @@ def _route(records: Sequence[Record]) -> Iterator[tuple[QueueDriver, list[Record
         yield get_driver(connection), [record for record in records if record.connection == connection]
 
 
+def _send_or_keep(
+    driver: QueueDriver, records: list[Record], *, is_after_commit: bool, now: datetime | None, late: "_Late"
+) -> list[Record]:
+    """Send jobs; where their locks can't be asked for, leave these to who relays the jobs."""
+    may_wait = may_wait_for_locks(driver, records, is_after_commit=is_after_commit)
+    if not (may_wait and is_away(driver)):
+        try:
+            return _send_to(driver, records, is_after_commit=is_after_commit, now=now, late=late)
+        except get_coordinator().outage_errors as error:
+            if not may_wait:
+                raise
+            note_outage(driver, error)
+    sent_at = now or get_database_now()
+    for record in records:
+        record.created_at = sent_at
+    _announce_queueing(records, driver)
+    messages = make_messages(records, now=sent_at)
+    keep_within(driver, messages, _get_limits(messages), needs_locks=True)
+    return records
+
+
 def _send_to(
     driver: QueueDriver,
     records: list[Record],
@@ -116,7 +141,7 @@ def _send_to(
     now: datetime | None,
     late: "_Late",
 ) -> list[Record]:
-    sent_at = now or driver.get_now()
+    sent_at = now or get_present(driver, is_after_commit=is_after_commit)
     for record in records:
         record.created_at = sent_at
     prepared = [put_off(record, sent_at) for record in records]
@@ -188,7 +213,11 @@ def _check_locks_are_apart(driver: QueueDriver, records: Iterable[Record]) -> No
 
 def _push(driver: QueueDriver, messages: Sequence[Message], *, is_after_commit: bool, late: "_Late") -> None:
     limits = _get_limits(messages)
-    if driver.is_transactional or not is_after_commit or not transaction.get_connection().in_atomic_block:
+    is_open = transaction.get_connection().in_atomic_block
+    if not is_open and uses_outbox(driver):
+        push_or_keep(driver, messages, limits, partial(_push_patiently, driver, messages, limits))
+        return
+    if driver.is_transactional or not is_after_commit or not is_open:
         _push_patiently(driver, messages, limits)
         announce_queued(messages, connection=driver.name)
         return
@@ -204,6 +233,9 @@ def push_late(
 
     ``keeps_part``: what was stored by then stays; ``undo`` is called with its ids.
     """
+    if uses_outbox(driver):  # nothing need be undone then
+        send_with_commit(driver, messages)
+        return
     on_end(commit=_LatePush(driver, messages, undo, keeps_part), undo=undo)
 
 
@@ -250,6 +282,9 @@ def _undo(parts: Iterable[_Part]) -> bool:
         return False
     for driver, records in parts:
         unlock(records)
+        take_back(driver, [record.job_id for record in records])
+        if is_away(driver):
+            continue
         with suppress(*driver.outage_errors):
             driver.remove([record.job_id for record in records])
     return True
@@ -304,12 +339,12 @@ def _check_room(driver: QueueDriver, messages: Sequence[Message], limits: dict[s
     Raises:
         QueueFull: A queue has no room.
     """
-    figures = driver.measure()
+    figures = measure(driver)
     late = [one for push in list_waiting(_LatePush) if push.driver.name == driver.name for one in push.messages]
     for queue, limit in limits.items():
         held = figures.get(queue)
         count = held.waiting + held.delayed + held.running if held else 0
-        count += sum(message.queue == queue for message in late)
+        count += count_kept(driver, queue) if uses_outbox(driver) else sum(message.queue == queue for message in late)
         if count + sum(message.queue == queue for message in messages) > limit:
             raise QueueFull.named(queue, count=count, max_jobs=limit)
 

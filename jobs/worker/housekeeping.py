@@ -1,4 +1,4 @@
-"""What has expired is deleted by the workers: now and then, by one of them at a time."""
+"""What has expired is deleted by the workers: now and then, by one of them at a time. Each relays the outbox."""
 
 import secrets
 import time
@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from jobs.coordination import get_coordinator
-from jobs.services import sweep_expired
+from jobs.services import Relay, sweep_expired
 
 #: Between two rounds, whatever the number of workers.
 SWEEP_PERIOD: Final = timedelta(minutes=5)
@@ -19,18 +19,20 @@ _log = structlog.get_logger("gatehouse.worker")
 
 
 class Housekeeper:
-    """Sweeps when its turn comes. Nobody gives the lock back, so its life is the pause until the next round."""
+    """Relays; sweeps when it is its turn. Nobody gives the lock back; its life is the pause until the next round."""
 
     def __init__(self) -> None:
         """Look as soon as it is asked."""
         self._owner = secrets.token_hex(8)
         self._next_look = time.monotonic()
+        self._relay = Relay()
 
     def tick(self) -> int:
         """Do one step, if it is time to and no other worker does; return how many rows were deleted.
 
         Raises nothing: what goes wrong is logged and tried again, for the caller has other work.
         """
+        self._relay.tick()
         clock = time.monotonic()
         if clock < self._next_look:
             return 0

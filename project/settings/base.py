@@ -342,6 +342,10 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "BACKOFF": (10, 60, 300),
     "TIMEOUT_SECONDS": 60,
     "AFTER_COMMIT": True,
+    #: Whether a job for Redis that is sent within a transaction, or while Redis is away, waits in a table until Redis
+    #: has it. Otherwise it is lost where the process dies between commit and sending, and dispatch fails while Redis is
+    #: away.
+    "OUTBOX": True,
     #: Pause of an idle worker between two looks at the queue, in seconds.
     "SLEEP_SECONDS": 0.5,
     #: Whether stores tell idle workers of new jobs (NOTIFY on PostgreSQL, PUBLISH on Redis), which then start at once.

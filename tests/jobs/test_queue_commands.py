@@ -188,8 +188,8 @@ def test_monitoring_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
     NoteJob.dispatch("path", "b")
     with pytest.raises(SystemExit):
         call_command("queue_monitor", "notes", "--max", "1", "--json")
-    assert json.loads(capsys.readouterr().out) == {"max": 1, "busy": {"notes": 2}}
-    assert json.loads(call("queue_monitor", "notes", "--json")) == {"max": 1000, "busy": {}}
+    assert json.loads(capsys.readouterr().out) == {"max": 1, "busy": {"notes": 2}, "outbox": []}
+    assert json.loads(call("queue_monitor", "notes", "--json")) == {"max": 1000, "busy": {}, "outbox": []}
 
 
 @pytest.mark.django_db

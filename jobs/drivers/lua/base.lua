@@ -15,6 +15,7 @@
 --             sequence         number of the job that came last
 --             ended:<worker>   how a worker ended the job that it ended last
 --             pushed:<step>    that a step of many jobs was stored
+--             relayed          keys of rows of the outbox that came lately, by the time of that
 --             quarantine       list of entries that no job can be made of; quarantine:<key>: a key of another type
 --
 -- Whoever can write to Redis can write nonsense. What the claim reads is therefore taken as text: `to_number` makes the

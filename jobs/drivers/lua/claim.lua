@@ -36,6 +36,7 @@ end
 check_type(ours .. 'quarantine', 'list')
 check_type(ours .. 'queues', 'set')
 check_type(ours .. 'paused', 'hash')
+check_type(ours .. 'relayed', 'zset')
 check_type(rq .. ':queues', 'set')
 
 local paused = {}

@@ -1,23 +1,21 @@
 """Look after the schedule, or show it."""
 
 import json
-import queue
-import signal
 from argparse import ArgumentParser
 from datetime import datetime
-from types import FrameType
 from typing import override
 from zoneinfo import ZoneInfo
 
 from django.core.management.base import BaseCommand
-from django.db import close_old_connections
 from django.utils import timezone
 
 from jobs.exceptions import ScheduleTimingError
+from jobs.management.rounds import go_round
 from jobs.models import Schedule
 from jobs.scheduler import Run, Ticker, run_due_schedules, synchronise_schedules
 from jobs.scheduler.ticker import TICK
 from jobs.selectors import list_schedules
+from jobs.services import Relay
 
 
 class Command(BaseCommand):
@@ -25,9 +23,9 @@ class Command(BaseCommand):
 
     help = (
         "Dispatch the jobs of the schedule when they are due, until SIGTERM or Ctrl-C. Workers do that too, between "
-        "jobs; this process has nothing else to do, so it is on time even when all workers are busy. Any number of "
-        "both may run: each run is dispatched once. Exit code: 0 at a normal end (also by a signal), 1 when the store "
-        "can't be read, 2 for wrong arguments."
+        "jobs; this process has nothing else to do, so it is on time even when all workers are busy. It relays the "
+        "outbox as well. Any number of both may run: each run is dispatched once. Exit code: 0 at a normal end (also "
+        "by a signal), 1 when the store can't be read, 2 for wrong arguments."
     )
 
     @override
@@ -50,30 +48,17 @@ class Command(BaseCommand):
             self._look_after()
 
     def _look_after(self) -> None:
-        # SimpleQueue.put may be called in a signal handler while get waits.
-        wake_up: queue.SimpleQueue[None] = queue.SimpleQueue()
+        ticker, relay = Ticker(), Relay()
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
-            wake_up.put(None)
+        def step() -> None:
+            for run in ticker.tick():
+                self.stdout.write(_describe(run))
+                self.stdout.flush()
+            relay.tick()
 
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        previous = {number: signal.signal(number, stop) for number in numbers}
         self.stdout.write("Looking after the schedule. Ctrl-C ends it.")
         self.stdout.flush()
-        ticker = Ticker()
-        try:
-            while True:
-                for run in ticker.tick():
-                    self.stdout.write(_describe(run))
-                    self.stdout.flush()
-                try:
-                    wake_up.get(timeout=TICK.total_seconds())
-                    break
-                except queue.Empty:
-                    close_old_connections()
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        go_round(step, pause=TICK)
         self.stdout.write("The schedule is left to others.")
 
 

