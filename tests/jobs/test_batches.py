@@ -362,8 +362,8 @@ def test_ten_thousand_jobs_are_stored_with_few_statements() -> None:
         return len(queries)
 
     small, large = count(10), count(10_000)
-    # Of each thousand: one statement for the members, one for the jobs.
-    assert large - small <= 2 * (10_000 // 1_000)
+    # Of each thousand: one statement for the members, one for the jobs, one more where these leave the outbox.
+    assert large - small <= 3 * (10_000 // 1_000)
     assert small < 15
 
 
