@@ -140,7 +140,7 @@ end
 local function delete_job(id, queue, priority)
   local line = line_of(queue, priority)
   redis.call('ZREM', failed_of(queue), id)
-  redis.call('ZREM', failed_of(line), id)
+  if line ~= queue then redis.call('ZREM', failed_of(line), id) end
   redis.call('ZREM', scheduled_of(queue), id)
   redis.call('ZREM', returned_of(queue), id)
   redis.call('DEL', job_key(id), job_key(id) .. ':dependents', rq .. ':results:' .. id)

@@ -130,18 +130,19 @@ local function find_best(queue)
 end
 
 local taken = {}
+local ends, beat = stamp(present + seconds), utc(now)
 local function take(found)
   local id, key = found.id, job_key(found.id)
   redis.call('LREM', found.list, 1, id)
   local attempts, crashes = start_try(id)
-  local values = redis.call('HMGET', key, 'payload', 'job_class', 'due', 'sequence', 'born')
-  local ends = stamp(present + seconds)
+  local values = redis.call('HMGET', key, 'payload', 'job_class', 'due', 'sequence', 'born', 'stock')
   -- Where it was found is where it is, whatever its hash says.
-  redis.call('HSET', key, 'queue', found.queue, 'priority', found.priority)
-  redis.call('HSET', key, 'status', 'started', 'origin', found.queue, 'started_at', utc(now), 'lease_id', lease,
-    'worker_name', worker, 'last_heartbeat', utc(now))
-  redis.call('HDEL', key, 'stock')
-  redis.call('ZREM', returned_of(found.queue), id)
+  redis.call('HSET', key, 'queue', found.queue, 'priority', found.priority, 'status', 'started', 'origin', found.queue,
+    'started_at', beat, 'lease_id', lease, 'worker_name', worker, 'last_heartbeat', beat)
+  if values[6] then
+    redis.call('HDEL', key, 'stock')
+    redis.call('ZREM', returned_of(found.queue), id)
+  end
   redis.call('ZADD', leases_of(found.queue), ends, id)
   -- Without an end: RQ fails what it finds at its end, but a lapsed job is to be tried again, which only we know.
   redis.call('ZADD', wip_of(found.queue), '+inf', id .. ':' .. lease)

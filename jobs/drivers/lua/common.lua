@@ -88,17 +88,35 @@ local function hold(held, lease, ends, beat)
 end
 
 -- Remove jobs that are done and that nothing follows, a job and its lease each, from ARGV[first] to ARGV[last]. Returns
--- how many of them were lost to others before.
+-- how many of them were lost to others before. What all of a queue leave is taken away at once.
 local function finish_all(first, last)
-  local lost = 0
+  local lost, queues, keys = 0, {}, {}
   for at = first, last, 2 do
-    local held = get_held(ARGV[at], ARGV[at + 1])
+    local id, lease = ARGV[at], ARGV[at + 1]
+    local held = get_held(id, lease)
     if held then
-      let_go(held.id, held.queue, ARGV[at + 1])
-      delete_job(held.id, held.queue, held.priority)
+      local ended = queues[held.queue] or {ids = {}, executions = {}, lines = {}}
+      queues[held.queue] = ended
+      ended.ids[#ended.ids + 1] = id
+      ended.executions[#ended.executions + 1] = id .. ':' .. lease
+      ended.lines[line_of(held.queue, held.priority)] = true
+      for _, key in ipairs({job_key(id), job_key(id) .. ':dependents', rq .. ':results:' .. id,
+          rq .. ':execution:' .. id .. ':' .. lease}) do
+        keys[#keys + 1] = key
+      end
     else
       lost = lost + 1
     end
   end
+  for queue, ended in pairs(queues) do
+    redis.call('ZREM', wip_of(queue), unpack(ended.executions))
+    for _, key in ipairs({leases_of(queue), failed_of(queue), scheduled_of(queue), returned_of(queue)}) do
+      redis.call('ZREM', key, unpack(ended.ids))
+    end
+    for line in pairs(ended.lines) do
+      if line ~= queue then redis.call('ZREM', failed_of(line), unpack(ended.ids)) end
+    end
+  end
+  if #keys > 0 then redis.call('DEL', unpack(keys)) end
   return lost
 end
