@@ -117,6 +117,8 @@ local function finish_all(first, last)
       if line ~= queue then redis.call('ZREM', failed_of(line), unpack(ended.ids)) end
     end
   end
-  if #keys > 0 then redis.call('DEL', unpack(keys)) end
+  for at = 1, #keys, 1000 do  -- Lua hands over some thousand arguments at most
+    redis.call('DEL', unpack(keys, at, math.min(at + 999, #keys)))
+  end
   return lost
 end
