@@ -106,7 +106,7 @@ def check_sqlite_transactions(app_configs: Sequence[AppConfig] | None, **kwargs:
     return [Warning("SQLite begins transactions without the write lock.", hint=hint, id="jobs.W001")]
 
 
-@register("jobs", Tags.database)
+@register(Tags.database)  # and no tag of ours: whoever asks for that reads no database
 def check_outbox(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: object
 ) -> list[CheckMessage]:
