@@ -22,15 +22,16 @@ class StoreClock:
 
     def set(self, now: datetime) -> None:
         """Note what the store says."""
-        self._said, self._heard_at = now, time.monotonic()
+        self._reading = now, time.monotonic()  # one value, for it is read in other threads
 
     def get(self) -> datetime:
         """Return the time of the store."""
-        return self._said + timedelta(0, time.monotonic() - self._heard_at)
+        said, heard_at = self._reading
+        return said + timedelta(0, time.monotonic() - heard_at)
 
     def get_age(self) -> float:
         """Return how long ago the store was heard, in seconds."""
-        return time.monotonic() - self._heard_at
+        return time.monotonic() - self._reading[1]
 
 
 class _Reading(local):

@@ -43,6 +43,8 @@ class JobSettings:
     max_wait: timedelta
     #: How long a worker holds what it has claimed; it renews that all the while, so a dead one holds nothing longer.
     lease: timedelta
+    #: How many coroutines of jobs a worker process runs at a time.
+    concurrency: int
     #: How often a worker may die, or lose its lease, under one job, before that goes to the failed jobs.
     max_crashes: int
     #: Longest stored record, in bytes.
@@ -88,6 +90,7 @@ def _read(values: Mapping[str, Any]) -> JobSettings:  # Any: as above
             is_notifying=values["NOTIFY"],
             max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
             lease=timedelta(seconds=values["LEASE_SECONDS"]),
+            concurrency=values["CONCURRENCY"],
             max_crashes=values["MAX_CRASHES"],
             max_payload_bytes=values["MAX_PAYLOAD_BYTES"],
             metrics_kept=timedelta(hours=values["METRICS_HOURS"]),

@@ -51,7 +51,9 @@ def list_flatness(name: str, many: int, found: Mapping[str, Sequence[float]]) ->
 def _tell_done(scores: Sequence[Scores]) -> Iterator[Figure]:
     for kind, work in _WORK.items():
         peers = _compare(scores, methodcaller("get_rate", kind))
-        for mine in _list_ours(scores):
+        for mine in scores:
+            if not mine.peer.is_ours or kind not in mine.peer.kinds:
+                continue
             yield Figure(
                 name=f"{mine.peer.name}: {work}",
                 value=mine.get_rate(kind),
@@ -177,7 +179,8 @@ def _get_left(scores: Scores) -> float:
 
 
 def _list_ours(scores: Sequence[Scores]) -> list[Scores]:
-    return [one for one in scores if one.peer.is_ours]
+    """Return the scores of ours that are measured in every way."""
+    return [one for one in scores if one.peer.is_ours and one.peer.is_whole]
 
 
 def _list_python(scores: Sequence[Scores]) -> list[Scores]:

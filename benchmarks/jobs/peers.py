@@ -9,14 +9,17 @@ from typing import Literal
 from benchmarks.jobs.environments import make_node, make_python
 
 type Command = Sequence[str | Path]
+type Kind = Literal["noop", "incr", "nap"]
 type StoreName = Literal["redis", "postgresql", "sqlite"]
 
 #: Stands in a command for the address of the store, as the workers see it.
 STORE = "{store}"
 _ROOT = Path(__file__).parents[2]
 _PROGRAMS = "benchmarks.jobs.programs"
+#: What jobs do: nothing, one write, wait for a millisecond.
+KINDS: Sequence[Kind] = ("noop", "incr", "nap")
 #: Two workers of ours, under one parent.
-_OUR_WORKERS: Sequence[Command] = [(sys.executable, "manage.py", "queue_work", "--processes", "2")]
+_OUR_WORKERS: Command = (sys.executable, "manage.py", "queue_work", "--processes", "2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +36,15 @@ class Peer:
     workers: Sequence[Command]
     #: How many processes take jobs.
     processes: int = 2
+    #: What it is measured with.
+    kinds: Sequence[Kind] = KINDS
     folder: Path = _ROOT
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is measured in every way."""
+        return len(self.kinds) == len(KINDS)
 
 
 def make_peers() -> list[Peer]:
@@ -44,16 +54,26 @@ def make_peers() -> list[Peer]:
 
 def _list_ours() -> list[Peer]:
     stores: dict[StoreName, str] = {"redis": "Redis", "postgresql": "PostgreSQL", "sqlite": "SQLite"}
-    return [
-        Peer(
+
+    def make(label: str, store: StoreName, *options: str, kinds: Sequence[Kind] = KINDS, handle: str = "") -> Peer:
+        return Peer(
             name=f"Gatehouse, {label}",
             store=store,
             is_ours=True,
             producer=(sys.executable, "-m", f"{_PROGRAMS}.house"),
-            workers=_OUR_WORKERS,
-            environment={"JOB_CONNECTION": "redis" if store == "redis" else "database"},
+            workers=[(*_OUR_WORKERS, *options)],
+            kinds=kinds,
+            environment={
+                "JOB_CONNECTION": "redis" if store == "redis" else "database",
+                "BENCH_HANDLE": handle,
+            },
         )
-        for store, label in stores.items()
+
+    return [
+        *(make(label, store) for store, label in stores.items()),
+        # What waits gains by not waiting alone; what doesn't is measured above.
+        make("Redis, 8 threads", "redis", "--threads", "8", kinds=["nap"]),
+        make("Redis, async", "redis", kinds=["nap"], handle="async"),
     ]
 
 

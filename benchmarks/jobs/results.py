@@ -14,6 +14,7 @@ from typing import Final
 import psutil
 
 from benchmarks.harness import Figure, machine
+from benchmarks.jobs.peers import KINDS
 from benchmarks.jobs.rounds import DELAY, Plan, Scores
 
 _FOLDER: Final = Path(__file__).parents[1] / "results"
@@ -79,7 +80,7 @@ def write_results(
 
 
 def _tell_scores(scores: Scores) -> dict[str, object]:
-    latencies = {f"p{share * 100:.0f}_ms": scores.get_latency(share) for share in (0.5, 0.99)}
+    latencies = {f"p{share * 100:.0f}_ms": _get_latency(scores, share) for share in (0.5, 0.99)}
     told = asdict(scores)
     del told["peer"], told["latencies"]
     return {"name": scores.peer.name, **told, **latencies}
@@ -88,17 +89,20 @@ def _tell_scores(scores: Scores) -> dict[str, object]:
 def _make_row(scores: Scores) -> list[str]:
     return [
         f"{scores.peer.name} {scores.version}".strip(),
-        *(_write(statistics.median(scores.done[kind])) for kind in ("noop", "incr", "nap")),
         *(
             _write(statistics.median(rates) if rates else None)
-            for rates in (scores.delayed, scores.single, scores.bulk)
+            for rates in (*(scores.done[kind] for kind in KINDS), scores.delayed, scores.single, scores.bulk)
         ),
-        *(_write(scores.get_latency(share)) for share in (0.5, 0.99)),
+        *(_write(_get_latency(scores, share)) for share in (0.5, 0.99)),
         _write(scores.idle_share),
         _write(scores.round_trips),
         _write(scores.commands),
-        " / ".join(f"{scores.jobs[kind]:,}" for kind in ("noop", "incr", "nap")),
+        " / ".join(f"{scores.jobs[kind]:,}" for kind in scores.peer.kinds),
     ]
+
+
+def _get_latency(scores: Scores, share: float) -> float | None:
+    return scores.get_latency(share) if scores.latencies else None
 
 
 def _make_goal(figure: Figure) -> list[str]:

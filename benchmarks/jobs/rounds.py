@@ -9,11 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.jobs.peers import Peer
+from benchmarks.jobs.peers import KINDS, Peer
 from benchmarks.jobs.processes import Visit, visit
 from benchmarks.jobs.stores import Stores, open_proxy
 
-KINDS: Final = ("noop", "incr", "nap")
 #: Added to the store in each direction, in seconds.
 DELAY: Final = 0.001
 #: Who is measured with that delay, besides ours on Redis.
@@ -98,7 +97,7 @@ def compare(peers: Sequence[Peer], stores: Stores, plan: Plan) -> list[Scores]:
                 amount = _find_amount(here, one, "noop", "delayed", plan)
                 one.delayed.append(_drain(here, "noop", "bulk", amount).done)
     for one in scores:
-        if one.peer.store != "sqlite":
+        if one.peer.is_whole and one.peer.store != "sqlite":
             _log(f"round trips: {one.peer.name}")
             _count_round_trips(one, stores)
     return scores
@@ -111,12 +110,12 @@ def _rotate[T](items: Sequence[T], number: int) -> Iterator[T]:
 
 
 def _is_delayed(peer: Peer) -> bool:
-    return peer.store == "redis" and (peer.is_ours or peer.name.startswith(_DELAYED))
+    return peer.is_whole and peer.store == "redis" and (peer.is_ours or peer.name.startswith(_DELAYED))
 
 
 def _take_turn(here: Visit, stores: Stores, scores: Scores, plan: Plan) -> None:
     scores.version = here.version
-    for kind in KINDS:
+    for kind in scores.peer.kinds:
         amount = _find_amount(here, scores, kind, kind, plan)
         is_single = kind == "noop"
         turn = _drain(here, kind, "single" if is_single else "bulk", amount)
@@ -126,6 +125,8 @@ def _take_turn(here: Visit, stores: Stores, scores: Scores, plan: Plan) -> None:
             scores.single.append(turn.sent)
         elif here.has_bulk:
             scores.bulk.append(turn.sent)
+    if not scores.peer.is_whole:
+        return
     count = -(-_STAMPS // plan.rounds)
     done = here.tally.count()
     here.send("stamp", "", count)

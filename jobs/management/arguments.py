@@ -104,6 +104,14 @@ def process_count(text: str) -> int:
     return int(text)
 
 
+def thread_count(text: str) -> int:
+    """Read a number of threads from 1 to 1,000."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000):
+        message = f"{text!r} is not a number of threads from 1 to 1,000."
+        raise ArgumentTypeError(message)
+    return int(text)
+
+
 def pause_seconds(text: str) -> float:
     """Read a pause of 0.01 s to an hour."""
     try:

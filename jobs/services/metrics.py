@@ -36,6 +36,12 @@ class TryFigures:
     wait_seconds: float = 0.0
     max_wait_seconds: float = 0.0
 
+    def add(self, other: "TryFigures") -> None:
+        """Add the figures of other tries."""
+        for name in _FIGURES:
+            ours, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, max(ours, theirs) if name.startswith("max_") else ours + theirs)
+
 
 _FIGURES: Final = tuple(field.name for field in fields(TryFigures))
 

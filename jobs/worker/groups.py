@@ -71,7 +71,7 @@ class Place:
 
     def start(self) -> None:
         """Start a process here."""
-        ledger = Ledger()
+        ledger = Ledger(self.options.count_held())
 
         def work(let_signals_through: Callable[[], None]) -> int:
             worker = Worker(self.options, ledger=ledger)

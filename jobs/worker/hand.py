@@ -1,15 +1,20 @@
-"""What one worker process holds: jobs whose turn comes, the one that runs, and those that are done but not yet gone."""
+"""What one worker process holds: jobs whose turn comes, those that run, and those that are done but not yet gone."""
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+from uuid import UUID
 
 import structlog
 
 from jobs.drivers.base import Claim
 from jobs.worker.ledger import Ledger, Stage
 
+#: A job that so many workers have died of runs alone, not to take others along; the first time it may have been one of
+#: those others, of which there may be a thousand.
+SUSPECT_CRASHES: Final = 2
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -20,55 +25,62 @@ class Hand:
         """Hold nothing; take where to write down what is held, for whoever survives this process."""
         self._ledger = ledger
         self._lock = threading.Lock()
-        self._waiting: deque[Claim] = deque()
-        self._running: Claim | None = None
-        self._moved_at = 0.0
+        self._has_turns = threading.Condition(self._lock)
+        #: With the moments at which they were taken.
+        self._waiting: deque[tuple[float, Claim]] = deque()
+        self._running: dict[UUID, Claim] = {}
+        #: Those of both that are to run alone.
+        self._suspects: set[UUID] = set()
         self._done: list[Claim] = []
         self._done_since = 0.0
         self._until = 0.0
+        self._is_closed = False
+        #: Nobody has a turn while this is set, as signal handlers do, which must not wait for a lock.
+        self.is_held = False
+        #: How many had a turn.
+        self.begun = 0
         #: Set while there is something that must not wait long: jobs that are done, or that wait behind another.
         self.is_pressing = threading.Event()
 
     def take(self, claims: Iterable[Claim], *, until: float) -> None:
         """Hold jobs that were claimed, in their order; their leases end no earlier than that."""
         with self._lock:
+            claims = list(claims)
             if self._ledger is not None:
-                claims = list(claims)
                 self._ledger.add(claims)
-            self._waiting.extend(claims)
+            now = time.monotonic()
+            self._waiting.extend((now, claim) for claim in claims)
+            self._suspects.update(claim.job_id for claim in claims if claim.crashes >= SUSPECT_CRASHES)
             self._until = until
-            self._moved_at = time.monotonic()
+            self._has_turns.notify(len(claims))
 
     def extend(self, until: float) -> None:
         """Note that all leases were renewed."""
         with self._lock:
             self._until = until
 
-    def begin(self) -> Claim | None:
-        """Return the job whose turn it is, which runs from now on; None where none waits.
+    def begin(self, fits: Callable[[Claim], bool] | None = None) -> Claim | None:
+        """Return the job whose turn it is, of those that fit; it runs from now on. None where there is none.
 
         What waits is dropped where its leases may have ended: somebody else may have it by now.
         """
         with self._lock:
-            if self._waiting and time.monotonic() >= self._until:
-                _log.warning("leases_lost", count=len(self._waiting))
-                self._drop(self._waiting)
-                self._waiting.clear()
-            self._running = self._waiting.popleft() if self._waiting else None
-            self._moved_at = time.monotonic()
-            if self._ledger is not None and self._running is not None:
-                self._ledger.note(self._running, Stage.RUNNING)
-            if self._waiting and not self.is_pressing.is_set():
-                self.is_pressing.set()
-            return self._running
+            return self._begin(fits)
 
-    def end(self) -> None:
-        """Note that the job which ran has ended, and the store was told, unless it was said to be done."""
+    def wait_for_turn(self, fits: Callable[[Claim], bool]) -> Claim | None:
+        """Do what ``begin`` does as soon as there is such a job; None when the hand is closed."""
         with self._lock:
-            if self._running is not None:
-                self._drop([self._running])
-            self._running = None
-            self._moved_at = time.monotonic()
+            while not self._is_closed:
+                if (claim := self._begin(fits)) is not None:
+                    return claim
+                self._has_turns.wait()
+            return None
+
+    def end(self, claim: Claim) -> None:
+        """Note that a job which ran has ended, and the store was told, unless it was said to be done."""
+        with self._lock:
+            if self._stop(claim):
+                self._drop([claim])
 
     def finish(self, claim: Claim) -> bool:
         """Hold a job that is done, until the store has been told; always true."""
@@ -78,9 +90,8 @@ class Hand:
             self._done.append(claim)
             if self._ledger is not None:
                 self._ledger.note(claim, Stage.DONE)
-            self._running = None
-            if not self.is_pressing.is_set():
-                self.is_pressing.set()
+            self._stop(claim)
+            self._press()
         return True
 
     def take_done(self, *, older_than: float = 0.0) -> list[Claim]:
@@ -94,7 +105,9 @@ class Hand:
     def take_back(self, unbegun: Iterable[Claim]) -> None:
         """Hold jobs again whose turn hasn't come, because they could not be given back."""
         with self._lock:
-            self._waiting.extendleft(reversed(list(unbegun)))
+            claims = list(unbegun)
+            self._waiting.extendleft((0.0, claim) for claim in reversed(claims))
+            self._suspects.update(claim.job_id for claim in claims if claim.crashes >= SUSPECT_CRASHES)
 
     def forget(self, claims: Iterable[Claim]) -> None:
         """Note that the store knows what became of jobs that were let go of."""
@@ -107,33 +120,110 @@ class Hand:
             self._done[:0] = done
 
     def take_unbegun(self, *, behind: float = 0.0) -> list[Claim]:
-        """Let go of the jobs whose turn hasn't come, where they have waited so long: for a slow job, or a rest."""
+        """Let go of the jobs whose turn hasn't come, where they have waited so long: for slow jobs, or a rest.
+
+        One that is to run alone stays while others run: they end, and none begins before it.
+        """
         with self._lock:
-            if time.monotonic() - self._moved_at < behind:
-                return []
-            unbegun = list(self._waiting)
-            self._waiting.clear()
+            since = time.monotonic() - behind
+            kept = self._suspects if behind and self._running else set()
+            unbegun, waiting = list[Claim](), self._waiting
+            self._waiting = deque()
+            for at, claim in waiting:
+                if at > since or claim.job_id in kept:
+                    self._waiting.append((at, claim))
+                else:
+                    unbegun.append(claim)
+            self._suspects.difference_update(claim.job_id for claim in unbegun)
             return unbegun
 
     def list_held(self) -> list[Claim]:
-        """Return the jobs whose leases must last: the one that runs, and those whose turn comes."""
+        """Return the jobs whose leases must last: those that run, and those whose turn comes."""
         with self._lock:
-            running = [] if self._running is None else [self._running]
-            return [*running, *self._waiting]
+            return [*self._running.values(), *(claim for _, claim in self._waiting)]
 
     def get_running(self) -> Claim | None:
-        """Return the job that runs."""
-        return self._running
+        """Return the job that runs; of several the one that began first."""
+        with self._lock:
+            return next(iter(self._running.values()), None)
 
-    def _drop(self, claims: Iterable[Claim]) -> None:
-        if self._ledger is not None:
-            self._ledger.drop(claims)
+    def count_running(self) -> int:
+        """Return how many jobs run."""
+        return len(self._running)
+
+    def count_waiting(self) -> int:
+        """Return for how many jobs the turn is to come."""
+        return len(self._waiting)
+
+    def is_busy(self) -> bool:
+        """Say whether jobs run, or wait for their turn."""
+        return bool(self._running or self._waiting)
+
+    def has_suspect(self) -> bool:
+        """Say whether a job is held that is to run alone."""
+        return bool(self._suspects)
+
+    def let_go_on(self) -> None:
+        """Give turns again."""
+        with self._lock:
+            self.is_held = False
+            self._has_turns.notify_all()
+
+    def close(self) -> None:
+        """Give no more turns, and let nobody wait for one."""
+        with self._lock:
+            self.is_held = self._is_closed = True
+            self._has_turns.notify_all()
 
     def rest(self) -> None:
         """Forget that something presses, where nothing does."""
         with self._lock:
             if not self._done and not self._waiting:
                 self.is_pressing.clear()
+
+    def _begin(self, fits: Callable[[Claim], bool] | None) -> Claim | None:
+        if self._waiting and time.monotonic() >= self._until:
+            _log.warning("leases_lost", count=len(self._waiting))
+            self._drop(claim for _, claim in self._waiting)
+            self._suspects.difference_update(claim.job_id for _, claim in self._waiting)
+            self._waiting.clear()
+        claim = None if self.is_held else self._take_first(fits)
+        if claim is not None:
+            self.begun += 1
+            self._running[claim.job_id] = claim
+            if self._ledger is not None:
+                self._ledger.note(claim, Stage.RUNNING)
+        if self._waiting:
+            self._press()
+        return claim
+
+    def _take_first(self, fits: Callable[[Claim], bool] | None) -> Claim | None:
+        if self._suspects and not self._suspects.isdisjoint(self._running):
+            return None
+        for place, (_, claim) in enumerate(self._waiting):
+            if self._suspects and claim.job_id in self._suspects and self._running:
+                return None
+            if fits is None or fits(claim):
+                del self._waiting[place]
+                return claim
+        return None
+
+    def _stop(self, claim: Claim) -> bool:
+        """Note that a job runs no more; False where that was noted before."""
+        if self._running.pop(claim.job_id, None) is None:
+            return False
+        if self._suspects:
+            self._suspects.discard(claim.job_id)
+            self._has_turns.notify_all()
+        return True
+
+    def _press(self) -> None:
+        if not self.is_pressing.is_set():
+            self.is_pressing.set()
+
+    def _drop(self, claims: Iterable[Claim]) -> None:
+        if self._ledger is not None:
+            self._ledger.drop(claims)
 
 
 def count_together(claims: Sequence[Claim]) -> int:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from jobs.drivers.base import UNKNOWN, Claim
 
-#: How many jobs a process may hold at once: twice what it claims.
+#: How many jobs a process may hold at once that runs one at a time: twice what it claims.
 ROWS: Final = 128
 #: Id of the job, of the lease, how far it is, length of the names of connection and queue, the names.
 _ROW: Final = struct.Struct("16s16sBH")
@@ -45,11 +45,12 @@ class Rows:
 class Ledger:
     """The rows of one process; written by it alone, and read by its parent when it is dead."""
 
-    def __init__(self) -> None:
-        """Make the memory; a process that is forked afterwards shares it."""
-        self._memory = mmap.mmap(-1, ROWS * _ROW_BYTES)
+    def __init__(self, rows: int = ROWS) -> None:
+        """Make the memory for so many jobs; a process that is forked afterwards shares it."""
+        self._rows = rows
+        self._memory = mmap.mmap(-1, rows * _ROW_BYTES)
         self._places: dict[UUID, int] = {}
-        self._free = list(range(ROWS))
+        self._free = list(range(rows))
 
     def add(self, claims: Iterable[Claim]) -> None:
         """Write down jobs that were claimed. The stage comes last, so a row that is half written counts for nothing."""
@@ -80,7 +81,7 @@ class Ledger:
         """Return what the dead process held."""
         rows = Rows()
         lists = {Stage.UNBEGUN: rows.unbegun, Stage.RUNNING: rows.running, Stage.DONE: rows.done}
-        for at in range(0, ROWS * _ROW_BYTES, _ROW_BYTES):
+        for at in range(0, self._rows * _ROW_BYTES, _ROW_BYTES):
             job_id, lease_id, stage, length = _ROW.unpack_from(self._memory, at)
             if stage == Stage.GONE:
                 continue

@@ -8,10 +8,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from contextvars import copy_context
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import FrameType
 
 import structlog
@@ -19,7 +18,7 @@ from django.utils import timezone
 
 from jobs.clock import StoreClock
 from jobs.conf import get_job_settings
-from jobs.drivers.base import Claim, get_driver
+from jobs.drivers.base import get_driver
 from jobs.job import get_job_name
 from jobs.options import JobOptions
 from jobs.scheduler import Ticker
@@ -42,32 +41,22 @@ from jobs.signals import (
     worker_starting,
     worker_stopping,
 )
-from jobs.worker.current import get_running_job
+from jobs.worker.current import list_running_jobs
+from jobs.worker.executor import Executor
 from jobs.worker.hand import Hand, count_together
 from jobs.worker.housekeeping import Housekeeper
-from jobs.worker.keeper import BEAT_PERIOD, TELL_WITHIN, Keeper
-from jobs.worker.ledger import Ledger
+from jobs.worker.keeper import BEAT_PERIOD, Keeper
+from jobs.worker.lanes import Lanes
+from jobs.worker.ledger import ROWS, Ledger
 from jobs.worker.metering import WRITE_PERIOD, Meter
-from jobs.worker.outages import get_reason, list_outage_errors
-from jobs.worker.outcomes import summarize
+from jobs.worker.outages import list_outage_errors
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.reporting import Reporter
-from jobs.worker.runner import Outcome, attempt, settle
 from jobs.worker.serving import ServedQueues
-from jobs.worker.transactions import Connections
 from jobs.worker.waiting import Waiter
 
 #: A worker counts as alive for this long after a heartbeat.
 HEARTBEAT_LIFE = 3 * BEAT_PERIOD
-#: So much work is claimed ahead, by how long jobs took of late, and never more jobs than that. It fits into the time
-#: within which the store must be told, so that the next claim does that.
-_AHEAD_SECONDS = TELL_WITHIN
-_MAX_AHEAD = 64
-#: How much the last job counts in how long jobs take.
-_WEIGHT = 0.2
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=0.1), timedelta(seconds=2)
-#: Wait of a job that couldn't be begun.
-_NEXT_BEGIN = timedelta(seconds=10)
 _MAX_HOST_LENGTH = 150
 _log = structlog.get_logger("gatehouse.worker")
 
@@ -96,31 +85,41 @@ class WorkerOptions:
     rest: timedelta = timedelta(0)
     #: Tries, back-off and timeout that hold in place of those of the settings.
     job_options: JobOptions | None = None
-    #: Whether a thread of its own keeps what it holds. Without one it claims and finishes one job at a time, and none
-    #: may take longer than the lease.
+    #: Whether a thread of its own keeps what it holds. Without one it claims, runs and finishes one job at a time,
+    #: whatever else is said, and none may take longer than the lease.
     has_keeper: bool = False
     #: Takes a line of JSON for each event (``jobs.worker.reporting``).
     report: Callable[[str], object] | None = None
+    #: How many threads run jobs that block; 0: the main thread does.
+    threads: int = 0
+    #: How many coroutines of jobs run at a time; None: as the settings say.
+    concurrency: int | None = None
+
+    def get_concurrency(self) -> int:
+        """Return how many coroutines of jobs run at a time."""
+        return get_job_settings().concurrency if self.concurrency is None else self.concurrency
+
+    def count_held(self) -> int:
+        """Return how many jobs the worker may hold at once."""
+        return ROWS + self.threads + self.get_concurrency()
 
 
 class Worker:
-    """Runs jobs one after another in the calling thread, until told to stop."""
+    """Claims jobs, and runs them in its lanes, until told to stop."""
 
     def __init__(self, options: WorkerOptions, *, ledger: Ledger | None = None) -> None:
         """Give the worker a name of its own; nothing is stored yet. ``ledger``: what a parent process reads."""
         host = (options.name or socket.gethostname())[:_MAX_HOST_LENGTH]
         self.name = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._log: structlog.stdlib.BoundLogger = _log.bind(worker=self.name)
         self._options = options
         self._driver = get_driver(options.connection or None)
-        self._outage_errors = list_outage_errors()
         self._started_at = timezone.now()
         self._ends_at = None if options.max_time is None else time.monotonic() + options.max_time.total_seconds()
         self._next_beat_at = self._started_at
         self._hand = Hand(ledger)
         self._keeper = Keeper(self._hand, self._driver, beat=self._beat)
         self._clock = StoreClock(self._started_at)
-        self._seconds_per_job = 1.0
-        self._connections = Connections()
         self._restart_count: int | None = None
         self._ticker = Ticker()
         self._meter = Meter()
@@ -132,57 +131,77 @@ class Worker:
         #: Why it ended; what ``worker_stopping`` says.
         self.stop_reason = ""
         self._waiter = Waiter(self._driver.listen(options.queues))
+        self._executor = self._make_executor(self._waiter.pause)
+        self._patiently = self._executor.patience.call
+        self._lanes = Lanes(
+            self._hand,
+            self._make_executor,
+            threads=options.threads,
+            concurrency=options.get_concurrency(),
+            rest=options.rest,
+            wake=self._waiter.wake,
+        )
 
     def run(self) -> int:
         """Work until stopped; return how many tries were made. Signals are heard in the main thread only."""
-        self._log = _log.bind(worker=self.name)
         self._log.info("worker_started", queues=list(self._options.queues) or "every", connection=self._driver.name)
         self._reporter.start(connection=self._driver.name, queues=self._options.queues)
         worker_starting.announce(WorkerStarting(worker=self.name, queues=self._options.queues))
         self._patiently(lambda: remove_dead_heartbeats(now=timezone.now()))
         self._restart_count = self._patiently(get_restart_count)
-        with self._keeper.keeping() if self._options.has_keeper else nullcontext():
-            tries, reason = self._work_until_told()
-        self.stop_reason = reason
+        with ExitStack() as stack:
+            if self._options.has_keeper:
+                stack.enter_context(self._keeper.keeping())
+                stack.enter_context(self._lanes.open(self._executor))
+            self.stop_reason = self._work_until_told()
+            self._finish_what_runs()
         self._waiter.close()
         self._meter.write(at_once=True)
         self._leave()
-        self._log.info("worker_stopped", tries=tries, reason=reason)
-        self._reporter.stop(tries=tries, reason=reason)
-        worker_stopping.announce(WorkerStopping(worker=self.name, reason=reason))
-        return tries
+        self._log.info("worker_stopped", tries=self._hand.begun, reason=self.stop_reason)
+        self._reporter.stop(tries=self._hand.begun, reason=self.stop_reason)
+        worker_stopping.announce(WorkerStopping(worker=self.name, reason=self.stop_reason))
+        return self._hand.begun
 
-    def _work_until_told(self) -> tuple[int, str]:
-        """Return how many tries were made, and why there are no more."""
+    def _work_until_told(self) -> str:
+        """Return why there are no more tries."""
         looping = WorkerLooping(worker=self.name, queues=self._options.queues)
-        tries = 0
-        while not (reason := self._find_reason_to_stop(tries)):
+        while not (reason := self._find_reason_to_stop()):
+            self._lanes.go_on()
             self._ticker.tick()
-            is_resting = self._is_resting or not worker_looping.allows(looping)
-            claim = None if is_resting else self._begin(tries)
-            if not self._keeper.is_running and (claim is not None or timezone.now() >= self._next_beat_at):
+            if not self._keeper.is_running and timezone.now() >= self._next_beat_at:
                 self._beat()
-            if claim is not None:
-                self._waiter.stop_listening()
-                self._work(claim)
-                tries += 1
+            is_resting = self._is_resting or not worker_looping.allows(looping)
+            if not is_resting and self._work():
                 self._keep_house(pause=self._options.rest)
-                self._waiter.pause(self._options.rest)
+                self._pause(self._options.rest)
+            elif self._hand.is_busy():
+                self._keep_house(pause=timedelta(0))
+                self._wait(is_listening=not is_resting and self._count_room() > 0)
             elif self._options.stop_when_empty and not is_resting:
-                return tries, "empty"
+                return "empty"
             else:
                 self._keep_house(pause=self._options.sleep)
-                self._idle(is_resting=is_resting)
-        return tries, reason
+                worker_idle.announce(WorkerIdle(worker=self.name))
+                self._wait(is_listening=not is_resting)
+        return reason
+
+    def _finish_what_runs(self) -> None:
+        """Wait until each job has ended that was begun."""
+        self._hand.is_held = True
+        while self._hand.count_running():
+            self._lanes.go_on()
+            if self._hand.count_running():
+                self._lanes.wait(lambda: self._waiter.pause(BEAT_PERIOD))
 
     def stop(self) -> None:
         """End after the job in hand; from any thread or a signal handler."""
-        self._is_stopping = True
+        self._is_stopping = self._hand.is_held = True
         self._waiter.wake()
 
     def rest(self) -> None:
         """Take no job until ``go_on``; from any thread or a signal handler."""
-        self._is_resting = True
+        self._is_resting = self._hand.is_held = True
         worker_pausing.announce(WorkerPausing(worker=self.name))
 
     def go_on(self) -> None:
@@ -220,22 +239,19 @@ class Worker:
                 signal.signal(number, handler)
 
     def _interrupt(self, number: int) -> None:
-        """Tell the job in hand that its worker is to end; what it raises is its own."""
-        job = get_running_job()
-        if job is None:
-            return
-        worker_interrupting.announce(
-            WorkerInterrupting(
-                worker=self.name, job_id=job.job_id, job_class=get_job_name(type(job)), signal_number=number
+        """Tell the jobs in hand that their worker is to end; what they raise is their own."""
+        for job in list_running_jobs():
+            name = get_job_name(type(job))
+            worker_interrupting.announce(
+                WorkerInterrupting(worker=self.name, job_id=job.job_id, job_class=name, signal_number=number)
             )
-        )
-        job.interrupted(number)
+            job.interrupted(number)
 
-    def _find_reason_to_stop(self, tries: int) -> str:
+    def _find_reason_to_stop(self) -> str:
         """Return why the worker ends now; empty where it goes on."""
         if self._is_stopping:
             return self.stop_reason or "signal"
-        if tries == self._options.max_jobs:
+        if self._options.max_jobs is not None and self._hand.begun >= self._options.max_jobs:
             return "max_jobs"
         if self._ends_at is not None and time.monotonic() >= self._ends_at:
             return "max_time"
@@ -243,19 +259,37 @@ class Worker:
             return "memory"
         return ""
 
-    def _begin(self, tries: int) -> Claim | None:
-        """Return the job whose turn it is; more are claimed where none waits."""
-        if (claim := self._hand.begin()) is not None:
-            return claim
-        self._patiently(lambda: self._exchange(self._get_count(tries)), even=(Exception,))
-        return self._hand.begin()
+    def _work(self) -> bool:
+        """Let a job run in this thread, or as far as it goes here, and claim others where there is room for them.
 
-    def _get_count(self, tries: int) -> int:
-        """Return how many jobs to claim at once: as many as will be done in a moment, by how long they took of late."""
-        if not self._keeper.is_running or self._options.rest:
-            return 1
-        count = min(_MAX_AHEAD, max(1, int(_AHEAD_SECONDS / self._seconds_per_job)))
-        return count if self._options.max_jobs is None else min(count, self._options.max_jobs - tries)
+        False where there was nothing to do here.
+        """
+        if self._hand.is_held:
+            self._hand.let_go_on()
+            self._hand.is_held = self._is_resting or self._is_stopping  # a signal may have come just now
+        if self._begin():
+            return True
+        if count := self._count_room():
+            self._patiently(lambda: self._exchange(count), even=(Exception,))
+        return self._begin()
+
+    def _begin(self) -> bool:
+        if self._keeper.is_running:
+            return self._lanes.begin()
+        claim = self._hand.begin()
+        if claim is None:
+            return False
+        self._beat()
+        self._executor.run(claim)
+        self._hand.end(claim)
+        self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
+        return True
+
+    def _count_room(self) -> int:
+        """Return how many jobs to claim at once."""
+        count = self._lanes.count_room() if self._keeper.is_running else 1
+        limit = self._options.max_jobs
+        return count if limit is None else min(count, limit - self._hand.begun - self._hand.count_waiting())
 
     def _exchange(self, count: int) -> None:
         if job_claiming.is_heard:
@@ -271,57 +305,23 @@ class Worker:
         if lost:
             self._log.warning("leases_lost", count=lost)
         if claims:
+            self._waiter.stop_listening()
             self._clock.set(claims[0].claimed_at)
             count = count_together(claims)
             self._hand.take(claims[:count], until=until)
             self._driver.give_back(claims[count:])
 
-    def _work(self, claim: Claim) -> None:
-        started = time.perf_counter()
-        copy_context().run(self._try, claim)  # what it says of the job to the log ends with it
-        self._hand.end()
-        took = time.perf_counter() - started
-        self._seconds_per_job += _WEIGHT * (took - self._seconds_per_job)
-        if not self._keeper.is_running:
-            self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
-
-    def _try(self, claim: Claim) -> None:
-        structlog.contextvars.bind_contextvars(
-            job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
+    def _make_executor(self, pause: Callable[[timedelta], object]) -> Executor:
+        return Executor(
+            clock=self._clock,
+            meter=self._meter,
+            reporter=self._reporter,
+            job_options=self._options.job_options,
+            finish=self._hand.finish if self._options.has_keeper else None,
+            pause=pause,
+            is_stopping=lambda: self._is_stopping,
+            log=self._log,
         )
-        try:
-            outcome = attempt(claim, now=self._clock.get(), worker_options=self._options.job_options)
-        except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
-            self._log.error("job_not_begun", error=type(error).__qualname__)
-            self._connections.renew()
-            self._put_back(claim)
-        else:
-            self._connections.renew()
-            self._settle(claim, outcome)
-
-    def _put_back(self, claim: Claim) -> None:
-        """Let a job be tried again soon; where the store can't be told, when the lease has run out."""
-        driver = get_driver(claim.connection)
-        try:
-            driver.release(claim, available_at=driver.get_now() + _NEXT_BEGIN)
-        except Exception as error:  # noqa: BLE001 - as above
-            self._log.warning("job_not_put_back", error=type(error).__qualname__)
-
-    def _settle(self, claim: Claim, outcome: Outcome) -> None:
-        finish = self._hand.finish if self._keeper.is_running else None
-
-        def end() -> datetime | None:
-            now = self._clock.get()
-            return now if settle(claim, outcome, now=now, finish=finish) else None
-
-        try:
-            ended_at = self._patiently(end)
-        except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
-            self._log.error("job_not_settled", error=type(error).__qualname__)
-        else:
-            if ended_at is not None and (summary := summarize(outcome)) is not None:
-                self._meter.note(claim, summary, ended_at=ended_at)
-                self._reporter.note(claim, summary, ended_at=ended_at)
 
     def _beat(self) -> None:
         """Report that the worker is alive, and hear whether all are to end."""
@@ -338,7 +338,7 @@ class Worker:
             if self._restart_count not in {None, get_restart_count()}:
                 self.stop_reason = "restart"
                 self.stop()
-        except self._outage_errors as error:
+        except list_outage_errors() as error:
             # The job in hand matters more than the report about it.
             self._log.warning("heartbeat_not_written", error=type(error).__qualname__)
         self._next_beat_at = now + BEAT_PERIOD
@@ -348,53 +348,30 @@ class Worker:
         self._meter.write(at_once=pause > WRITE_PERIOD)
         self._housekeeper.tick()
         if pause:
-            self._connections.renew()
+            self._executor.connections.renew()
 
     def _leave(self) -> None:
         try:
             remove_heartbeat(name=self.name)
-        except self._outage_errors as error:
+        except list_outage_errors() as error:
             self._log.warning("heartbeat_left_behind", error=type(error).__qualname__)
 
-    def _patiently[T](self, operation: Callable[[], T], *, even: tuple[type[Exception], ...] = ()) -> T | None:
-        """Return what the operation returns; while a store is away, wait ever longer and try again.
+    def _pause(self, duration: timedelta) -> None:
+        """Let this thread begin nothing for so long."""
+        ends_at = time.monotonic() + duration.total_seconds()
+        while duration and not self._is_stopping and (left := ends_at - time.monotonic()) > 0:
+            self._lanes.go_on()
+            self._lanes.wait(lambda: self._waiter.pause(timedelta(seconds=left)))
 
-        Gives up, with None, when the worker is told to stop. ``even``: what is borne as well.
+    def _wait(self, *, is_listening: bool) -> None:
+        """Wait until something happens: one of the jobs that run has ended or, if one listens, another is due.
+
+        Where listening has only begun now, what came just before must be looked for first.
         """
-        pause = _FIRST_PAUSE
-        is_away = False
-        while True:
-            try:
-                result = operation()
-            except (*self._outage_errors, *even) as error:
-                is_away = True
-                # What else goes wrong may tell the content of a row in any form.
-                reason = get_reason(error) if isinstance(error, self._outage_errors) else ""
-                self._log.warning(
-                    "store_unavailable",
-                    error=type(error).__qualname__,
-                    reason=reason,
-                    retry_in_seconds=pause.total_seconds(),
-                )
-            else:
-                if is_away:
-                    self._log.info("store_available_again")
-                return result
-            if self._is_stopping:
-                return None
-            self._connections.renew()
-            self._waiter.pause(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    def _idle(self, *, is_resting: bool) -> None:
-        """Wait for a job; but where listening has only begun now, what came just before must be looked for first."""
-        if not is_resting and self._waiter.listen():
-            return
-        worker_idle.announce(WorkerIdle(worker=self.name))
-        if is_resting:
-            self._waiter.pause(self._options.sleep)
-        else:
-            self._waiter.wait(self._options.sleep)
+        if not is_listening:
+            self._lanes.wait(lambda: self._waiter.pause(self._options.sleep))
+        elif not self._waiter.listen():
+            self._lanes.wait(lambda: self._waiter.wait(self._options.sleep))
 
 
 def _get_peak_mb() -> float:

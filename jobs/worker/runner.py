@@ -8,7 +8,7 @@ from copy import deepcopy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import structlog
 from django.utils import timezone
@@ -58,11 +58,21 @@ __all__ = [
 _log = structlog.get_logger("gatehouse.jobs")
 
 
-def attempt(claim: Claim, *, now: datetime | None = None, worker_options: JobOptions | None = None) -> Outcome:
+#: Runs a coroutine to its end, and returns or raises what that does.
+type RunCoroutine = Callable[[Coroutine[Any, Any, object]], object]  # Any: what a coroutine exchanges with its loop
+
+
+def attempt(
+    claim: Claim,
+    *,
+    now: datetime | None = None,
+    worker_options: JobOptions | None = None,
+    run_coroutine: RunCoroutine = asyncio.run,
+) -> Outcome:
     """Run a claimed job, unless its record must not run or its tries are used up.
 
     Nothing is written, but the count of its tries where the job signs it. ``now`` is the present; None takes the clock
-    of the store. ``worker_options``: see ``resolve_options``.
+    of the store. ``worker_options``: see ``resolve_options``. ``run_coroutine``: for jobs that are asynchronous.
 
     Raises:
         Exception: A store went away before the job was begun; it may be put back.
@@ -87,7 +97,7 @@ def attempt(claim: Claim, *, now: datetime | None = None, worker_options: JobOpt
             started=started,
             now=now,
         )
-        outcome = _run(one)
+        outcome = _run(one, run_coroutine)
     if isinstance(outcome, Lost):
         return outcome
     if job_attempted.is_heard:
@@ -245,7 +255,7 @@ def _build(claim: Claim, opened: _Opened, guard: Guard) -> Job | Outcome:
         return Failed(duration=_NOTHING, record=record, error=reason, attempts=claim.attempts, job=None, timeout=0)
 
 
-def _run(one: Try) -> Processed | Released | Failed | Lost:
+def _run(one: Try, run_coroutine: RunCoroutine = asyncio.run) -> Processed | Released | Failed | Lost:
     claim, record, job = one.claim, one.record, one.job
     chain = deepcopy(dict(record.chain)) if record.chain else None
     job.__dict__["running"] = run = JobRun(  # a frozen dataclass takes no assignment
@@ -265,7 +275,7 @@ def _run(one: Try) -> Processed | Released | Failed | Lost:
     if job_processing.is_heard:
         job_processing.announce(JobProcessing(**identify(claim), attempt=claim.attempts))
     try:
-        result = _call(one, run)
+        result = _call(one, run, run_coroutine)
     except BaseException as error:  # noqa: BLE001 - whatever a job raises, the worker goes on
         if run.is_deleted:
             return Processed(duration=one.get_duration(), record=record, chain=run.chain, job=job)
@@ -275,7 +285,7 @@ def _run(one: Try) -> Processed | Released | Failed | Lost:
     return Released(duration=one.get_duration(), record=record, error=None, delay=run.released, job=job)
 
 
-def _call(one: Try, run: JobRun) -> object:
+def _call(one: Try, run: JobRun, run_coroutine: RunCoroutine) -> object:
     """Run a job inside of its middleware, in a context of its own, so that what it sets (language, log fields) ends."""
     job = one.job
 
@@ -288,7 +298,7 @@ def _call(one: Try, run: JobRun) -> object:
 
     def core() -> object:
         result: object = job.handle()
-        return asyncio.run(result) if isinstance(result, Coroutine) else result
+        return run_coroutine(result) if isinstance(result, Coroutine) else result
 
     begin_job(job)
     try:

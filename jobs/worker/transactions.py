@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from django.db import connections
@@ -40,6 +40,17 @@ def drop_connections() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
+
+
+def make_room(count: int) -> None:
+    """Let the pool of each database hold so many connections, where it holds fewer: each thread keeps one."""
+    for connection in connections.all():
+        options = connection.settings_dict.get("OPTIONS", {}).get("pool")
+        if isinstance(options, dict) and (options.get("max_size") or options.get("min_size", 4)) < count:
+            options["max_size"] = count
+            pool: Any = getattr(connection, "pool", None)  # Any: only that of PostgreSQL has one
+            if pool is not None:
+                pool.resize(min_size=options.get("min_size", 4), max_size=count)
 
 
 class Connections:

@@ -356,6 +356,8 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     #: A worker holds what it has claimed for so long, and renews that four times as often; a dead one's jobs go to
     #: others then. In seconds.
     "LEASE_SECONDS": 20,
+    #: How many jobs with an asynchronous handle() each worker process runs at a time.
+    "CONCURRENCY": 100,
     #: So often a worker may die under one job, or lose its lease, and the job is taken up again; once more and it goes
     #: to the failed jobs. Such tries don't count against the job's own.
     "MAX_CRASHES": 3,

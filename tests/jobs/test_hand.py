@@ -1,6 +1,8 @@
 """What a worker process holds: whose turn it is, what is done, and what others may have."""
 
 import math
+import threading
+from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -10,7 +12,7 @@ from jobs.drivers.base import UNKNOWN, Claim
 from jobs.worker.hand import Hand
 
 
-def _claim(name: str = "a") -> Claim:
+def _claim(name: str = "a", *, crashes: int = 0) -> Claim:
     return Claim(
         job_id=uuid4(),
         queue="default",
@@ -22,6 +24,7 @@ def _claim(name: str = "a") -> Claim:
         lease_expires_at=UNKNOWN,
         connection="database",
         worker="w",
+        crashes=crashes,
     )
 
 
@@ -40,7 +43,8 @@ def hand(claims: list[Claim]) -> Hand:
 
 def test_jobs_have_their_turns_in_the_order_in_which_they_were_claimed(hand: Hand, claims: list[Claim]) -> None:
     assert [hand.begin() for _ in range(4)] == [*claims, None]
-    assert hand.get_running() is None
+    assert hand.get_running() == claims[0]
+    assert hand.begun == 3
 
 
 def test_jobs_whose_leases_may_have_ended_have_no_turn(claims: list[Claim]) -> None:
@@ -66,8 +70,78 @@ def test_the_leases_of_the_job_that_runs_and_of_those_behind_it_must_last(hand: 
     assert hand.list_held() == claims[1:]
     assert hand.get_running() is None
     hand.begin()
-    hand.end()
+    hand.end(claims[1])
     assert hand.list_held() == claims[2:]
+
+
+def test_several_jobs_run_at_a_time_and_end_in_any_order(hand: Hand, claims: list[Claim]) -> None:
+    for _ in claims:
+        hand.begin()
+    assert (hand.count_running(), hand.count_waiting(), hand.get_running()) == (3, 0, claims[0])
+    hand.end(claims[1])
+    hand.finish(claims[0])
+    hand.end(claims[0])
+    assert (hand.list_held(), hand.take_done()) == (claims[2:], claims[:1])
+    hand.end(claims[2])
+    assert not hand.is_busy()
+
+
+def test_a_job_has_its_turn_where_it_fits(hand: Hand, claims: list[Claim]) -> None:
+    def is_b(claim: Claim) -> bool:
+        return claim.job_class == "b"
+
+    assert [hand.begin(is_b), hand.begin(is_b), hand.begin()] == [claims[1], None, claims[0]]
+
+
+def test_nobody_has_a_turn_while_the_hand_is_held(hand: Hand, claims: list[Claim]) -> None:
+    hand.is_held = True
+    assert hand.begin() is None
+    hand.let_go_on()
+    assert hand.begin() == claims[0]
+    hand.close()
+    assert (hand.begin(), hand.wait_for_turn(lambda _claim: True)) == (None, None)
+
+
+def _wait_in_thread(hand: Hand, let_come: Callable[[], object]) -> Claim | None:
+    """Return what somebody gets who waits for a turn before it comes."""
+    got: list[Claim | None] = []
+    thread = threading.Thread(target=lambda: got.append(hand.wait_for_turn(lambda _claim: True)))
+    thread.start()
+    let_come()
+    thread.join(20)
+    return got[0]
+
+
+def test_who_waits_for_a_turn_gets_it_when_a_job_comes_or_none_when_the_hand_is_closed(claims: list[Claim]) -> None:
+    hand = Hand()
+    assert _wait_in_thread(hand, lambda: hand.take(claims, until=math.inf)) == claims[0]
+    hand.take_unbegun()
+    assert _wait_in_thread(hand, hand.close) is None
+
+
+def test_a_job_that_workers_have_died_of_twice_runs_alone() -> None:
+    hand, once, suspect, other = Hand(), _claim(crashes=1), _claim(crashes=2), _claim()
+    hand.take([once, suspect, other], until=math.inf)
+    assert hand.has_suspect()
+    assert hand.begin() == once
+    assert hand.begin() is None
+    assert hand.take_unbegun(behind=0.0) == [suspect, other]
+    hand.take_back([suspect, other])
+    hand.end(once)
+    assert hand.begin() == suspect
+    assert hand.begin() is None
+    assert _wait_in_thread(hand, lambda: hand.end(suspect)) == other
+    assert not hand.has_suspect()
+
+
+def test_a_job_that_is_to_run_alone_is_not_given_back_while_others_end() -> None:
+    hand, running, suspect, other = Hand(), _claim(), _claim(crashes=2), _claim()
+    hand.take([running], until=math.inf)
+    hand.begin()
+    hand.take_back([suspect, other])  # as if they had waited for long
+    assert hand.take_unbegun(behind=0.001) == [other]
+    hand.end(running)
+    assert hand.begin() == suspect
 
 
 def test_jobs_that_are_done_are_told_once_and_again_where_the_store_did_not_hear(
@@ -76,7 +150,7 @@ def test_jobs_that_are_done_are_told_once_and_again_where_the_store_did_not_hear
     for claim in claims[:2]:
         hand.begin()
         assert hand.finish(claim)
-        hand.end()
+        hand.end(claim)
     assert hand.take_done(older_than=60) == []
     assert hand.take_done() == claims[:2]
     assert hand.take_done() == []

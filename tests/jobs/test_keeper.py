@@ -159,7 +159,7 @@ def test_leases_that_are_lost_are_logged_and_jobs_that_ended_are_not(
             if held and not looks:
                 driver.finish(claims[0])
                 if not is_lost:
-                    self.end()
+                    self.end(claims[0])
             looks.append(held)
             return held
 

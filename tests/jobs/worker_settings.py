@@ -5,7 +5,7 @@ from project.settings.dev import JOBS
 
 JOBS = {
     **JOBS,
-    "MODULES": [*JOBS["MODULES"], "tests.jobs.sample_jobs"],
+    "MODULES": [*JOBS["MODULES"], "tests.jobs.sample_jobs", "tests.jobs.lane_jobs"],
     "LEASE_SECONDS": 2,
     "SLEEP_SECONDS": 0.05,
 }

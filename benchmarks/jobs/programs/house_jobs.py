@@ -1,5 +1,7 @@
 """Our jobs."""
 
+import asyncio
+import os
 from typing import override
 
 from benchmarks.jobs import work
@@ -30,6 +32,15 @@ class NapJob(Job):
         work.nap()
 
 
+class AwaitingNapJob(Job):
+    """The same as a coroutine."""
+
+    @override
+    async def handle(self) -> None:
+        await asyncio.sleep(work.NAP)
+        work.note()
+
+
 class StampJob(Job):
     """Notes how long ago it was sent."""
 
@@ -42,4 +53,9 @@ class StampJob(Job):
         work.stamp(self.sent_at)
 
 
-KINDS: dict[str, type[Job]] = {"noop": NoopJob, "incr": IncrJob, "nap": NapJob}
+#: ``BENCH_HANDLE`` says of which form those are that wait.
+KINDS: dict[str, type[Job]] = {
+    "noop": NoopJob,
+    "incr": IncrJob,
+    "nap": AwaitingNapJob if os.environ.get("BENCH_HANDLE") == "async" else NapJob,
+}

@@ -16,6 +16,7 @@ from jobs.management.arguments import (
     process_count,
     queue_name,
     queue_patterns,
+    thread_count,
     wait_seconds,
     waits,
     whole_count,
@@ -64,6 +65,19 @@ class Command(BaseCommand):
                 "Run N processes, or one for each processor, under one parent, which replaces those that die or come "
                 "to a limit; --max-jobs, --max-time and --memory hold for each. Without it this process is the worker."
             ),
+        )
+        parser.add_argument(
+            "--threads",
+            type=thread_count,
+            default=0,
+            metavar="N",
+            help="Run jobs that block in N threads of each process; without it in its main thread, one after another.",
+        )
+        parser.add_argument(
+            "--concurrency",
+            type=positive_count,
+            metavar="N",
+            help="Run up to N jobs with an asynchronous handle() at a time; JOBS['CONCURRENCY'] by default.",
         )
         parser.add_argument(
             "--grace",
@@ -174,6 +188,8 @@ def _make_options(
     tries: int | None,
     backoff: tuple[float, ...] | None,
     timeout: float | None,
+    threads: int,
+    concurrency: int | None,
     **_others: object,
 ) -> WorkerOptions:
     return WorkerOptions(
@@ -187,5 +203,7 @@ def _make_options(
         memory_mb=memory,
         stop_when_empty=stop_when_empty or once,
         has_keeper=True,
+        threads=threads,
+        concurrency=concurrency,
         job_options=JobOptions(tries=tries, backoff=backoff, timeout=timeout),
     )

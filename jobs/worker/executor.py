@@ -1,0 +1,90 @@
+"""One claimed job after another, in one thread: each is tried, and the store told how that ended."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from jobs.clock import StoreClock
+from jobs.drivers.base import Claim, get_driver
+from jobs.options import JobOptions
+from jobs.worker.metering import Meter
+from jobs.worker.outcomes import summarize
+from jobs.worker.patience import Patience
+from jobs.worker.reporting import Reporter
+from jobs.worker.runner import Outcome, RunCoroutine, attempt, settle
+from jobs.worker.transactions import Connections
+
+#: Wait of a job that couldn't be begun.
+_NEXT_BEGIN: Final = timedelta(seconds=10)
+
+
+class Executor:
+    """What jobs share that run in one thread: its connections, and what their worker lends it."""
+
+    def __init__(
+        self,
+        *,
+        clock: StoreClock,
+        meter: Meter,
+        reporter: Reporter,
+        job_options: JobOptions | None,
+        finish: Callable[[Claim], bool] | None,
+        pause: Callable[[timedelta], object],
+        is_stopping: Callable[[], bool],
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        """Take the worker's things.
+
+        ``finish``: removes a job that is done and that nothing follows, in place of the driver. ``pause``: how this
+        thread waits for a store that is away.
+        """
+        self._clock = clock
+        self._meter = meter
+        self._reporter = reporter
+        self._job_options = job_options
+        self._finish = finish
+        self._log = log
+        self.connections = Connections()
+        self.patience = Patience(pause, is_stopping, self.connections.renew, log)
+
+    def run(self, claim: Claim, run_coroutine: RunCoroutine = asyncio.run) -> None:
+        """Try a job, and write down how that ended."""
+        with structlog.contextvars.bound_contextvars(
+            job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
+        ):
+            try:
+                outcome = attempt(
+                    claim, now=self._clock.get(), worker_options=self._job_options, run_coroutine=run_coroutine
+                )
+            except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
+                self._log.error("job_not_begun", error=type(error).__qualname__)
+                self.connections.renew()
+                self._put_back(claim)
+            else:
+                self.connections.renew()
+                self._settle(claim, outcome)
+
+    def _put_back(self, claim: Claim) -> None:
+        """Let a job be tried again soon; where the store can't be told, when the lease has run out."""
+        driver = get_driver(claim.connection)
+        try:
+            driver.release(claim, available_at=driver.get_now() + _NEXT_BEGIN)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log.warning("job_not_put_back", error=type(error).__qualname__)
+
+    def _settle(self, claim: Claim, outcome: Outcome) -> None:
+        def end() -> datetime | None:
+            now = self._clock.get()
+            return now if settle(claim, outcome, now=now, finish=self._finish) else None
+
+        try:
+            ended_at = self.patience.call(end)
+        except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
+            self._log.error("job_not_settled", error=type(error).__qualname__)
+        else:
+            if ended_at is not None and (end_of_try := summarize(outcome)) is not None:
+                self._meter.note(claim, end_of_try, ended_at=ended_at)
+                self._reporter.note(claim, end_of_try, ended_at=ended_at)
