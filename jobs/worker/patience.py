@@ -10,7 +10,7 @@ import structlog
 from jobs.worker.outages import get_reason, list_outage_errors
 
 _FIRST_PAUSE: Final = timedelta(seconds=0.1)
-_LONGEST_PAUSE: Final = timedelta(seconds=5)
+_LONGEST_PAUSE: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
