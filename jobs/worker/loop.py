@@ -127,8 +127,8 @@ class Worker:
         self._housekeeper = Housekeeper()
         self._pauses = PauseWatch(worker=self.name, queues=options.queues, driver=self._driver)
         self._served = ServedQueues(options.queues, self._driver)
-        #: Whether the store was asked in this turn; threads may do all that there was while there is no room for more.
-        self._has_looked = False
+        #: Whether the store was asked in this turn, and had nothing: threads may have done all that was claimed by now.
+        self._is_empty = False
         self._is_stopping = self._is_resting = False
         #: Why it ended; what ``worker_stopping`` says.
         self.stop_reason = ""
@@ -181,7 +181,7 @@ class Worker:
                 self._keep_house(pause=timedelta(0))
                 self._wait(is_listening=not is_resting and self._count_room() > 0)
             elif self._options.stop_when_empty and not is_resting:
-                if self._has_looked:
+                if self._is_empty:
                     return "empty"
             else:
                 self._keep_house(pause=self._options.sleep)
@@ -272,9 +272,8 @@ class Worker:
             self._hand.is_held = self._is_resting or self._is_stopping  # a signal may have come just now
         if self._begin():
             return True
-        self._has_looked = False
+        self._is_empty = False
         if count := self._count_room():
-            self._has_looked = True
             self._patiently(lambda: self._exchange(count), even=(Exception,))
         return self._begin()
 
@@ -307,6 +306,7 @@ class Worker:
             self._hand.put_back(done)
             raise
         self._hand.forget(done)
+        self._is_empty = not claims
         if lost:
             self._log.warning("leases_lost", count=lost)
         if claims:
