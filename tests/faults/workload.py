@@ -11,7 +11,7 @@ from jobs.batch import Batch, BatchableJob
 from jobs.limits import ConcurrencyLimit
 from jobs.middleware import LimitConcurrency, Middleware, ThrottleMiddleware, WithoutOverlapping
 from jobs.schedules import schedule
-from jobs.worker.current import get_running_job
+from jobs.worker.current import list_running_jobs
 from tests.faults.ledger import Entry, get_ledger
 from tests.faults.plan import BACKOFF, PLACES, RATE, TICK_SECONDS, TRIES, WINDOW
 
@@ -125,7 +125,7 @@ def on_finally(found: Batch) -> None:
 
 
 def _note_callback(name: str, found: Batch) -> None:
-    job = get_running_job()
+    job = next(iter(list_running_jobs()), None)
     get_ledger().note(Entry(phase="callback", job=str(job.job_id) if job else "", group=found.name, key=name))
 
 

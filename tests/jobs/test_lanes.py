@@ -163,7 +163,7 @@ def test_as_many_tries_are_made_as_may_be(
 ) -> None:
     CallingJob.work["say"] = lambda _job: _asay("x") if job_class is AwaitingJob else _say("x")
     for _ in range(40):
-        job_class.dispatch("say")
+        job_class("say").dispatch()
     assert _work(max_jobs=23, **options) == 23
     assert len(NOTES) == 23
     assert {(job.state, job.attempts) for job in stored()} == {("waiting", 0)}
