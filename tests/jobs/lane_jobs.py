@@ -193,7 +193,7 @@ class TransactionalJob(Job):
             raise ValueError
 
 
-class LonelyJob(AwaitingJob):
+class LonelyLaneJob(AwaitingJob):
     """No two of them at a time; the second one is dropped."""
 
     @override
@@ -204,7 +204,7 @@ class LonelyJob(AwaitingJob):
 mark: ContextVar[str] = ContextVar("mark", default="")
 
 
-class MarkedJob(Job):
+class MarkedLaneJob(Job):
     """Set what belongs to a context, meet the others, and see whether it is still one's own."""
 
     queue = "lanes"

@@ -32,8 +32,8 @@ from tests.jobs.lane_jobs import (
     HastyAwaitingJob,
     HastyJob,
     LateCoroutineJob,
-    LonelyJob,
-    MarkedJob,
+    LonelyLaneJob,
+    MarkedLaneJob,
     MeetingJob,
     SwallowedJob,
     TransactionalJob,
@@ -331,12 +331,12 @@ def test_no_two_jobs_of_a_lock_overlap_in_the_loop(job_connection: str) -> None:
         await crowd.arrive()
 
     CallingJob.work.update({"wait": wait, "let go on": let_go_on})
-    LonelyJob("wait").with_priority(9).dispatch()
-    LonelyJob("wait").with_priority(8).dispatch()
+    LonelyLaneJob("wait").with_priority(9).dispatch()
+    LonelyLaneJob("wait").with_priority(8).dispatch()
     AwaitingJob("let go on").dispatch()
     assert _work() == 3
     assert NOTES == ["lonely"]
-    LonelyJob("wait").dispatch()
+    LonelyLaneJob("wait").dispatch()
     assert _work() == 1
     assert NOTES == ["lonely", "lonely"]
     assert stored() == []
@@ -353,9 +353,9 @@ def test_a_transaction_around_a_coroutine_is_shared_with_no_other_job(job_connec
 
 
 def test_what_belongs_to_a_context_is_each_jobs_own(job_connection: str) -> None:
-    MarkedJob.crowd = Crowd(12)
+    MarkedLaneJob.crowd = Crowd(12)
     for number in range(12):
-        MarkedJob.dispatch(number)
+        MarkedLaneJob.dispatch(number)
     assert _work() == 12
     assert sorted(NOTES) == sorted(f"{n} {n} {n} True {['de', 'fr'][n % 2]}" for n in range(12))
     assert structlog.contextvars.get_contextvars() == {}
