@@ -1,6 +1,6 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness fault-test races test-browser test-interop demo format format-check lint imports type-check \
+.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness fault-test fault-check races test-browser test-interop demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
@@ -26,7 +26,7 @@ demo: ## Walk the main job over real HTTP, against BASE_URL or a server of its o
 ## -- Check --
 test: ## Run the whole suite: embedded stores, real servers, browser
 	@sh scripts/setup dev
-	$(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(python) -m pytest -n 2 --dist loadgroup --ignore=tests/faults/test_faults.py $(ARGS)
 	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
 test-fast: ## Run the part of the suite that needs neither browser nor servers nor processes nor patience
 	@sh scripts/setup dev
@@ -45,6 +45,9 @@ exactness: ## Count 100 batches of 50 jobs under eight workers, and 20 keys of 2
 fault-test: ## Kill, stop and cut off workers and stores under load, ten minutes on each store; ARGS="--store redis --seconds 60"
 	@sh scripts/setup dev
 	$(python) -m tests.faults $(ARGS)
+fault-check: ## The same for half a minute on each store, some kills, and the engine without its safeguards; on a machine that does nothing else
+	@sh scripts/setup dev
+	$(python) -m pytest tests/faults/test_faults.py $(ARGS)
 races: ## Let 16 clients race for a refresh, a code, a device, a consent, a reset, a verification and a change of address, 50 times each, on both stores
 	@sh scripts/setup dev
 	RACE_ROUNDS=50 $(python) -m pytest $(races) $(ARGS)
