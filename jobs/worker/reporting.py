@@ -33,10 +33,6 @@ class Reporter:
         error = {} if end.error is None else {"error": end.error}
         self._tell_of_job(end.state, claim, ended_at, duration=round(end.duration.total_seconds(), 6), **error)
 
-    def note_crash(self, claim: Claim, *, exit_code: int) -> None:
-        """Tell that the process of a try died; below 0 the exit code is the signal that killed it."""
-        self._tell_of_job("crashed", claim, timezone.now(), exit_code=exit_code)
-
     def note_death(self, *, pid: int, exit_code: int) -> None:
         """Tell that a worker process died and is to be replaced."""
         self._tell("died", timezone.now(), pid=pid, exit_code=exit_code)
