@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,14 +33,21 @@ class DyingDriver(RedisDriver):
 
 
 class RefusingDriver(RedisDriver):
-    """Takes nothing of the outbox that holds the word ``bad``."""
+    """Takes nothing of the outbox that holds the word ``refused``, which is no part of a digest."""
 
     @override
     def push_once(self, messages: Mapping[UUID, Message], *, forget: Collection[UUID] = ()) -> None:
-        if any("bad" in message.payload for message in messages.values()):
+        if any("refused" in message.payload for message in messages.values()):
             reason = "no such command"
             raise ValueError(reason)
         super().push_once(messages, forget=forget)
+
+
+def find_free_port() -> int:
+    """Return a port that the system chooses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class Server:
@@ -89,6 +97,7 @@ class Server:
 
     def _make(self, port: int | None) -> ValkeyServer:
         kept = {"appendonly": "yes", "appendfsync": "always"}
+        port = port or find_free_port()  # by itself it takes the next of a row, as another run's server does
         return ValkeyServer(port=port, data_dir=self._folder, persist=True, config=kept)
 
 

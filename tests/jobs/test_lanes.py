@@ -353,6 +353,7 @@ def test_a_transaction_around_a_coroutine_is_shared_with_no_other_job(job_connec
 
 
 def test_what_belongs_to_a_context_is_each_jobs_own(job_connection: str) -> None:
+    structlog.contextvars.clear_contextvars()
     MarkedLaneJob.crowd = Crowd(12)
     for number in range(12):
         MarkedLaneJob.dispatch(number)

@@ -454,7 +454,7 @@ def test_a_job_that_its_store_refuses_does_not_stop_those_behind_it(
 ) -> None:
     refusing = describe("tests.jobs.outbox_store.RefusingDriver")
     settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "outbox": refusing}}
-    _dispatch_in_transaction(tmp_path / "notes", "one", "bad", "two")
+    _dispatch_in_transaction(tmp_path / "notes", "one", "refused", "two")
     assert OutboxJob.objects.count() == 1
     assert _texts(tmp_path / "notes") == ["one", "two"]
 
