@@ -40,6 +40,8 @@ class QueueDefinition:
     rate_limit: RateLimit | None = None
     #: How many of its jobs may run at the same time.
     max_running: int | None = None
+    #: Whether each of its jobs has a process to itself, which ends with it.
+    isolate: bool = False
     tries: int | None = None
     backoff: Backoff | None = None
     timeout: int | float | None = None
@@ -64,6 +66,7 @@ def define_queue(
     rate_limit_max_attempts: int = 100,
     rate_limit_per_seconds: float = 3600,
     max_running: int | None = None,
+    isolate: bool = False,
     tries: int | None = None,
     backoff: Backoff | None = None,
     timeout: int | float | None = None,
@@ -80,6 +83,7 @@ def define_queue(
         rate_limit_max_attempts: How many of its jobs may start …
         rate_limit_per_seconds: … in any so many seconds, over all workers.
         max_running: How many of its jobs may run at the same time, over all workers.
+        isolate: Whether each of its jobs has a process to itself: none runs beside it, and the process ends with it.
         tries: See ``JobOptions``.
         backoff: See ``JobOptions``.
         timeout: See ``JobOptions``.
@@ -98,6 +102,7 @@ def define_queue(
         name,
         max_jobs=max_jobs,
         max_running=max_running,
+        isolate=isolate,
         wait_for_room_seconds=wait_for_room_seconds,
         middleware=middleware,
     )
@@ -113,6 +118,7 @@ def define_queue(
         wait_for_room_seconds=wait_for_room_seconds,
         rate_limit=rate_limit if rate_limit_enabled else None,
         max_running=max_running,
+        isolate=isolate,
         tries=tries,
         backoff=backoff,
         timeout=timeout,
@@ -140,6 +146,7 @@ def _is_middleware(value: object) -> bool:
 _WORDS: Final[Mapping[str, tuple[str, Callable[[object], bool]]]] = {
     "max_jobs": ("a whole number from 1", is_count),
     "max_running": ("a whole number from 1", is_count),
+    "isolate": ("True or False", lambda value: isinstance(value, bool)),
     "wait_for_room_seconds": ("0 to 31,536,000 seconds", lambda value: value == 0 or is_span(value)),
     "middleware": ("objects with a method handle", _is_middleware),
 }
@@ -178,6 +185,11 @@ def _define_by_settings(name: str, arguments: Mapping[str, Any]) -> QueueDefinit
 def list_queue_names() -> list[str]:
     """Return the names of all known queues, sorted."""
     return sorted({*_defined, *_mentioned, *get_job_settings().queues})
+
+
+def list_isolated_queues() -> frozenset[str]:
+    """Return the defined queues whose jobs each have a process to themselves."""
+    return frozenset(name for name in {*_defined, *get_job_settings().queues} if get_queue(name).isolate)
 
 
 def check_queue_is_known(name: str) -> None:

@@ -4,18 +4,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 from uuid import UUID, uuid4
 
 from jobs.arguments import bind_arguments, decode_arguments, encode_arguments, list_references
 from jobs.backoff import Backoff
-from jobs.exceptions import PermanentJobError
+from jobs.job.controls import Controls
 from jobs.job.definition import check_class, refuse_attribute
 from jobs.job.fluent import Fluent, PendingDispatch
 from jobs.job.forms import Form
 from jobs.job.records import (
     Link,
-    add_ids,
     encode_links,
     make_record,
     note_sent,
@@ -24,7 +23,7 @@ from jobs.job.records import (
     wrap_chain,
 )
 from jobs.job.registry import register
-from jobs.job.running import JobEnd, JobRun
+from jobs.job.running import JobEnd
 from jobs.options import Delay, JobOptions
 from jobs.outlet import Current
 from jobs.payload import Record
@@ -32,12 +31,11 @@ from jobs.queues import mention_queue
 from jobs.services import send
 
 if TYPE_CHECKING:
-    from jobs.batch import Batch
     from jobs.middleware import Middleware
     from jobs.testing import FakeQueue
 
 
-class Job(Fluent, ABC):
+class Job(Fluent, Controls, ABC):
     """Work that a worker does later, or elsewhere.
 
     A subclass names what it needs in its constructor and does the work in ``handle``::
@@ -100,8 +98,6 @@ class Job(Fluent, ABC):
     #: Whether the store's count of tries is signed too.
     signs_attempts: ClassVar[bool] = False
 
-    #: The try that runs now; None where the job isn't run by a worker.
-    running: JobRun | None = None
     #: Key of the user on whose behalf it runs; "" where nobody was named.
     actor_id: str = ""
     #: Team and guard in which that user's rights count.
@@ -320,68 +316,6 @@ class Job(Fluent, ABC):
         testing = import_module("jobs.testing")  # it stands above this module, and needs pytest
         queue: FakeQueue[Self] = testing.fake_queue(self, attempts=attempts)
         return queue
-
-    # --- While it runs
-
-    @property
-    def attempts(self) -> int:
-        """How often it was tried, this try included; 1 where no worker runs it."""
-        return self.running.attempts if self.running else 1
-
-    @property
-    def batch(self) -> "Batch | None":
-        """The batch that it belongs to, as it stands now; None where there is none (any more)."""
-        if self.running is None or self.running.batch_id is None:
-            return None
-        module = import_module("jobs.batch")  # it stands above this module
-        found: Batch | None = module.find_batch(self.running.batch_id)
-        return found
-
-    def release(self, delay: Delay = 0) -> None:
-        """Let the job be tried again after a wait, when ``handle`` has returned. This try counts."""
-        JobOptions(delay=delay).check(about=type(self).__name__)
-        run = self._get_run()
-        run.released = timedelta(seconds=delay) if isinstance(delay, int | float) else delay
-
-    def delete(self) -> None:
-        """Let the job count as done when ``handle`` has returned, even if it raises; what follows it goes on."""
-        self._get_run().is_deleted = True
-
-    def fail(self, error: Exception | str) -> NoReturn:
-        """Stop here and send the job to the failed jobs at once, whatever tries are left.
-
-        Raises:
-            PermanentJobError: Always; raising it does the same. The job fails even if it catches it.
-        """
-        failure = self._get_run().failure = PermanentJobError(str(error))
-        if isinstance(error, Exception):
-            raise failure from error
-        raise failure
-
-    def append_to_chain(self, *jobs: Link) -> None:
-        """Let more jobs follow, after those that follow already."""
-        chain = self._get_chain()
-        chain["links"] = [*chain["links"], *self._encode(jobs)]
-
-    def prepend_to_chain(self, *jobs: Link) -> None:
-        """Let more jobs follow, before those that follow already."""
-        chain = self._get_chain()
-        chain["links"] = [*self._encode(jobs), *chain["links"]]
-
-    def _encode(self, jobs: Sequence[Link]) -> list[dict[str, Any]]:  # Any: JSON
-        chain, added = self._get_chain(), add_ids(jobs, self._get_run())
-        return encode_links(added, queue=chain.get("queue", ""), connection=chain.get("connection", ""))
-
-    def _get_chain(self) -> dict[str, Any]:  # Any: JSON
-        run = self._get_run()
-        if run.chain is None:
-            run.chain = {"links": []}
-        return run.chain
-
-    def _get_run(self) -> JobRun:
-        run = self.running or JobRun(job_id=self.job_id, queue=self.queue, connection="", attempts=1)
-        self.__dict__["running"] = run
-        return run
 
 
 # A constructor that sets one of these is told to choose another name.

@@ -48,6 +48,8 @@ def _live(
             return  # it died before the kernel was asked
         for number in (*STOPS, *PASSED_ON):
             signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)  # it is the parent's
         code = run(partial(_let_through, blocked))
     except BaseException as error:  # noqa: BLE001 - nothing of the parent may run here
         _log.error("process_broken", error=type(error).__qualname__)

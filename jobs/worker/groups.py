@@ -28,6 +28,7 @@ class Exit(IntEnum):
     MAX_JOBS = 21
     MAX_TIME = 22
     RESTART = 23
+    ISOLATED = 24
 
 
 _REASONS: Final = {
@@ -36,6 +37,7 @@ _REASONS: Final = {
     "max_jobs": Exit.MAX_JOBS,
     "max_time": Exit.MAX_TIME,
     "restart": Exit.RESTART,
+    "isolated": Exit.ISOLATED,
 }
 
 

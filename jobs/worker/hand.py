@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -21,9 +21,13 @@ _log = structlog.get_logger("gatehouse.worker")
 class Hand:
     """See above; safe for threads. Times are seconds of the monotonic clock."""
 
-    def __init__(self, ledger: Ledger | None = None) -> None:
-        """Hold nothing; take where to write down what is held, for whoever survives this process."""
+    def __init__(self, ledger: Ledger | None = None, *, isolated: Collection[str] = ()) -> None:
+        """Hold nothing; take where to write down what is held, for whoever survives this process.
+
+        ``isolated``: queues whose jobs each have a process to themselves.
+        """
         self._ledger = ledger
+        self._isolated = frozenset(isolated)
         self._lock = threading.Lock()
         self._has_turns = threading.Condition(self._lock)
         #: With the moments at which they were taken.
@@ -39,6 +43,8 @@ class Hand:
         self.is_held = False
         #: How many had a turn.
         self.begun = 0
+        #: Whether one of those was to have the process to itself, which must end after it.
+        self.is_spent = False
         #: Set while there is something that must not wait long: jobs that are done, or that wait behind another.
         self.is_pressing = threading.Event()
 
@@ -50,7 +56,7 @@ class Hand:
                 self._ledger.add(claims)
             now = time.monotonic()
             self._waiting.extend((now, claim) for claim in claims)
-            self._suspects.update(claim.job_id for claim in claims if claim.crashes >= SUSPECT_CRASHES)
+            self._suspects.update(claim.job_id for claim in claims if self._runs_alone(claim))
             self._until = until
             self._has_turns.notify(len(claims))
 
@@ -107,7 +113,7 @@ class Hand:
         with self._lock:
             claims = list(unbegun)
             self._waiting.extendleft((0.0, claim) for claim in reversed(claims))
-            self._suspects.update(claim.job_id for claim in claims if claim.crashes >= SUSPECT_CRASHES)
+            self._suspects.update(claim.job_id for claim in claims if self._runs_alone(claim))
 
     def forget(self, claims: Iterable[Claim]) -> None:
         """Note that the store knows what became of jobs that were let go of."""
@@ -181,7 +187,23 @@ class Hand:
             if not self._done and not self._waiting:
                 self.is_pressing.clear()
 
+    def count_together(self, claims: Sequence[Claim]) -> int:
+        """Return how many to hold at once.
+
+        A job that a worker has died of before is held alone, not to harm the others, and so is one of an isolated
+        queue.
+        """
+        return next((max(place, 1) for place, claim in enumerate(claims) if self._is_single(claim)), len(claims))
+
+    def _is_single(self, claim: Claim) -> bool:
+        return claim.crashes > 0 or claim.queue in self._isolated
+
+    def _runs_alone(self, claim: Claim) -> bool:
+        return claim.crashes >= SUSPECT_CRASHES or claim.queue in self._isolated
+
     def _begin(self, fits: Callable[[Claim], bool] | None) -> Claim | None:
+        if self.is_spent:
+            return None
         if self._waiting and time.monotonic() >= self._until:
             _log.warning("leases_lost", count=len(self._waiting))
             self._drop(claim for _, claim in self._waiting)
@@ -190,6 +212,7 @@ class Hand:
         claim = None if self.is_held else self._take_first(fits)
         if claim is not None:
             self.begun += 1
+            self.is_spent = claim.queue in self._isolated
             self._running[claim.job_id] = claim
             if self._ledger is not None:
                 self._ledger.note(claim, Stage.RUNNING)
@@ -224,8 +247,3 @@ class Hand:
     def _drop(self, claims: Iterable[Claim]) -> None:
         if self._ledger is not None:
             self._ledger.drop(claims)
-
-
-def count_together(claims: Sequence[Claim]) -> int:
-    """Return how many to hold at once: a job that a worker has died of before is held alone, not to harm the others."""
-    return next((max(place, 1) for place, claim in enumerate(claims) if claim.crashes), len(claims))

@@ -21,6 +21,7 @@ from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
 from jobs.job import get_job_name
 from jobs.options import JobOptions
+from jobs.queues import list_isolated_queues
 from jobs.scheduler import Ticker
 from jobs.services import get_restart_count, record_heartbeat, remove_dead_heartbeats, remove_heartbeat
 from jobs.signals import (
@@ -43,7 +44,7 @@ from jobs.signals import (
 )
 from jobs.worker.current import list_running_jobs
 from jobs.worker.executor import Executor
-from jobs.worker.hand import Hand, count_together
+from jobs.worker.hand import Hand
 from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.keeper import BEAT_PERIOD, Keeper
 from jobs.worker.lanes import Lanes
@@ -117,7 +118,7 @@ class Worker:
         self._started_at = timezone.now()
         self._ends_at = None if options.max_time is None else time.monotonic() + options.max_time.total_seconds()
         self._next_beat_at = self._started_at
-        self._hand = Hand(ledger)
+        self._hand = Hand(ledger, isolated=list_isolated_queues())
         self._keeper = Keeper(self._hand, self._driver, beat=self._beat)
         self._clock = StoreClock(self._started_at)
         self._restart_count: int | None = None
@@ -185,6 +186,8 @@ class Worker:
                     return "empty"
             else:
                 self._keep_house(pause=self._options.sleep)
+                if not is_resting and self._waiter.listen():
+                    continue  # it listens from now on: what came just before must be looked for first
                 worker_idle.announce(WorkerIdle(worker=self.name))
                 self._wait(is_listening=not is_resting)
         return reason
@@ -254,6 +257,8 @@ class Worker:
         """Return why the worker ends now; empty where it goes on."""
         if self._is_stopping:
             return self.stop_reason or "signal"
+        if self._hand.is_spent:
+            return "isolated"
         if self._options.max_jobs is not None and self._hand.begun >= self._options.max_jobs:
             return "max_jobs"
         if self._ends_at is not None and time.monotonic() >= self._ends_at:
@@ -312,7 +317,7 @@ class Worker:
         if claims:
             self._waiter.stop_listening()
             self._clock.set(claims[0].claimed_at)
-            count = count_together(claims)
+            count = self._hand.count_together(claims)
             self._hand.take(claims[:count], until=until)
             self._driver.give_back(claims[count:])
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from types import FrameType
 from typing import Final, Protocol
 
@@ -19,10 +20,11 @@ from jobs.drivers.base import get_driver
 from jobs.worker.forking import PASSED_ON, STOPS
 from jobs.worker.groups import Exit, Group, Place, Process
 from jobs.worker.reporting import Reporter
+from jobs.worker.waiting import Waiter
 
-_TICK_SECONDS: Final = 0.05
+_TICK: Final = timedelta(seconds=0.05)
 #: After these another process takes the place.
-_RECYCLED: Final = frozenset({Exit.STOPPED, Exit.MEMORY, Exit.MAX_JOBS, Exit.MAX_TIME, Exit.RESTART})
+_RECYCLED: Final = frozenset({Exit.STOPPED, Exit.MEMORY, Exit.MAX_JOBS, Exit.MAX_TIME, Exit.RESTART, Exit.ISOLATED})
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -52,6 +54,7 @@ class Pool:
         self._grace_seconds = grace_seconds
         self._balancer = balancer
         self._reporter = Reporter(report, worker=f"{socket.gethostname()}:{os.getpid()}")
+        self._waiter = Waiter()
         self._stopping_since: float | None = None
         self._is_told = self._is_hard = False
         #: How often a process was replaced that died.
@@ -67,17 +70,22 @@ class Pool:
         handlers: dict[int, Callable[[int, FrameType | None], object]] = {
             **dict.fromkeys(STOPS, lambda _number, _frame: self._hear_stop()),
             **dict.fromkeys(PASSED_ON, lambda number, _frame: self._send(number)),
+            signal.SIGCHLD: lambda _number, _frame: None,  # to end the wait: the next process is not to come late
         }
         previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        previous_fd = signal.set_wakeup_fd(self._waiter.wake_fd, warn_on_full_buffer=False)
         try:
-            while self._is_open():
+            while True:
+                self._reap()
                 self._start_missing()
                 self._kill_late()
-                self._reap()
+                if not self._is_open():
+                    break
                 if self._balancer is not None and self._stopping_since is None:
                     self._balancer.tick()
-                time.sleep(_TICK_SECONDS)
+                self._waiter.pause(_TICK)
         finally:
+            signal.set_wakeup_fd(previous_fd)
             for number, handler in previous.items():
                 signal.signal(number, handler)
             self._kill_all()

@@ -8,6 +8,7 @@ from tests.jobs.worker_settings import JOBS
 JOBS = {
     **JOBS,
     "LEASE_SECONDS": 3600,
+    "QUEUES": {"apart": {"isolate": True}},
     "CONNECTIONS": {
         **JOBS["CONNECTIONS"],
         "failover": {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": ["database"]},

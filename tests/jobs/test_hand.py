@@ -12,10 +12,10 @@ from jobs.drivers.base import UNKNOWN, Claim
 from jobs.worker.hand import Hand
 
 
-def _claim(name: str = "a", *, crashes: int = 0) -> Claim:
+def _claim(name: str = "a", *, crashes: int = 0, queue: str = "default") -> Claim:
     return Claim(
         job_id=uuid4(),
-        queue="default",
+        queue=queue,
         job_class=name,
         payload="",
         priority=0,
@@ -132,6 +132,22 @@ def test_a_job_that_workers_have_died_of_twice_runs_alone() -> None:
     assert hand.begin() is None
     assert _wait_in_thread(hand, lambda: hand.end(suspect)) == other
     assert not hand.has_suspect()
+
+
+def test_a_job_of_an_isolated_queue_runs_alone_and_is_the_last_of_its_process() -> None:
+    hand, running, isolated, other = Hand(isolated=["apart"]), _claim(), _claim(queue="apart"), _claim()
+    assert hand.count_together([running, isolated, other]) == 1
+    assert hand.count_together([isolated, other]) == 1
+    hand.take([running, isolated, other], until=math.inf)
+    assert hand.begin() == running
+    assert hand.begin() is None
+    hand.end(running)
+    assert not hand.is_spent
+    assert hand.begin() == isolated
+    hand.end(isolated)
+    assert hand.is_spent
+    assert hand.begin() is None
+    assert hand.take_unbegun() == [other]
 
 
 def test_a_job_that_is_to_run_alone_is_not_given_back_while_others_end() -> None:

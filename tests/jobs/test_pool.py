@@ -15,6 +15,7 @@ import pytest
 
 from jobs.drivers.base import UNKNOWN, Claim, get_driver
 from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
+from jobs.queues import define_queue, forget_queue
 from jobs.services import request_restart
 from jobs.worker.ledger import ROWS, Ledger, Stage
 from tests.jobs.messages import make
@@ -26,10 +27,23 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
 
 @contextmanager
-def _pool(*arguments: str, size: int = 2) -> Iterator[Popen[str]]:
+def _worker(*arguments: str) -> Iterator[Popen[str]]:
     environment = child_environment(DJANGO_SETTINGS_MODULE="tests.jobs.pool_settings", LOG_LEVEL="WARNING")
-    with manage("queue_work", "--processes", str(size), *arguments, environment=environment) as process:
+    with manage("queue_work", *arguments, environment=environment) as process:
         yield process
+
+
+@contextmanager
+def _pool(*arguments: str, size: int = 2) -> Iterator[Popen[str]]:
+    with _worker("--processes", str(size), *arguments) as process:
+        yield process
+
+
+@pytest.fixture
+def apart() -> Iterator[str]:
+    """The isolated queue of the pools' settings, as this process must know it too."""
+    yield define_queue("apart", isolate=True).name
+    forget_queue("apart")
 
 
 def _list_children(pid: int) -> list[int]:
@@ -123,6 +137,48 @@ def test_a_process_that_comes_to_a_limit_is_replaced(tmp_path: Path) -> None:
         pool.terminate()
         assert pool.wait(timeout=30) == 0
     assert not QueuedJob.objects.exists()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("arguments", [(), ("--processes", "2"), ("--threads", "3"), ("--queue", "apart,notes")])
+def test_each_job_of_an_isolated_queue_has_a_process_to_itself(
+    tmp_path: Path, apart: str, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "go").touch()
+    for number in range(4):
+        PatientWaitJob(str(tmp_path)).on_queue(apart).dispatch()
+        NoteJob.dispatch(str(tmp_path / "notes"), str(number))
+    with _worker(*arguments, "--stop-when-empty") as worker:
+        wait_until(lambda: worker.poll() is not None, seconds=100)
+        assert worker.returncode == 0
+        assert worker.stdout is not None
+        assert "0 died" in worker.stdout.read()
+    assert len(set(read_lines(tmp_path / "done"))) == 4
+    assert sorted(read_lines(tmp_path / "notes")) == list("0123")
+    assert not QueuedJob.objects.exists()
+
+
+@pytest.mark.parametrize("arguments", [("--once",), ("--queue", "default")])
+def test_a_worker_that_isolates_no_job_needs_no_parent(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with _worker(*arguments) as worker:
+        assert wait_until(lambda: read_lines(tmp_path / "started")) == [str(worker.pid)]
+        (tmp_path / "go").touch()
+        worker.terminate()
+        assert worker.wait(timeout=30) == 0
+
+
+def test_a_job_of_an_isolated_queue_takes_nobody_along(tmp_path: Path, apart: str) -> None:
+    for number in range(3):
+        NoteJob.dispatch(str(tmp_path / "notes"), str(number))
+    DeadlyJob(str(tmp_path)).on_queue(apart).dispatch()
+    with _worker("--stop-when-empty") as worker:
+        wait_until(lambda: worker.poll() is not None, seconds=40)
+        assert worker.returncode == 0
+        assert worker.stdout is not None
+        assert "1 died" in worker.stdout.read()
+    assert len(set(read_lines(tmp_path / "deaths"))) == 2
+    assert sorted(read_lines(tmp_path / "notes")) == list("012")
 
 
 def test_a_pool_ends_when_a_restart_is_asked_for(tmp_path: Path) -> None:

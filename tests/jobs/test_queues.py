@@ -72,7 +72,7 @@ def test_a_limit_that_is_not_enabled_holds_nobody_up() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        {"max_jobs": 0}, {"max_running": 0}, {"tries": -1}, {"timeout": -1}, {"backoff": "x"},
+        {"max_jobs": 0}, {"max_running": 0}, {"isolate": 1}, {"tries": -1}, {"timeout": -1}, {"backoff": "x"},
         {"rate_limit_enabled": True, "rate_limit_max_attempts": -1},
         {"rate_limit_enabled": True, "rate_limit_per_seconds": 0},
         {"max_jobs": "5"}, {"max_jobs": 1.5}, {"max_jobs": True}, {"max_running": "3"},

@@ -119,15 +119,13 @@ def test_what_rests_counts_for_nothing(driver: QueueDriver) -> None:
     assert all(load.is_resting and not load.size for load in measure([_supervisor()])["s"].values())
 
 
-def test_many_queues_and_supervisors_cost_as_many_questions_as_one(driver: QueueDriver) -> None:
+def test_many_queues_and_supervisors_cost_four_questions(driver: QueueDriver) -> None:
     if driver.name != "database":
         pytest.skip("statements are counted")
     driver.push([make(queue=f"q{number}") for number in range(50)])
-    with CaptureQueriesContext(connection) as one:
-        measure([_supervisor(queues=["q1"])])
-    with CaptureQueriesContext(connection) as many:
+    with CaptureQueriesContext(connection) as questions:
         measure([_supervisor(name=f"s{n}", queues=[f"q{m}" for m in range(50)], max_processes=50) for n in range(9)])
-    assert len(many) == len(one) <= 5
+    assert len(questions) <= 4  # queues, pauses, run times and, now and then, the clock
 
 
 # --- Real processes

@@ -21,7 +21,8 @@ from jobs.management.arguments import (
     waits,
     whole_count,
 )
-from jobs.options import JobOptions
+from jobs.options import JobOptions, matches_queue
+from jobs.queues import list_isolated_queues
 from jobs.worker.groups import Group
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.pool import Pool
@@ -63,7 +64,8 @@ class Command(BaseCommand):
             metavar="N|auto",
             help=(
                 "Run N processes, or one for each processor, under one parent, which replaces those that die or come "
-                "to a limit; --max-jobs, --max-time and --memory hold for each. Without it this process is the worker."
+                "to a limit; --max-jobs, --max-time and --memory hold for each. Without it this process is the worker, "
+                "unless it serves queues that isolate their jobs, which need a parent."
             ),
         )
         parser.add_argument(
@@ -138,12 +140,14 @@ class Command(BaseCommand):
         queue: list[str],
         processes: int | None,
         grace: float | None,
+        once: bool,
         **arguments: Any,  # Any: as declared above
     ) -> None:
         self._is_json = bool(arguments["json"])
-        options = replace(_make_options(queue, **arguments), report=self._write if self._is_json else None)
-        if processes is not None:
-            self._run_pool(options, processes=processes, grace=grace)
+        options = replace(_make_options(queue, once=once, **arguments), report=self._write if self._is_json else None)
+        is_apart = not once and any(_serves(options, name) for name in list_isolated_queues())
+        if processes is not None or is_apart:
+            self._run_pool(options, processes=processes or 1, grace=grace)
             return
         worker = Worker(options)
         served = f"the queues {', '.join(queue)}" if queue else "every queue"
@@ -171,6 +175,10 @@ class Command(BaseCommand):
     def _write(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()  # a process that is forked must find nothing here that it would write again
+
+
+def _serves(options: WorkerOptions, queue: str) -> bool:
+    return not options.queues or any(matches_queue(pattern, queue) for pattern in options.queues)
 
 
 def _make_options(
