@@ -48,6 +48,8 @@ class Process:
     pid: int
     ledger: Ledger
     started_at: float
+    #: Whether it was told to end.
+    is_told: bool = False
 
     def send(self, number: int) -> None:
         """Send it a signal, if it is still there."""

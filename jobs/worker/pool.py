@@ -78,6 +78,7 @@ class Pool:
             while True:
                 self._reap()
                 self._start_missing()
+                self._tell_to_end()
                 self._kill_late()
                 if not self._is_open():
                     break
@@ -96,7 +97,7 @@ class Pool:
         """Let each process finish the job in hand and start none anew."""
         if self._stopping_since is None:
             self._stopping_since = time.monotonic()
-            self._send(signal.SIGTERM)
+        self._waiter.wake()
 
     def list_pids(self) -> Sequence[int]:
         """Return the ids of the processes that run."""
@@ -145,6 +146,15 @@ class Pool:
             self._reporter.note_death(pid=process.pid, exit_code=code)
             place.note_breakdown()
         place.process = None
+
+    def _tell_to_end(self) -> None:
+        """Tell each process once, also one that was just being started when we were told."""
+        if self._stopping_since is None:
+            return
+        for _, process in self._list_processes():
+            if not process.is_told:
+                process.is_told = True
+                process.send(signal.SIGTERM)
 
     def _kill_late(self) -> None:
         if self._stopping_since is None:
