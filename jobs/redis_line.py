@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+import hiredis
 from redis import Redis
 from redis.exceptions import ResponseError
 
@@ -105,8 +106,5 @@ class _Held:
 
 def pack(*values: Value) -> bytes:
     """Return a command as it travels: how many values, then the length of each, and itself."""
-    parts = [b"*%d\r\n" % len(values)]
-    for value in values:
-        data = value if value.__class__ is bytes else str(value).encode()
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    return b"".join(parts)
+    packed: bytes = hiredis.pack_command(values)  # type: ignore[arg-type]  # its stub has a tuple of one value
+    return packed

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import batched
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, NamedTuple
 from uuid import UUID
 
 from django.utils.module_loading import import_string
@@ -47,9 +47,10 @@ class Message:
     timeout_seconds: float = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(NamedTuple):
     """A job in the hands of one worker, until the lease ends."""
+
+    # A frozen dataclass takes three times as long to make, which is done for each job.
 
     job_id: UUID
     queue: str

@@ -1,7 +1,6 @@
 """The driver that keeps jobs in the default database: no other service, and dispatch is part of the transaction."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from itertools import batched
@@ -89,9 +88,9 @@ class DatabaseDriver(QueueDriver):
         # One look per queue keeps each on its index; one look for all would sort every due job.
         take = _update_returning if connection.vendor == "postgresql" else _update_locked
         wanted: Sequence[str | None] = queues or [None]
-        looks = (take(queue, worker, count, now) for queue in wanted)
+        looks = (take(queue, worker, count, now, self.name) for queue in wanted)
         found: Sequence[Claim] = next((claims for claims in looks if claims), [])
-        return [replace(claim, connection=self.name) for claim in found]
+        return found
 
     @override
     def listen(self, queues: Sequence[str]) -> Sequence[Listener]:
@@ -287,7 +286,7 @@ def _write_claim(*, has_queue: bool) -> tuple[str, tuple[Any, ...]]:  # Any: wha
     )
 
 
-def _update_returning(queue: str | None, worker: str, count: int, now: datetime) -> list[Claim]:
+def _update_returning(queue: str | None, worker: str, count: int, now: datetime, name: str) -> list[Claim]:
     """Claim in one statement; jobs that another worker is claiming are passed over.
 
     Django writes FOR UPDATE within transactions only, but one statement is one by itself.
@@ -301,13 +300,13 @@ def _update_returning(queue: str | None, worker: str, count: int, now: datetime)
         rows = cursor.fetchall()
     return [
         Reader(dict(zip(_CLAIMED, map(_to_bytes, values), strict=True))).read_claim(
-            lease_id=lease_id, claimed_at=now, lease=lease, worker=worker
+            lease_id=lease_id, claimed_at=now, lease_expires_at=now + lease, worker=worker, connection=name
         )
         for values in rows
     ]
 
 
-def _update_locked(queue: str | None, worker: str, count: int, now: datetime) -> list[Claim]:
+def _update_locked(queue: str | None, worker: str, count: int, now: datetime, name: str) -> list[Claim]:
     """Claim in a short transaction that nobody else can write in.
 
     SQLite keeps any value in any column, so they are read as bytes. What can't be read stays as it is, but for the id:
@@ -321,7 +320,9 @@ def _update_locked(queue: str | None, worker: str, count: int, now: datetime) ->
         crashes = Case(When(lease_id=None, then=F("crashes")), default=F("crashes") + 1)
         for pk, *values in _list_due(now, queue).order_by(*_ORDER).values_list("pk", *fields, _raw(crashes))[:count]:
             reader = Reader(dict(zip(_CLAIMED, values, strict=True)))
-            claim = reader.read_claim(lease_id=lease_id, claimed_at=now, lease=lease, worker=worker)
+            claim = reader.read_claim(
+                lease_id=lease_id, claimed_at=now, lease_expires_at=now + lease, worker=worker, connection=name
+            )
             if claim.fault:
                 QueuedJob.objects.filter(pk=pk).update(job_id=claim.job_id, **held)
             else:

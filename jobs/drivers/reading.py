@@ -22,6 +22,7 @@ _MAX_WORKER_LENGTH: Final = 200
 _MAX_SHOWN: Final = 60
 _SHORTEST_MOMENT: Final = len("2000-01-01 00:00:00")
 _LONGEST_STAMP: Final = 30
+_NO_TIME: Final = timedelta(0)
 
 
 class Reader:
@@ -39,9 +40,9 @@ class Reader:
         *,
         lease_id: UUID,
         claimed_at: datetime,
-        lease: timedelta,
+        lease_expires_at: datetime,
         worker: str,
-        connection: str = "",
+        connection: str,
         numbers: Sequence[str] = (),
     ) -> Claim:
         """Return the job as a claim, with this try counted.
@@ -49,7 +50,7 @@ class Reader:
         Args:
             lease_id: Of the claim.
             claimed_at: Of the claim.
-            lease: Of the claim.
+            lease_expires_at: Of the claim.
             worker: Of the claim.
             connection: Of the claim.
             numbers: Other fields, which must hold numbers.
@@ -67,11 +68,11 @@ class Reader:
             priority=self._read_int("priority", _MAX_PRIORITY),
             attempts=self._read_int("attempts", MAX_ATTEMPTS) + 1,
             lease_id=lease_id,
-            lease_expires_at=claimed_at + lease,
+            lease_expires_at=lease_expires_at,
             connection=connection,
             worker=worker,
             claimed_at=claimed_at,
-            waited=timedelta(0) if due_at is None else max(claimed_at - due_at, timedelta(0)),
+            waited=claimed_at - due_at if due_at is not None and due_at < claimed_at else _NO_TIME,
             crashes=self._read_int("crashes", MAX_CRASHES),
             fault=" ".join(self._faults),
         )

@@ -47,6 +47,7 @@ _NO_TIMEOUT: Final = -1
 _FIELDS: Final = (
     "job_id", "queue", "job_class", "payload", "priority", "attempts", "due", "sequence", "born", "crashes",
 )  # fmt: skip
+_NUMBERS: Final = ("sequence",)
 #: What they return of a job that is to be shown, before its state.
 _LISTED: Final = (
     "job_id", "queue", "job_class", "payload", "priority", "attempts", "due", "sequence", "born", "crashes", "worker",
@@ -125,8 +126,7 @@ class RedisDriver(QueueDriver):
         )
         for entry in apart:
             _log.error("entry_set_apart", entry=ascii(entry), connection=self.name)
-        claims = [self._to_claim(row, lease_id, worker) for row in batched(values, len(_FIELDS) + 1, strict=True)]
-        return lost, claims
+        return lost, self._to_claims(values, lease_id, worker)
 
     @override
     def finish_all(self, claims: Sequence[Claim]) -> int:
@@ -156,7 +156,7 @@ class RedisDriver(QueueDriver):
         if values == [b"held"]:
             message = f"The job {job_id} is held by another worker."
             raise LookupError(message)
-        return self._to_claim(values, lease_id, worker) if values else None
+        return self._to_claims(values, lease_id, worker)[0] if values else None
 
     @override
     def listen(self, queues: Sequence[str]) -> Sequence[Listener]:
@@ -272,16 +272,22 @@ class RedisDriver(QueueDriver):
             yield self._failure_kept
             yield _write_call(message.job_class)
 
-    def _to_claim(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> Claim:
-        *stored, claimed_at = values
-        return Reader(dict(zip(_FIELDS, stored, strict=True)), has_seconds=True).read_claim(
-            lease_id=lease_id,
-            claimed_at=from_stamp(claimed_at),
-            lease=get_job_settings().lease,
-            connection=self.name,
-            worker=worker,
-            numbers=("sequence",),
-        )
+    def _to_claims(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> list[Claim]:
+        """Return the jobs of one claim, whose moment stands behind each."""
+        if not values:
+            return []
+        claimed_at, lease = from_stamp(values[-1]), get_job_settings().lease
+        return [
+            Reader(dict(zip(_FIELDS, row, strict=False)), has_seconds=True).read_claim(
+                lease_id=lease_id,
+                claimed_at=claimed_at,
+                lease_expires_at=claimed_at + lease,
+                connection=self.name,
+                worker=worker,
+                numbers=_NUMBERS,
+            )
+            for row in batched(values, len(_FIELDS) + 1, strict=True)
+        ]
 
 
 def _fence(claim: Claim) -> tuple[str, str]:

@@ -267,6 +267,9 @@ class Job(Fluent, Controls, ABC):
         Raises:
             JobArgumentError: One is missing or of the wrong type.
         """
+        bound: dict[str, object] | None = self.__dict__.get("_bound")
+        if bound is not None:
+            return bound.copy()
         args, kwargs = self.__dict__["_arguments"]
         return bind_arguments(type(self), args, kwargs, job=self)
 

@@ -119,6 +119,16 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
     )
     check_queue_is_known(own_queue)
     get_driver(own_connection)
+    # Bound once for all that asks for them, which may be the payload, tags and keys.
+    job.__dict__["_bound"] = job.get_arguments()
+    try:
+        return _make_record(job, name, options, own_queue, own_connection)
+    finally:
+        del job.__dict__["_bound"]
+
+
+def _make_record(job: "Job", name: str, options: JobOptions, own_queue: str, own_connection: str) -> Record:
+    job_class, definition, settings = type(job), get_queue(own_queue), get_job_settings()
     arguments: Mapping[str, object] = job.serialize()
     job.authorize_dispatch()
     if job_class.encrypted:

@@ -52,20 +52,22 @@ class Executor:
 
     def run(self, claim: Claim, run_coroutine: RunCoroutine = asyncio.run) -> None:
         """Try a job, and write down how that ended."""
-        with structlog.contextvars.bound_contextvars(
+        before = structlog.contextvars.bind_contextvars(
             job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
-        ):
-            try:
-                outcome = attempt(
-                    claim, now=self._clock.get(), worker_options=self._job_options, run_coroutine=run_coroutine
-                )
-            except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
-                self._log.error("job_not_begun", error=type(error).__qualname__)
-                self.connections.renew()
-                self._put_back(claim)
-            else:
-                self.connections.renew()
-                self._settle(claim, outcome)
+        )
+        try:
+            outcome = attempt(
+                claim, now=self._clock.get(), worker_options=self._job_options, run_coroutine=run_coroutine
+            )
+        except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
+            self._log.error("job_not_begun", error=type(error).__qualname__)
+            self.connections.renew()
+            self._put_back(claim)
+        else:
+            self.connections.renew()
+            self._settle(claim, outcome)
+        finally:
+            structlog.contextvars.reset_contextvars(**before)
 
     def _put_back(self, claim: Claim) -> None:
         """Let a job be tried again soon; where the store can't be told, when the lease has run out."""

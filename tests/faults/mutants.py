@@ -5,7 +5,6 @@ lease out, too, by letting it last for ever.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, override
 from uuid import UUID
 
@@ -33,7 +32,7 @@ class FencelessRedisDriver(WitnessedRedisDriver):
 
     def _forge(self, claim: Claim) -> Claim:
         lease: Any = self._scripts.client.hget(f"{RQ_KEY_PREFIX}:job:{claim.job_id}", "lease_id")  # Any: bytes or None
-        return replace(claim, lease_id=UUID(lease.decode())) if lease else claim
+        return claim._replace(lease_id=UUID(lease.decode())) if lease else claim
 
 
 class FencelessDatabaseDriver(WitnessedDatabaseDriver):
@@ -50,4 +49,4 @@ class FencelessDatabaseDriver(WitnessedDatabaseDriver):
 
 def _forge(claim: Claim) -> Claim:
     lease = QueuedJob.objects.filter(job_id=claim.job_id).values_list("lease_id", flat=True).first()
-    return replace(claim, lease_id=lease) if lease else claim
+    return claim._replace(lease_id=lease) if lease else claim
