@@ -44,6 +44,8 @@ class SupervisorOptions:
     memory: int | None = None
     sleep: float | None = None
     rest: float = 0.0
+    threads: int = 0
+    concurrency: int | None = None
 
     def check(self) -> None:
         """Make sure that all that was said can be done.
@@ -112,6 +114,8 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[object], bool]]]] = {
     "memory": ("a whole number of MB from 1", _is_count),
     "sleep": ("0 to 31,536,000 seconds", _is_seconds),
     "rest": ("0 to 31,536,000 seconds", _is_seconds),
+    "threads": ("a whole number from 0 to 1,000", lambda value: value == 0 or _is_process_count(value)),
+    "concurrency": ("a whole number from 1", _is_count),
 }
 
 
@@ -187,4 +191,6 @@ def _make_worker_options(
         has_keeper=True,
         job_options=JobOptions(tries=options.tries, backoff=options.backoff, timeout=options.timeout),
         report=report,
+        threads=options.threads,
+        concurrency=options.concurrency,
     )

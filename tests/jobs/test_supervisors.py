@@ -54,6 +54,8 @@ def _supervisor(**options: Any) -> Supervisor:  # Any: of SupervisorOptions
         ({"cooldown": 0}, "cooldown must be"),
         ({"memory": "1 GB"}, "memory must be"),
         ({"tries": -1}, "tries must be"),
+        ({"threads": -1}, "threads must be"),
+        ({"concurrency": 0}, "concurrency must be"),
         ({"workers": 3}, "workers"),
         ({"connection": "nowhere"}, "nowhere"),
     ],
@@ -69,6 +71,11 @@ def test_what_a_supervisor_can_not_do_is_told_at_the_start(
     assert problem in error.msg
     with pytest.raises(CommandError, match="broken|" + problem):
         call_command("queue_supervise", "broken", skip_checks=True)
+
+
+def test_a_supervisor_says_how_many_jobs_each_process_runs_at_a_time() -> None:
+    group = _supervisor(threads=8, concurrency=5).groups["a"]
+    assert (group.options.threads, group.options.get_concurrency()) == (8, 5)
 
 
 def test_the_supervisors_of_the_house_are_sound() -> None:
