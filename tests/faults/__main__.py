@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.faults.faults import SCRIPT
 from tests.faults.invariants import tell
 from tests.faults.kills import run_kills
-from tests.faults.run import Plan, Report, run
+from tests.faults.run import MUTANTS, Plan, Report, run
 from tests.faults.stores import STORES
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--store", choices=[*STORES, "all"], default="all", help="Where jobs are kept; all in turn.")
     parser.add_argument("--seconds", type=float, default=600, help="How long the script of faults takes.")
     parser.add_argument("--rate", type=float, default=25, help="Jobs dispatched in a second.")
-    parser.add_argument("--mutate", choices=["fence", "lease"], default="", help="Take this out of the engine.")
+    parser.add_argument("--mutate", choices=MUTANTS, default="", help="Take this out of the engine.")
     names = [fault.name for fault in SCRIPT]
     parser.add_argument("--only", nargs="*", choices=names, default=[], help="These faults alone.")
     parser.add_argument("--kills", type=int, default=0, metavar="N", help="Only kill N processes; count what is lost.")

@@ -15,6 +15,8 @@ from tests.faults.proxy import Way
 #: The length for which the seconds below are meant.
 FULL_SECONDS: Final = 600.0
 _LOOK: Final = 0.02
+#: Within so many seconds a transaction is caught between its commit and the store of its jobs.
+_CAUGHT_SECONDS: Final = 0.8
 #: One of each kind.
 _LEAST_STOPS: Final = 2
 _LIBRARIES: Final = ("/usr/lib/*/faketime/libfaketimeMT.so.1", "/usr/lib*/faketime/libfaketimeMT.so.1")
@@ -117,6 +119,21 @@ def cut_off(house: House, seconds: float, _scale: float) -> None:
         house.wait_until_at_work()
 
 
+def kill_producer(house: House, seconds: float, scale: float) -> None:
+    """Kill the side of the web while it waits for a store that swallows what is sent; where there is none, any time."""
+    proxy = house.store.proxy
+    for _ in _every(max(5 * scale, 1.0), seconds):
+        if proxy is None:
+            house.kill_producer()
+        else:
+            with _outage(house, Way.SWALLOWED.value):
+                proxy.set(Way.SWALLOWED)
+                time.sleep(_CAUGHT_SECONDS)
+                house.kill_producer()
+                proxy.set(Way.OPEN)
+        house.ask("ready")
+
+
 def refuse_writes(house: House, seconds: float, _scale: float) -> None:
     """Let the store take no writes, or throw everybody out."""
     with _outage(house, "writes refused"), house.store.refusing():
@@ -190,6 +207,7 @@ SCRIPT: Final[Sequence[Fault]] = (
     Fault("stop-workers", 80, stop_workers),
     Fault("kill-store", 90, kill_store),
     Fault("cut-off", 60, cut_off),
+    Fault("kill-producer", 20, kill_producer),
     Fault("refuse-writes", 30, refuse_writes),
     Fault("fail-over", 30, fail_over),
     Fault("clock", 20, skew_clock),

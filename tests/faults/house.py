@@ -61,6 +61,8 @@ class House:
         self._running: dict[int, tuple[float, str, float]] = {}
         self._has_ended = False
         self._producer: subprocess.Popen[str] | None = None
+        #: Jobs in a second, and the longest run of a job in seconds, as the producer takes them.
+        self._pace: Sequence[str] = ()
         self._is_over = threading.Event()
         self._log = (store.folder / "programs.log").open("ab")
 
@@ -80,18 +82,14 @@ class House:
             self.add(f"scheduler-{number}", "manage.py", "queue_schedule")
         watcher = threading.Thread(target=self._watch)
         watcher.start()
-        command = [sys.executable, "-m", "tests.faults.producer", str(rate), str(slow_seconds), "1"]
-        self._producer = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=self._log,
-        )  # fmt: skip
+        self._pace = str(rate), str(slow_seconds)
+        self._producer = self._start_producer()
         try:
             yield
         finally:
             self._is_over.set()
             watcher.join()
-            self._producer.kill()
-            self._producer.communicate()
+            _end(self._producer)
             for program in self.programs:
                 self._kill(program)
             self._log.close()
@@ -232,6 +230,21 @@ class House:
 
     # --- The producer
 
+    def _start_producer(self) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "tests.faults.producer", *self._pace]
+        return subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=self._log,
+        )  # fmt: skip
+
+    def kill_producer(self) -> None:
+        """Kill the producer in the middle of whatever it does, and start another."""
+        producer = self._producer
+        assert producer is not None
+        self.note("killed", pids=[producer.pid], what="producer")
+        _end(producer)
+        self._producer = self._start_producer()
+
     def ask(self, word: str) -> Any:  # Any: JSON
         """Tell the producer something and return its answer."""
         producer = self._producer
@@ -253,6 +266,11 @@ class House:
     def tell_log(self, *, length: int | None = 4000) -> str:
         """Return the end of what the programs said, so many characters; None for all of it."""
         return (self.store.folder / "programs.log").read_text(errors="replace")[-length if length else None :]
+
+
+def _end(producer: "subprocess.Popen[str]") -> None:
+    producer.kill()
+    producer.communicate()
 
 
 def list_children(program: Program) -> list[int]:

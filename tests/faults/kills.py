@@ -6,8 +6,9 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from tests.faults.evidence import Evidence
 from tests.faults.house import House
-from tests.faults.invariants import Evidence, check
+from tests.faults.invariants import check
 from tests.faults.run import PREFIX, Plan, Report, drain
 from tests.faults.stores import open_store
 
@@ -15,7 +16,7 @@ _LEASE: Final = 3.0
 _TICK: Final = 5
 _PERIOD: Final = 0.5
 #: So often a pool is killed with its parent, where only the lease tells of what they held; else all processes.
-_POOL_EVERY: Final = 10
+_POOL_EVERY: Final = 3
 #: What of the invariants a loop of kills can show.
 _SHOWN: Final = ("V1", "V2", "V3", "V4", "V6", "V7", "V8", "V9", "V11", "V14")
 
@@ -31,7 +32,7 @@ def run_kills(*, store: str, kills: int, mutant: str = "") -> Report:
             for number in count(1):
                 if killed >= kills:
                     break
-                if number % _POOL_EVERY == 0:
+                if number % _POOL_EVERY == 2:
                     killed += house.kill_pool_whole(house.find_busy_pool())
                 else:
                     victims = house.list_workers()

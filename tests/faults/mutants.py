@@ -1,7 +1,7 @@
 """The engine with its fence taken out, to see that its absence is noticed. The product has no switch for that.
 
 The end of a try is taken from whoever tells it, whatever lease he has. ``settings`` chooses these drivers; it takes the
-lease out, too, by letting it last for ever.
+lease out, too, by letting it last for ever, and the outbox, which the product can do without.
 """
 
 from collections.abc import Sequence

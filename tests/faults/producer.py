@@ -1,15 +1,16 @@
 """The side of the web: dispatches jobs all the while and tells what it was promised; and what the store holds then.
 
-A program that reads a word on each line of its input: ``stop`` ends dispatch, ``poison`` sends what nobody can run,
-``state`` prints what the store holds as JSON.
+A program that reads a word on each line of its input: ``ready`` asks whether it dispatches, ``stop`` ends that,
+``poison`` sends what nobody can run, ``state`` prints what the store holds as JSON.
 """
 
 import json
+import os
 import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, override
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ import django
 django.setup()
 
 from django.conf import settings  # noqa: E402 - Django is set up first
-from django.db import connections, transaction  # noqa: E402 - as above
+from django.db import connection, connections, transaction  # noqa: E402 - as above
 from django.db.models import Q  # noqa: E402 - as above
 from django.utils import timezone  # noqa: E402 - as above
 
@@ -29,7 +30,8 @@ from jobs.clock import get_database_now  # noqa: E402 - as above
 from jobs.drivers.base import Message, get_driver  # noqa: E402 - as above
 from jobs.exceptions import JobArgumentError  # noqa: E402 - as above
 from jobs.job import Job  # noqa: E402 - as above
-from jobs.models import Batch, FailedJob, QueuedJob, Schedule, ScheduleRun, Slot  # noqa: E402 - as above
+from jobs.models import Batch, FailedJob, OutboxJob, QueuedJob, Schedule, ScheduleRun, Slot  # noqa: E402 - as above
+from jobs.scheduler import disable_schedules  # noqa: E402 - as above
 from tests.faults import workload  # noqa: E402 - as above
 from tests.faults.ledger import Entry, get_ledger  # noqa: E402 - as above
 from tests.faults.plan import BATCH_JOBS, CHAIN_JOBS  # noqa: E402 - as above
@@ -42,7 +44,11 @@ _CLASSES: Final[Mapping[str, type[workload.TimedJob]]] = {
 }  # fmt: skip
 #: Shares of what is dispatched in a transaction that is taken back, or in any.
 _ROLLED_BACK: Final = 0.05
-_COMMITTED: Final = 0.15
+_COMMITTED: Final = 0.35
+#: What the transactions that are committed say themselves: key, id of the job or of what it belongs to, and the moment.
+_COMMITS: Final = (
+    "CREATE TABLE IF NOT EXISTS committed (id varchar(100) PRIMARY KEY, job varchar(100), noted_at double precision)"
+)
 #: How often each kind is dispatched.
 _KINDS: Final[Mapping[str, float]] = {
     "quick": 60, "slow": 6, "flaky": 12, "hopeless": 4, "unique": 8, "alone": 3, "limited": 3, "delayed": 3,
@@ -81,7 +87,7 @@ class Producer:
             connections.close_all()
 
     def _send(self, kind: str) -> None:
-        name = f"{kind}-{next(self._numbers)}"
+        name = f"{kind}-{os.getpid()}-{next(self._numbers)}"
         keys, dispatch = self._prepare(kind, name)
         share = self._chance.random()
         ledger, started = get_ledger(), time.monotonic()
@@ -89,6 +95,8 @@ class Producer:
             if share < _COMMITTED:
                 with transaction.atomic():
                     found = dispatch()
+                    if found is not None:
+                        _note_commit(found, keys)
                     transaction.set_rollback(share < _ROLLED_BACK)
             else:
                 found = dispatch()
@@ -113,19 +121,37 @@ class Producer:
             keys = [f"{name}/{number}" for number in range(CHAIN_JOBS)]
             links = chain([workload.TimedJob(key, name, 0.005) for key in keys])
             return keys, lambda: str(links.dispatch())
-        job = self._make(kind, name)
-        return [name], lambda: _send_one(job)
+        key, job = self._make(kind, name)
+        return [key], lambda: _send_one(job)
 
-    def _make(self, kind: str, name: str) -> Job:
+    def _make(self, kind: str, name: str) -> tuple[str, Job]:
+        """Return the key of a single job, which begins with that of its limit, and the job."""
         seconds = self._chance.uniform(0.4, 1) * self._slow if kind == "slow" else self._chance.uniform(0.005, 0.05)
         group = f"{kind}-{self._chance.randrange(_GROUPS[kind])}" if kind in _GROUPS else name
-        job = _CLASSES.get(kind, workload.TimedJob)(name, group, seconds)
-        return job.delay_until(self._chance.uniform(0.5, 3)).get_job() if kind == "delayed" else job
+        key = f"{group}/{name}" if kind in _GROUPS else name
+        job = _CLASSES.get(kind, workload.TimedJob)(key, group, seconds)
+        return key, job.delay_until(self._chance.uniform(0.5, 3)).get_job() if kind == "delayed" else job
 
 
 def _send_one(job: Job) -> str | None:
     job_id = job.send()
     return str(job_id) if job.was_sent else None
+
+
+def _note_commit(job: str, keys: Sequence[str]) -> None:
+    """Let the transaction itself say that it was committed, whoever is killed then."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO committed (id, job, noted_at) VALUES (%s, %s, %s)",
+            [(key, job, time.monotonic()) for key in keys],
+        )
+
+
+def _list_committed() -> list[list[Any]]:  # Any: JSON
+    """Return the key, the job and the moment of what was committed."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id, job, noted_at FROM committed ORDER BY noted_at")
+        return [list(row) for row in cursor.fetchall()]
 
 
 def send_poison() -> None:
@@ -150,12 +176,14 @@ def send_poison() -> None:
 def get_state() -> dict[str, Any]:  # Any: JSON
     """Return what the store holds."""
     figures = get_driver().measure()
-    places = Slot.objects.filter(Q(expires_at=None) | Q(expires_at__gt=get_database_now()))
+    places = Slot.objects.filter(Q(expires_at=None) | Q(expires_at__gt=get_database_now())).exclude(key="sweep")
     runs = ScheduleRun.objects.order_by("run_at").values_list("run_at", "created_at", "job_id", "state")
     return {
         "held": {name: [one.waiting, one.delayed, one.running] for name, one in figures.items()},
         "jobs": [f"{one.job_id} {one.job_class} {one.state}" for one in get_driver().list_jobs(limit=20)],
         "rows": QueuedJob.objects.count(),
+        "outbox": OutboxJob.objects.count(),
+        "committed": _list_committed(),
         "failed": {str(one.job_id): one.is_quarantined for one in FailedJob.objects.all()},
         "batches": [
             {
@@ -187,18 +215,22 @@ def _list_left_keys() -> list[str]:
 
 def main() -> None:
     """Serve until the input ends."""
-    rate, slow, seed = sys.argv[1:]
-    producer = Producer(rate=float(rate), slow_seconds=float(slow), seed=int(seed))
+    rate, slow = sys.argv[1:]
+    with connection.cursor() as cursor:
+        cursor.execute(_COMMITS)
+    producer = Producer(rate=float(rate), slow_seconds=float(slow), seed=os.getpid())
     thread = threading.Thread(target=producer.run)
     thread.start()
     for line in sys.stdin:
         answer: object = {"ok": True}
         try:
             match line.strip():
+                case "ready":
+                    pass
                 case "stop":
                     producer.is_over.set()
                     thread.join()
-                    Schedule.objects.update(is_enabled=False)
+                    disable_schedules(ids=Schedule.objects.values_list("pk", flat=True))
                 case "poison":
                     send_poison()
                 case _:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.faults.evidence import Evidence
 from tests.faults.faults import FULL_SECONDS, run_script
 from tests.faults.house import House
-from tests.faults.invariants import Evidence, Finding, check
+from tests.faults.invariants import Finding, check
 from tests.faults.stores import open_store
 
 #: What folders of runs begin with.
@@ -27,6 +28,8 @@ _CALM: Final = 30.0
 _LOOK: Final = 0.3
 #: Within so many seconds all must be done when nothing is sent any more, beside two leases.
 _DRAIN_SECONDS: Final = 90.0
+#: What can be taken out of the engine.
+MUTANTS: Final = ("fence", "lease", "outbox")
 #: A mutant isn't waited for so long.
 _MUTANT_SECONDS: Final = 15.0
 
@@ -40,7 +43,7 @@ class Plan:
     seconds: float
     #: Jobs dispatched in a second, members of batches and chains not counted.
     rate: float = 25.0
-    #: What is taken out of the engine.
+    #: What is taken out of the engine, one of ``MUTANTS``.
     mutant: str = ""
     #: Names of faults; empty means all.
     only: Sequence[str] = ()
@@ -121,7 +124,7 @@ def drain(house: House, plan: Plan) -> tuple[float, dict[str, Any]]:  # Any: JSO
     deadline = started + (_MUTANT_SECONDS if plan.mutant else _DRAIN_SECONDS + 2 * house.lease)
     while True:
         state: dict[str, Any] = house.ask("state")  # Any: JSON
-        is_empty = "error" not in state and not state["held"]
+        is_empty = "error" not in state and not state["held"] and not state["outbox"]
         if is_empty or (time.monotonic() > deadline and "error" not in state):
             break
         time.sleep(_LOOK)

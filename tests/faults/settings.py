@@ -17,6 +17,7 @@ JOBS = {
         name: {**options, **({"DRIVER": f"tests.faults.{_module}.{_drivers[name]}"} if name in _drivers else {})}
         for name, options in JOBS["CONNECTIONS"].items()
     },
+    "OUTBOX": _mutant != "outbox",
     # Without its end a lease is none: a job is its worker's for good.
     "LEASE_SECONDS": _FOR_EVER if _mutant == "lease" else float(os.environ.get("FAULTS_LEASE", "20")),
     # A job may be hit many times within one run.

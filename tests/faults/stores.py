@@ -138,9 +138,8 @@ class RedisStore(_Served):
     """Valkey with its append-only file, synced each second; the rows of the house are in SQLite."""
 
     name = "redis"
-    #: What redis-py takes to give up, once for the connection and once for the command: without an outbox the web waits
-    #: so long for a server that swallows what is sent; for one that refuses, not at all.
-    patience = 11.0
+    #: Two seconds for a server that swallows what is sent, until the outbox has the job, and some for SQLite's lock.
+    patience = 4.0
     is_forgetful = True
     append_only = "yes"
     fsync = "everysec"

@@ -39,5 +39,10 @@ def test_a_removed_fence_is_noticed(store: str) -> None:
 
 @pytest.mark.parametrize("store", ["sqlite"])
 def test_a_removed_lease_is_noticed(store: str) -> None:
-    report = run_kills(store=store, kills=12, mutant="lease")
+    report = run_kills(store=store, kills=24, mutant="lease")
     assert "V1" in _list_broken(report), _tell(report)
+
+
+def test_a_removed_outbox_is_noticed() -> None:
+    report = run(Plan(store="redis", seconds=30, rate=40, pools=2, mutant="outbox", only=["cut-off", "kill-producer"]))
+    assert {"V4", "V13"} <= _list_broken(report), _tell(report)
