@@ -8,6 +8,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from itertools import batched
@@ -37,7 +38,11 @@ _client = Redis.from_url(settings.REDIS_URL) if settings.REDIS_URL else None
 def _push(count: int, *, delay: timedelta = timedelta(0)) -> None:
     due_at = timezone.now() + delay
     for chunk in batched(range(count), _CHUNK, strict=False):
-        _driver.push([replace(_pattern, job_id=uuid4(), available_at=due_at) for _ in chunk])
+        messages = [replace(_pattern, job_id=uuid4(), available_at=due_at) for _ in chunk]
+        while True:
+            with suppress(*_driver.outage_errors):  # a server of so much memory stands still while it forks to save
+                _driver.push(messages)
+                break
 
 
 def _push_delayed(count: int) -> None:
