@@ -26,14 +26,14 @@ demo: ## Walk the main job over real HTTP, against BASE_URL or a server of its o
 ## -- Check --
 test: ## Run the whole suite: embedded stores, real servers, browser
 	@sh scripts/setup dev
-	$(python) -m pytest -n 2 --dist loadgroup --ignore=tests/faults/test_faults.py $(ARGS)
-	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
+	$(python) -m pytest -n 3 --dist loadgroup --ignore=tests/faults/test_faults.py $(ARGS)
+	$(python) -m pytest -n 3 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
 test-fast: ## Run the part of the suite that needs neither browser nor servers nor processes nor patience
 	@sh scripts/setup dev
 	$(python) -m pytest -n 2 -m "not browser and not process and not http and not exhaustive" $(ARGS)
 test-servers: ## Run the suite against real PostgreSQL and Valkey
 	@sh scripts/setup dev
-	$(python) -m pytest -n 2 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
+	$(python) -m pytest -n 3 --dist loadgroup --stores=servers -m "not browser and not house" $(ARGS)
 worlds: ## Compare 10,000 random worlds of rights with the oracle, on SQLite and on PostgreSQL
 	@sh scripts/setup dev
 	WORLD_BATCHES=100 $(python) -m pytest -n 2 tests/permissions/oracle/test_oracle.py $(ARGS)
