@@ -99,6 +99,12 @@ class Evidence:
         failovers = [since for since, _, what in self.outages if what == "failover" and self.has_outbox]
         return any(since - LAG <= at <= since + LAG for since in failovers)
 
+    def list_lagging_groups(self) -> set[str]:
+        """Return the groups of which a unique job was sent, or has ended, when the replica may not have heard of it."""
+        sent = {entry.key.partition("/")[0] for entry in self.of("sent") if self.is_lagging(entry.at)}
+        ended = {one.group for one in self.executions if self.is_lagging(one.ended or one.started)}
+        return {group for group in {*sent, *ended} if group.startswith("unique-")}
+
     def has_made_way(self, key: str, at: float) -> bool:
         """Say whether a unique job was left out, as it may be: the outbox took it when nobody could ask for its lock.
 

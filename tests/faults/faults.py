@@ -145,10 +145,9 @@ def fail_over(house: House, _seconds: float, _scale: float) -> None:
     """Put a replica in the place of the store; where there is none, stop it at once and let it recover."""
     if not house.store.has_server:
         return
+    house.store.start_replica()
     with _outage(house, "failover"):
-        if not house.store.fail_over():
-            house.store.kill()
-            house.store.restart()
+        house.store.fail_over()
 
 
 def skew_clock(house: House, seconds: float, _scale: float) -> None:

@@ -75,7 +75,7 @@ class House:
     @contextmanager
     def run(self, *, pools: int, schedulers: int, rate: float, slow_seconds: float) -> Iterator[None]:
         """Run all within the block."""
-        self._run_once("manage.py", "migrate", "--verbosity", "0")
+        self.store.prepare(lambda: self._run_once("manage.py", "migrate", "--verbosity", "0"))
         for number in range(pools):
             self.add_pool(f"pool-{number}")
         for number in range(schedulers):

@@ -14,7 +14,12 @@ from tests.faults.stores import open_store
 
 _LEASE: Final = 3.0
 _TICK: Final = 5
-_PERIOD: Final = 0.5
+#: So long all processes work, in seconds, before they are killed: one that died sooner is taken for a breakdown, after
+#: which the next one waits, and a loop of these would only show that nothing is done where nobody lives.
+_LIFE: Final = 1.2
+#: The longest job takes less, or none would ever end.
+_SLOW: Final = 1.0
+_RATE: Final = 10.0
 #: So often a pool is killed with its parent, where only the lease tells of what they held; else all processes.
 _POOL_EVERY: Final = 3
 #: What of the invariants a loop of kills can show.
@@ -23,22 +28,22 @@ _SHOWN: Final = ("V1", "V2", "V3", "V4", "V6", "V7", "V8", "V9", "V11", "V14")
 
 def run_kills(*, store: str, kills: int, mutant: str = "") -> Report:
     """Kill so many processes under load and return what was found."""
-    plan = Plan(store=store, seconds=kills * _PERIOD, mutant=mutant, pools=2)
+    plan = Plan(store=store, seconds=kills * _LIFE, rate=_RATE, mutant=mutant, pools=2)
     with tempfile.TemporaryDirectory(prefix=PREFIX) as folder, open_store(store, Path(folder)) as opened:
         house = House(opened, lease=_LEASE, tick=_TICK, mutant=mutant, processes=3)
-        with house.run(pools=plan.pools, schedulers=1, rate=plan.rate, slow_seconds=2.0):
-            house.wait_until_at_work()
+        with house.run(pools=plan.pools, schedulers=1, rate=plan.rate, slow_seconds=_SLOW):
             killed = 0
             for number in count(1):
                 if killed >= kills:
                     break
+                house.wait_until_at_work()
+                time.sleep(_LIFE)
                 if number % _POOL_EVERY == 2:
                     killed += house.kill_pool_whole(house.find_busy_pool())
                 else:
                     victims = house.list_workers()
                     house.kill_processes(victims)
                     killed += len(victims)
-                time.sleep(_PERIOD)
             house.ask_until_done("stop")
             drained_in, state = drain(house, plan)
             times = {"lease": _LEASE, "recovery": plan.recovery, "tick": _TICK, "patience": opened.patience}

@@ -8,7 +8,7 @@ BACKOFF: Final = 1.0
 TRIES: Final = 3
 #: Events of one rate key within a window, the window in seconds, and how many at the same time.
 RATE: Final = 5
-WINDOW: Final = 2.0
+WINDOW: Final = 3.0
 PLACES: Final = 2
 BATCH_JOBS: Final = 50
 CHAIN_JOBS: Final = 10

@@ -29,7 +29,7 @@ from jobs.chain import chain  # noqa: E402 - as above
 from jobs.clock import get_database_now  # noqa: E402 - as above
 from jobs.drivers.base import Message, get_driver  # noqa: E402 - as above
 from jobs.exceptions import JobArgumentError  # noqa: E402 - as above
-from jobs.job import Job  # noqa: E402 - as above
+from jobs.job import Job, dispatch_many  # noqa: E402 - as above
 from jobs.models import Batch, FailedJob, OutboxJob, QueuedJob, Schedule, ScheduleRun, Slot  # noqa: E402 - as above
 from jobs.scheduler import disable_schedules  # noqa: E402 - as above
 from tests.faults import workload  # noqa: E402 - as above
@@ -38,6 +38,8 @@ from tests.faults.plan import BATCH_JOBS, CHAIN_JOBS  # noqa: E402 - as above
 
 #: How many keys there are of what is limited by key.
 _GROUPS: Final = {"unique": 40, "alone": 3, "limited": 3}
+#: How many of a limit are sent at once, more than it lets through.
+_BURSTS: Final = {"alone": 3, "limited": 7}
 _CLASSES: Final[Mapping[str, type[workload.TimedJob]]] = {
     "flaky": workload.FlakyJob, "hopeless": workload.HopelessJob, "unique": workload.UniqueJob,
     "alone": workload.AloneJob, "limited": workload.LimitedJob,
@@ -51,7 +53,7 @@ _COMMITS: Final = (
 )
 #: How often each kind is dispatched.
 _KINDS: Final[Mapping[str, float]] = {
-    "quick": 60, "slow": 6, "flaky": 12, "hopeless": 4, "unique": 8, "alone": 3, "limited": 3, "delayed": 3,
+    "quick": 60, "slow": 6, "flaky": 12, "hopeless": 4, "unique": 8, "alone": 1, "limited": 1, "delayed": 3,
     "batch": 0.5, "chain": 0.5,
 }  # fmt: skip
 
@@ -121,16 +123,19 @@ class Producer:
             keys = [f"{name}/{number}" for number in range(CHAIN_JOBS)]
             links = chain([workload.TimedJob(key, name, 0.005) for key in keys])
             return keys, lambda: str(links.dispatch())
-        key, job = self._make(kind, name)
+        group = f"{kind}-{self._chance.randrange(_GROUPS[kind])}" if kind in _GROUPS else name
+        if kind in _BURSTS:
+            keys = [f"{group}/{name}-{number}" for number in range(_BURSTS[kind])]
+            many = [_CLASSES[kind](key, group, self._chance.uniform(0.1, 0.2)) for key in keys]
+            return keys, lambda: str(dispatch_many(many)[0])
+        key = f"{group}/{name}" if kind in _GROUPS else name
+        job = self._make(kind, key, group)
         return [key], lambda: _send_one(job)
 
-    def _make(self, kind: str, name: str) -> tuple[str, Job]:
-        """Return the key of a single job, which begins with that of its limit, and the job."""
+    def _make(self, kind: str, key: str, group: str) -> Job:
         seconds = self._chance.uniform(0.4, 1) * self._slow if kind == "slow" else self._chance.uniform(0.005, 0.05)
-        group = f"{kind}-{self._chance.randrange(_GROUPS[kind])}" if kind in _GROUPS else name
-        key = f"{group}/{name}" if kind in _GROUPS else name
         job = _CLASSES.get(kind, workload.TimedJob)(key, group, seconds)
-        return key, job.delay_until(self._chance.uniform(0.5, 3)).get_job() if kind == "delayed" else job
+        return job.delay_until(self._chance.uniform(0.5, 3)).get_job() if kind == "delayed" else job
 
 
 def _send_one(job: Job) -> str | None:

