@@ -45,9 +45,9 @@ exactness: ## Count 100 batches of 50 jobs under eight workers, and 20 keys of 2
 fault-test: ## Kill, stop and cut off workers and stores under load, ten minutes on each store; ARGS="--store redis --seconds 60"
 	@sh scripts/setup dev
 	$(python) -m tests.faults $(ARGS)
-fault-check: ## The same for half a minute on each store, some kills, and the engine without its safeguards; on a machine that does nothing else
+fault-check: ## The same for half a minute on each store, some kills, and the engine without its safeguards, in three minutes
 	@sh scripts/setup dev
-	$(python) -m pytest tests/faults/test_faults.py $(ARGS)
+	$(python) -m pytest -n 2 --dist worksteal tests/faults/test_faults.py $(ARGS)
 races: ## Let 16 clients race for a refresh, a code, a device, a consent, a reset, a verification and a change of address, 50 times each, on both stores
 	@sh scripts/setup dev
 	RACE_ROUNDS=50 $(python) -m pytest $(races) $(ARGS)
@@ -91,6 +91,7 @@ ci: ## Everything that must pass, as the build server runs it
 	@sh scripts/install-browser
 	$(MAKE) format-check lint imports type-check-strict check
 	REQUIRE_BROWSER=1 $(MAKE) test
+	$(MAKE) fault-check
 
 ## -- Install --
 install: ## Make the environment for running

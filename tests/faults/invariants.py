@@ -240,7 +240,7 @@ def _ticks_come_once(seen: Evidence) -> Finding:
     gaps = [
         round(after["at"] - one["at"], 1)
         for one, after in pairwise(runs)
-        if after["at"] - one["at"] > (0.5 + seen.leeway) * seen.tick
+        if after["at"] - one["at"] > (0.5 + seen.leeway) * max(seen.tick, _LATENESS)
         and after["at"] + offset < end
         and not _is_troubled(seen, after["at"] + offset)
     ]

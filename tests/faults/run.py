@@ -31,7 +31,7 @@ _DRAIN_SECONDS: Final = 90.0
 #: What can be taken out of the engine.
 MUTANTS: Final = ("fence", "lease", "outbox")
 #: A mutant isn't waited for so long.
-_MUTANT_SECONDS: Final = 15.0
+_MUTANT_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
