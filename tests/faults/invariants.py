@@ -247,6 +247,7 @@ def _ticks_come_once(seen: Evidence) -> Finding:
     figures = {
         "runs": len(runs), "ticks": len(ids), "latest": _top([one["late"] for one in quiet]), "missed": gaps[:5],
         "unknown": unknown[:5], "late": late[:5], "never run": never[:5],
+        "beside wrong clocks": any(entry.detail["is_run"] for entry in seen.of("clock")),
     }  # fmt: skip
     count = len(unknown) + len(doubles) + len(never) + len(late) + len(gaps)
     return Finding(name="V10", about="ticks of the schedule", violations=count, figures=figures)
