@@ -5,8 +5,10 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Final, override
 
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+from joserfc.errors import UnsupportedKeyOperationError
 from joserfc.jwa import ESAlgorithm, JWSAlgModel
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
@@ -15,6 +17,7 @@ type Key = ECKey | OKPKey | RSAKey
 
 _P256_BYTES: Final = 32
 _RSA_BITS: Final = 3072
+_ECDSA: Final = ECDSA(SHA256(), deterministic_signing=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,11 @@ class _DeterministicES256(ESAlgorithm):
 
     @override
     def sign(self, msg: bytes, key: ECKey) -> bytes:
-        how = ECDSA(self.hash_alg(), deterministic_signing=True)
-        r, s = decode_dss_signature(key.get_op_key("sign").sign(msg, how))
+        private = key.raw_value  # the key of a ring, which may do what it is for: joserfc would ask that each time
+        if not isinstance(private, EllipticCurvePrivateKey):
+            message = "A public key can't sign."
+            raise UnsupportedKeyOperationError(message)
+        r, s = decode_dss_signature(private.sign(msg, _ECDSA))
         return r.to_bytes(_P256_BYTES) + s.to_bytes(_P256_BYTES)
 
 

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import transaction
+from joserfc.errors import UnsupportedKeyOperationError
 from joserfc.jwk import ECKey
 from pytest_django import Settings
 
@@ -68,6 +69,14 @@ def test_a_key_whose_transaction_failed_is_not_remembered() -> None:
 def test_processes_that_need_the_first_key_at_once_agree_on_one() -> None:
     assert len(set(race(lambda: keys.get_active_key().kid))) == 1
     assert SigningKey.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_key_that_only_verifies_signs_nothing() -> None:
+    known = keys.get_public_key(keys.get_active_key().kid)
+    assert known is not None
+    with pytest.raises(UnsupportedKeyOperationError):
+        known.sign({"sub": "anybody"})
 
 
 @pytest.mark.django_db
