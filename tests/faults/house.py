@@ -20,7 +20,8 @@ from tests.faults.stores import Store
 ROOT: Final = Path(__file__).parents[2]
 _LOOK: Final = 0.05
 _START_SECONDS: Final = 90.0
-_BUSY_SECONDS: Final = 5.0
+#: On a machine that is busy otherwise, things take a while.
+_BUSY_SECONDS: Final = 20.0
 #: A job that is caught in the middle takes at least so many seconds.
 _LONG: Final = 0.3
 
@@ -60,6 +61,8 @@ class House:
         #: Jobs that run, by process: when each began, its id, and how many seconds it takes.
         self._running: dict[int, tuple[float, str, float]] = {}
         self._has_ended = False
+        #: How often the producer had an answer, whichever.
+        self._answers = 0
         self._producer: subprocess.Popen[str] | None = None
         #: Jobs in a second, and the longest run of a job in seconds, as the producer takes them.
         self._pace: Sequence[str] = ()
@@ -212,6 +215,14 @@ class House:
             self._look()
             time.sleep(_LOOK)
 
+    def wait_for_dispatch(self, count: int) -> None:
+        """Wait until dispatch has answered so many times, but not for ever."""
+        self._look()
+        until, deadline = self._answers + count, time.monotonic() + _BUSY_SECONDS
+        while self._answers < until and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+            self._look()
+
     def list_running(self, *, longer_than: float = _LONG) -> list[tuple[int, str]]:
         """Return processes of workers that run a long job, and its id; the one that began last comes first."""
         self._look()
@@ -227,6 +238,8 @@ class House:
             elif entry.phase in {"end", "raise"}:
                 self._has_ended = True
                 self._running.pop(entry.pid, None)
+            elif entry.phase in {"sent", "not sent", "rolled back"}:
+                self._answers += 1
 
     # --- The producer
 
