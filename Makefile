@@ -1,10 +1,10 @@
 # The commands of the house. `make` or `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness fault-test fault-check races test-browser test-interop demo format format-check lint imports type-check \
+.PHONY: help run dev dev-debug test test-fast test-servers worlds exactness fault-test fault-check soak-check races test-browser test-interop demo format format-check lint imports type-check \
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
-	queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench
+	queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -48,6 +48,9 @@ fault-test: ## Kill, stop and cut off workers and stores under load, ten minutes
 fault-check: ## The same for half a minute on each store, some kills, and the engine without its safeguards, in three minutes
 	@sh scripts/setup dev
 	$(python) -m pytest -n 2 --dist worksteal tests/faults/test_faults.py $(ARGS)
+soak-check: ## Hold a steady load of jobs on Redis for two minutes: nothing lost, left or grown; bench-soak takes an hour
+	@sh scripts/setup dev
+	$(python) -m benchmarks soak --minutes 2 --no-results $(ARGS)
 races: ## Let 16 clients race for a refresh, a code, a device, a consent, a reset, a verification and a change of address, 50 times each, on both stores
 	@sh scripts/setup dev
 	RACE_ROUNDS=50 $(python) -m pytest $(races) $(ARGS)
@@ -92,6 +95,7 @@ ci: ## Everything that must pass, as the build server runs it
 	$(MAKE) format-check lint imports type-check-strict check
 	REQUIRE_BROWSER=1 $(MAKE) test
 	$(MAKE) fault-check
+	$(MAKE) soak-check
 
 ## -- Install --
 install: ## Make the environment for running
@@ -156,6 +160,9 @@ queue-clear: ## Delete the waiting jobs; asks first
 ## -- Measure --
 bench: ## Measure; ARGS=NAME for one benchmark
 	@sh scripts/setup bench && $(python) -m benchmarks $(ARGS)
+bench-soak: ## Hold a steady load of jobs for an hour and keep what was found; ARGS="--minutes 60 --store redis"
+	@sh scripts/setup dev
+	$(python) -m benchmarks soak $(ARGS)
 bench-%: ## Run one benchmark, such as bench-jobs ARGS="--rounds 5 --large"
 	@sh scripts/setup bench && $(python) -m benchmarks $* $(ARGS)
 

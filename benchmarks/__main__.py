@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from functools import partial
+from typing import Final
 
 from benchmarks.harness import Figure, machine
 
@@ -33,15 +33,29 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "names",
         nargs="*",
-        choices=[[], "tokens", "jobs", "permissions", "accounts", "timing", "oauth"],
-        help="What to measure.",
+        choices=[[], *_BENCHMARKS, *_LONG],
+        help="What to measure; without it all but soak, which takes an hour.",
     )
     parser.add_argument("--json", action="store_true", help="Print one JSON document per benchmark.")
     parser.add_argument("--users", type=int, default=1_000_000, help="permissions: users in the listing on PostgreSQL.")
     parser.add_argument("--jobs", type=int, default=20_000, help="jobs: how many in one turn of a peer, at most.")
     parser.add_argument("--rounds", type=int, default=3, help="jobs: how often each peer has its turn.")
     parser.add_argument("--large", action="store_true", help="jobs: measure claims among a million jobs, too.")
+    parser.add_argument("--minutes", type=_read_minutes, default=60, help="soak: how long, at least 1.")
+    parser.add_argument(
+        "--store", action="append", choices=["redis", "postgresql", "sqlite"], help="soak: where; redis without it."
+    )
+    parser.add_argument("--load", type=float, default=0.6, help="soak: how much of the capacity is sent.")
+    parser.add_argument("--no-results", action="store_true", help="soak: leave the published results as they are.")
     return parser.parse_args()
+
+
+def _read_minutes(text: str) -> float:
+    minutes = float(text)
+    if minutes < 1:
+        message = "a soak of less than a minute shows no growth"
+        raise argparse.ArgumentTypeError(message)
+    return minutes
 
 
 def _prepare_database() -> None:
@@ -53,27 +67,75 @@ def _prepare_database() -> None:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from benchmarks import permissions, tokens  # noqa: PLC0415 - after Django is set up
-    from benchmarks.accounts import comparison as accounts  # noqa: PLC0415 - as above
-    from benchmarks.accounts import timing  # noqa: PLC0415 - as above
-    from benchmarks.jobs import comparison as jobs  # noqa: PLC0415 - as above
-    from benchmarks.jobs.rounds import Plan  # noqa: PLC0415 - as above
-    from benchmarks.oauth import comparison as oauth  # noqa: PLC0415 - as above
-
-    benchmarks: dict[str, Callable[[], list[Figure]]] = {
-        "tokens": tokens.measure,
-        "jobs": partial(jobs.measure, Plan(jobs=arguments.jobs, rounds=arguments.rounds, is_large=arguments.large)),
-        "accounts": accounts.measure,
-        "timing": timing.measure,
-        "oauth": oauth.measure,
-        "permissions": partial(permissions.measure, user_count=arguments.users),
-    }
     is_all_met = True
-    for name in arguments.names or benchmarks:
-        figures = benchmarks[name]()
+    for name in arguments.names or _BENCHMARKS:
+        figures = (_BENCHMARKS | _LONG)[name](arguments)
         is_all_met = is_all_met and all(figure.is_met is not False for figure in figures)
         print(_as_json(name, figures) if arguments.json else _as_text(name, figures))  # noqa: T201 - the program's output
     return 0 if is_all_met else 1
+
+
+# Each imports its own after Django is set up, and only when it is run: the soak does without the peers of the others.
+def _measure_tokens(_arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks import tokens  # noqa: PLC0415 - see above
+
+    return tokens.measure()
+
+
+def _measure_jobs(arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks.jobs import comparison  # noqa: PLC0415 - see above
+    from benchmarks.jobs.rounds import Plan  # noqa: PLC0415 - see above
+
+    return comparison.measure(Plan(jobs=arguments.jobs, rounds=arguments.rounds, is_large=arguments.large))
+
+
+def _measure_accounts(_arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks.accounts import comparison  # noqa: PLC0415 - see above
+
+    return comparison.measure()
+
+
+def _measure_timing(_arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks.accounts import timing  # noqa: PLC0415 - see above
+
+    return timing.measure()
+
+
+def _measure_oauth(_arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks.oauth import comparison  # noqa: PLC0415 - see above
+
+    return comparison.measure()
+
+
+def _measure_permissions(arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks import permissions  # noqa: PLC0415 - see above
+
+    return permissions.measure(user_count=arguments.users)
+
+
+def _measure_soak(arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks.jobs.soak.run import SoakPlan, measure  # noqa: PLC0415 - see above
+
+    return measure(
+        SoakPlan(
+            minutes=arguments.minutes,
+            stores=arguments.store or ["redis"],
+            load=arguments.load,
+            is_published=not arguments.no_results,
+        )
+    )
+
+
+_BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
+    "tokens": _measure_tokens,
+    "jobs": _measure_jobs,
+    "accounts": _measure_accounts,
+    "timing": _measure_timing,
+    "oauth": _measure_oauth,
+    "permissions": _measure_permissions,
+}
+#: Run only where it is asked for.
+_LONG: Final = {"soak": _measure_soak}
 
 
 def _as_json(name: str, figures: list[Figure]) -> str:

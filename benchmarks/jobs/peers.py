@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +50,12 @@ class Peer:
 def make_peers() -> list[Peer]:
     """Install them, and return all, ours first."""
     return [*_list_ours(), *_list_python(make_python()), *_list_node()]
+
+
+def make_soaked(store: StoreName) -> Peer:
+    """Return ours on one store, with the producer of the soak."""
+    ours = next(one for one in _list_ours() if one.store == store)
+    return replace(ours, producer=(sys.executable, "-m", f"{_PROGRAMS}.soak"))
 
 
 def _list_ours() -> list[Peer]:

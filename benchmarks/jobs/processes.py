@@ -60,6 +60,18 @@ class Workers:
         times = {one.pid: one.cpu_times() for one in self._list()}
         return {process_id: one.user + one.system for process_id, one in times.items()}
 
+    def list_parents(self) -> list[int]:
+        """Return the ids of those that were started."""
+        return [program.pid for program in self._programs]
+
+    def list_memory(self) -> Mapping[int, int]:
+        """Return how much memory each has to itself, in bytes, by its id; parents first."""
+        found = {}
+        for one in self._list():
+            with suppress(psutil.NoSuchProcess):
+                found[one.pid] = int(one.memory_full_info().uss)
+        return found
+
     def stop(self) -> None:
         """End them."""
         everybody = self._list()
@@ -117,10 +129,11 @@ class Visit:
 
     def send(self, way: str, kind: str, count: int) -> float:
         """Send jobs; return how many seconds that took."""
-        assert self._producer.stdin is not None  # noqa: S101 - a pipe
-        self._producer.stdin.write(json.dumps({"do": way, "kind": kind, "count": count}) + "\n")
-        self._producer.stdin.flush()
-        return float(str(self._read()["seconds"]))
+        return float(str(self._ask({"do": way, "kind": kind, "count": count})["seconds"]))
+
+    def look(self, *, is_whole: bool = False) -> dict[str, object]:
+        """Return what the store holds, by a producer that looks."""
+        return self._ask({"do": "look", "is_whole": is_whole})
 
     def hold(self) -> None:
         """Let the workers stand still, none of them in the middle of a transaction that stops others."""
@@ -139,6 +152,12 @@ class Visit:
                 self.workers.check()
                 message = f"{self._peer.name}: {self.tally.count()} of {count} jobs were done in time."
                 raise RuntimeError(message)
+
+    def _ask(self, request: Mapping[str, object]) -> dict[str, object]:
+        assert self._producer.stdin is not None  # noqa: S101 - a pipe
+        self._producer.stdin.write(json.dumps(request) + "\n")
+        self._producer.stdin.flush()
+        return self._read()
 
     def _read(self) -> dict[str, object]:
         assert self._producer.stdout is not None  # noqa: S101 - a pipe

@@ -17,7 +17,8 @@ from benchmarks.harness import Figure, machine
 from benchmarks.jobs.peers import KINDS
 from benchmarks.jobs.rounds import DELAY, Plan, Scores
 
-_FOLDER: Final = Path(__file__).parents[1] / "results"
+#: Where results are kept.
+FOLDER: Final = Path(__file__).parents[1] / "results"
 _COLUMNS: Final = (
     "", "no-op, 1/s", "INCR, 1/s", "1 ms, 1/s", f"no-op at {2 * DELAY * 1e3:.0f} ms, 1/s", "dispatch, 1/s", "bulk, 1/s",
     "start p50, ms", "p99, ms", "idle, %", "round trips", "commands", "jobs a turn",
@@ -52,7 +53,7 @@ def write_results(
 ) -> None:
     """Write both files anew."""
     made_at = datetime.now(UTC).isoformat(timespec="minutes")
-    _FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
     document = {
         "benchmark": "jobs",
         "made_at": made_at,
@@ -62,7 +63,7 @@ def write_results(
         "figures": [asdict(figure) | {"met": figure.is_met} for figure in figures],
         "peers": [_tell_scores(one) for one in scores],
     }
-    (_FOLDER / "jobs.json").write_text(json.dumps(document, indent=1) + "\n")
+    (FOLDER / "jobs.json").write_text(json.dumps(document, indent=1) + "\n")
     lines = [
         "# Jobs",
         "",
@@ -72,11 +73,11 @@ def write_results(
         *(f"- {name}: {value}" for name, value in where.items()),
         f"- Stores: {', '.join(f'{name} {version}' for name, version in versions.items())}.",
         "",
-        *_make_table(_COLUMNS, [_make_row(one) for one in scores]),
+        *make_table(_COLUMNS, [_make_row(one) for one in scores]),
         "",
-        *_make_table(("", "measured", "goal", ""), [_make_goal(one) for one in figures]),
+        *make_table(("", "measured", "goal", ""), [make_goal(one) for one in figures]),
     ]
-    (_FOLDER / "jobs.md").write_text("\n".join(lines) + "\n")
+    (FOLDER / "jobs.md").write_text("\n".join(lines) + "\n")
 
 
 def _tell_scores(scores: Scores) -> dict[str, object]:
@@ -105,7 +106,8 @@ def _get_latency(scores: Scores, share: float) -> float | None:
     return scores.get_latency(share) if scores.latencies else None
 
 
-def _make_goal(figure: Figure) -> list[str]:
+def make_goal(figure: Figure) -> list[str]:
+    """Return the row of a figure: its name, what was measured, the goal, and whether it is met."""
     goal = ""
     if figure.goal is not None:
         goal = f"{'≤' if figure.is_less_better else '≥'} {_write(figure.goal)} {figure.unit}".rstrip()
@@ -113,7 +115,8 @@ def _make_goal(figure: Figure) -> list[str]:
     return [figure.name, f"{_write(figure.value)} {figure.unit}".rstrip(), goal, verdict]
 
 
-def _make_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def make_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table of Markdown."""
     lines = [head, ["---", *("--:" for _ in head[1:])], *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
 

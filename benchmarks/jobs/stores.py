@@ -42,6 +42,11 @@ class Stores:
         return self.folder / "jobs.sqlite3"
 
     @property
+    def ledger_path(self) -> Path:
+        """Where the jobs of a soak note their numbers: some 100 MB in an hour, too much for a small memory folder."""
+        return self.folder / "ledger"
+
+    @property
     def counter_url(self) -> str:
         """The Redis in which jobs of the kind ``incr`` count: the same server, another database."""
         return urlunsplit(urlsplit(self.redis_url)._replace(path="/1"))
@@ -61,6 +66,7 @@ class Stores:
             work.COUNTER: self.counter_url,
             work.TALLY: str(self.notes / "tally"),
             work.STAMPS: str(self.notes / "stamps"),
+            work.LEDGER: str(self.ledger_path),
         }
         ours = self._make_our_environment(found) if peer.is_ours else {}
         return {**kept, **told, **ours, **peer.environment}
@@ -93,6 +99,7 @@ class Stores:
             client.flushall()
         for name in ("tally", "stamps"):
             (self.notes / name).write_bytes(b"")
+        self.ledger_path.write_bytes(b"")
 
     def is_locked(self, peer: Peer) -> bool:
         """Say whether somebody holds the one lock of SQLite, as a worker that was stopped in a transaction does."""
