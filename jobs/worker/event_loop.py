@@ -64,11 +64,15 @@ class Errand:
             TimeIsUp: It took too long, whatever it made of being cancelled.
             BaseException: What it raised.
         """
-        if self._has_rung:
-            raise TimeIsUp from self._error
-        if self._error is not None:
-            raise self._error
-        return self._result
+        error, self._error = self._error, None
+        try:
+            if self._has_rung:
+                raise TimeIsUp from error
+            if error is not None:
+                raise error
+            return self._result
+        finally:
+            del error  # its traceback refers to this call
 
     def ring(self) -> None:
         """Let it be cancelled; where the loop hasn't come to that since the last time, interrupt what holds it up.
@@ -102,6 +106,7 @@ class Errand:
             with suppress(asyncio.CancelledError):  # the time is up: they are cancelled again
                 await asyncio.wait(list(self.children))
         watchdog.forget(self)
+        _errand.set(None)  # the context would refer to who refers to it
         self._on_end()
 
     def _take_over_locale(self) -> None:

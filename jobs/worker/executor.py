@@ -66,6 +66,7 @@ class Executor:
         else:
             self.connections.renew()
             self._settle(claim, outcome)
+            del outcome  # as in ``attempt``
         finally:
             structlog.contextvars.reset_contextvars(**before)
 

@@ -1,5 +1,6 @@
 """Starting a process of the house by ``fork``: it shares nothing that two processes may not use, and ends with us."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -50,6 +51,10 @@ def _live(
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)  # it is the parent's
+        # What the parent has made stays: the collector of cycles, by looking at it, would copy all its memory. It then
+        # looks as often as fits what this process makes itself.
+        gc.freeze()
+        gc.collect()
         code = run(partial(_let_through, blocked))
     except BaseException as error:  # noqa: BLE001 - nothing of the parent may run here
         _log.error("process_broken", error=type(error).__qualname__)

@@ -98,11 +98,14 @@ def attempt(
             now=now,
         )
         outcome = _run(one, run_coroutine)
-    if isinstance(outcome, Lost):
+    try:
+        if job_attempted.is_heard and not isinstance(outcome, Lost):
+            job_attempted.announce(JobAttempted(**identify(claim), attempt=claim.attempts, duration=outcome.duration))
         return outcome
-    if job_attempted.is_heard:
-        job_attempted.announce(JobAttempted(**identify(claim), attempt=claim.attempts, duration=outcome.duration))
-    return outcome
+    finally:
+        # The traceback of its error refers to this call, by way of those that this one has made. All that these have
+        # held would last until Python looks for cycles.
+        del outcome
 
 
 def settle(claim: Claim, outcome: Outcome, *, now: datetime, finish: Callable[[Claim], bool] | None = None) -> bool:
