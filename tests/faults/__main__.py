@@ -20,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     parser.add_argument("--store", choices=[*STORES, "all"], default="all", help="Where jobs are kept; all in turn.")
     parser.add_argument("--seconds", type=float, default=600, help="How long the script of faults takes.")
-    parser.add_argument("--rate", type=float, default=25, help="Jobs dispatched in a second.")
+    parser.add_argument("--rate", type=float, default=15, help="Jobs dispatched in a second.")
     parser.add_argument("--mutate", choices=MUTANTS, default="", help="Take this out of the engine.")
     names = [fault.name for fault in SCRIPT]
     parser.add_argument("--only", nargs="*", choices=names, default=[], help="These faults alone.")

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 from tests.faults.ledger import Entry
@@ -108,14 +109,17 @@ class Evidence:
     def has_made_way(self, key: str, at: float) -> bool:
         """Say whether a unique job was left out, as it may be: the outbox took it when nobody could ask for its lock.
 
-        Then its relay does, and leaves it out where another of its group is on its way or runs.
+        Then its relay does, and leaves it out where another of its group waits or runs.
         """
         group, _, name = key.partition("/")
         if not (name.startswith("unique-") and self.has_outbox and self.is_near_outage(at, at, slack=_AWAY)):
             return False
-        until = at + self.lease + self.recovery
-        others = [one for one in self.executions if one.group == group and one.key != key]
-        return any((one.ended or one.started) >= at and one.started <= until for one in others)
+        others = [entry for entry in self.of("sent") if entry.key.startswith(f"{group}/") and entry.key != key]
+        return any(entry.at <= at + _AWAY and self._get_end(entry.key) >= at for entry in others)
+
+    def _get_end(self, key: str) -> float:
+        """Return when a job ran last, as far as is known."""
+        return max((one.ended or one.started for one in self.by_key.get(key, [])), default=-inf)
 
     def get_fault(self, at: float) -> str:
         """Return the name of the fault that went on at a moment."""

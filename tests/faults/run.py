@@ -42,7 +42,7 @@ class Plan:
     #: How long, without start and end.
     seconds: float
     #: Jobs dispatched in a second, members of batches and chains not counted.
-    rate: float = 25.0
+    rate: float = 15.0
     #: What is taken out of the engine, one of ``MUTANTS``.
     mutant: str = ""
     #: Names of faults; empty means all.
