@@ -35,6 +35,7 @@ def _soak(
     pace: float = 1,
     waiting: int = 0,
     worker: int = _WORKER,
+    seconds: float = _SECONDS,
 ) -> Soak:
     """Return a run of ten minutes in which all went well but for what is said."""
     samples = [
@@ -48,7 +49,7 @@ def _soak(
         for at in range(5, _SECONDS + 5, 5)
     ]
     return Soak(
-        name="Ours", seconds=_SECONDS, capacity=2 * _RATE, wanted=_RATE, sent=0, lost=lost, doubled=doubled,
+        name="Ours", seconds=seconds, capacity=2 * _RATE, wanted=_RATE, sent=0, lost=lost, doubled=doubled,
         parent=_PARENT, end=end, samples=samples,
     )  # fmt: skip
 
@@ -101,6 +102,11 @@ def test_a_load_that_was_not_held_is_told() -> None:
     assert _list_missed(_soak(pace=0.9)) == [
         "jobs sent, of those that were to be sent", "jobs ended, of those that were to be sent",
     ]  # fmt: skip
+
+
+def test_a_short_run_judges_nothing_that_a_slow_minute_of_the_machine_may_change() -> None:
+    assert _list_missed(_soak(pace=0.9, waiting=10 * _RATE, seconds=120)) == []
+    assert _list_missed(_soak(lost=[7], seconds=120)) == ["lost jobs"]
 
 
 def test_a_queue_that_grew_is_told() -> None:
