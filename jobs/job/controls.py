@@ -57,9 +57,12 @@ class Controls(ABC):
             PermanentJobError: Always; raising it does the same. The job fails even if it catches it.
         """
         failure = self._get_run().failure = PermanentJobError(str(error))
-        if isinstance(error, Exception):
-            raise failure from error
-        raise failure
+        try:
+            if isinstance(error, Exception):
+                raise failure from error
+            raise failure
+        finally:
+            del failure  # its traceback refers to this call
 
     def append_to_chain(self, *jobs: Link) -> None:
         """Let more jobs follow, after those that follow already."""

@@ -283,6 +283,8 @@ def _run(one: Try, run_coroutine: RunCoroutine = asyncio.run) -> Processed | Rel
         if run.is_deleted:
             return Processed(duration=one.get_duration(), record=record, chain=run.chain, job=job)
         return conclude(one, error)
+    finally:
+        run.failure = None  # its traceback refers to who refers to it
     if run.is_deleted or run.released is None:
         return Processed(duration=one.get_duration(), record=record, chain=run.chain, result=result, job=job)
     return Released(duration=one.get_duration(), record=record, error=None, delay=run.released, job=job)

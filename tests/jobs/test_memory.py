@@ -22,7 +22,7 @@ class _Load:
 
 
 class HoldingJob(Job):
-    tries = 2
+    tries: ClassVar[int | None] = 2
     backoff = 0
     seen: ClassVar[list["weakref.ref[_Load]"]] = []
 
@@ -46,6 +46,17 @@ class HoldingCoroutineJob(HoldingJob):
             raise RuntimeError
 
 
+class HoldingFinalJob(HoldingJob):
+    tries = 1
+
+    @override
+    def handle(self) -> None:
+        load = _Load()
+        self.seen.append(weakref.ref(load))
+        if self.is_to_fail:
+            self.fail("for good")
+
+
 @pytest.fixture
 def without_collector() -> Iterator[None]:
     """Let nothing be freed but what nobody refers to."""
@@ -57,13 +68,13 @@ def without_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("without_collector")
-@pytest.mark.parametrize("job_class", [HoldingJob, HoldingCoroutineJob])
+@pytest.mark.parametrize("job_class", [HoldingJob, HoldingCoroutineJob, HoldingFinalJob])
 @pytest.mark.parametrize("is_to_fail", [True, False])
 def test_what_a_job_has_held_is_free_when_it_has_ended(job_class: type[HoldingJob], is_to_fail: bool) -> None:
     dispatch_many([job_class(is_to_fail)])
     Worker(WorkerOptions(sleep=timedelta(seconds=0.05), has_keeper=True, stop_when_empty=True)).run()
 
-    assert len(HoldingJob.seen) == (2 if is_to_fail else 1)
+    assert len(HoldingJob.seen) == (job_class.tries if is_to_fail else 1)
     assert [one for one in HoldingJob.seen if one() is not None] == []
 
 
