@@ -38,6 +38,19 @@ def test_many_jobs_pushed_in_any_order_are_claimed_by_due_time(driver: QueueDriv
     assert "".join(names_of_all(*queues)) == "0123456789"
 
 
+def test_a_job_among_very_many_is_claimed_at_its_place(driver: QueueDriver) -> None:
+    """Wherever that is: before all, among the first of them, among the last of them."""
+    moments = [NOON - timedelta(hours=1) + number * SECOND for number in range(250)]
+    driver.push([make(str(number), at=moment) for number, moment in enumerate(moments)])
+    push("before all", at=moments[0] - SECOND)
+    for place in (1, 100, 148, 149, 150, 151, 152, 200, 248, 249):
+        push(f"behind {place}", at=moments[place] + SECOND / 2)
+    expected = ["before all"]
+    for number in range(250):
+        expected += [str(number)] + [f"behind {number}"] * (number in {1, 100, 148, 149, 150, 151, 152, 200, 248, 249})
+    assert names_of_all() == expected
+
+
 def test_queues_are_served_in_the_order_given_whatever_the_priorities(driver: QueueDriver) -> None:
     push("b1", queue="b", priority=255)
     push("a1", queue="a")

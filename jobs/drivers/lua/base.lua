@@ -83,15 +83,39 @@ local function order_of(id)
   return to_moment(values[1]), to_number(values[2])
 end
 
--- Return how many jobs of a list, which is in order, stand before this place.
+-- Return how many jobs of a list, which is in order, stand before this place, and how many after it. It is looked for
+-- from the end: what comes back after a wait belongs behind all that has waited for long, however much that is.
 local function count_before(list, due, sequence)
-  local low, high = 0, redis.call('LLEN', list)
+  local count = redis.call('LLEN', list)
+  local function is_before(place)
+    local its_due, its_sequence = order_of(redis.call('LINDEX', list, place))
+    return its_due < due or (its_due == due and its_sequence <= sequence)
+  end
+  local step, high = 1, count
+  while step <= count and not is_before(count - step) do
+    high = count - step
+    step = step * 2
+  end
+  local low = math.max(count - step + 1, 0)
   while low < high do
     local middle = math.floor((low + high) / 2)
-    local its_due, its_sequence = order_of(redis.call('LINDEX', list, middle))
-    if its_due < due or (its_due == due and its_sequence <= sequence) then low = middle + 1 else high = middle end
+    if is_before(middle) then low = middle + 1 else high = middle end
   end
-  return low
+  return low, count - low
+end
+
+-- Put a job at its place in a list that is in order. LINSERT would walk through all that stand before it.
+local function insert(list, id, due, sequence)
+  local before, after = count_before(list, due, sequence)
+  if before == 0 then
+    redis.call('LPUSH', list, id)
+  elseif after > 100 then
+    redis.call('LINSERT', list, 'BEFORE', redis.call('LINDEX', list, before), id)
+  else
+    local rest = redis.call('LRANGE', list, before, -1)
+    redis.call('LTRIM', list, 0, before - 1)
+    redis.call('RPUSH', list, id, unpack(rest))
+  end
 end
 
 -- Note that a queue holds jobs, of this priority.
@@ -111,8 +135,7 @@ local function enqueue(id, queue, priority, due, sequence)
   if last then
     local its_due, its_sequence = order_of(last)
     if its_due > due or (its_due == due and its_sequence > sequence) then
-      local place = count_before(list, due, sequence)
-      redis.call('LINSERT', list, 'BEFORE', redis.call('LINDEX', list, place), id)
+      insert(list, id, due, sequence)
       return
     end
   end
