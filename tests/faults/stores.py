@@ -157,8 +157,9 @@ class RedisStore(_Served):
     """Valkey with its append-only file, synced each second; the rows of the house are in SQLite."""
 
     name = "redis"
-    #: Two seconds for a server that swallows what is sent, until the outbox has the job, and some for SQLite's lock.
-    patience = 4.0
+    #: A server that swallows what is sent is waited for two seconds, until the outbox has the job; one that is slow and
+    #: resets connections for a second at each step, of which there are some where a connection is made anew.
+    patience = 6.0
     is_forgetful = True
     append_only = "yes"
     fsync = "everysec"
