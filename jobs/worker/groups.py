@@ -92,9 +92,9 @@ class Place:
         if self.process is not None:
             self.process.send(signal.SIGTERM)
 
-    def note_breakdown(self) -> None:
+    def note_breakdown(self, dead: Process) -> None:
         """Let the next process wait where the one that has died wasn't there for long."""
-        is_breakdown = self.process is not None and time.monotonic() - self.process.started_at < _BREAKDOWN_SECONDS
+        is_breakdown = time.monotonic() - dead.started_at < _BREAKDOWN_SECONDS
         self.breakdowns = self.breakdowns + 1 if is_breakdown else 0
         if self.breakdowns:
             self.starts_at = time.monotonic() + min(2.0**self.breakdowns / 4, _LONGEST_PAUSE)

@@ -5,12 +5,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
-from uuid import UUID
 
 import structlog
 
 from jobs.drivers.base import Claim
-from jobs.worker.ledger import Ledger, Stage
+from jobs.worker.ledger import Key, Ledger, Stage, get_key
 
 #: A job that so many workers have died of runs alone, not to take others along; the first time it may have been one of
 #: those others, of which there may be a thousand.
@@ -32,9 +31,9 @@ class Hand:
         self._has_turns = threading.Condition(self._lock)
         #: With the moments at which they were taken.
         self._waiting: deque[tuple[float, Claim]] = deque()
-        self._running: dict[UUID, Claim] = {}
+        self._running: dict[Key, Claim] = {}
         #: Those of both that are to run alone.
-        self._suspects: set[UUID] = set()
+        self._suspects: set[Key] = set()
         self._done: list[Claim] = []
         self._done_since = 0.0
         self._until = 0.0
@@ -56,7 +55,7 @@ class Hand:
                 self._ledger.add(claims)
             now = time.monotonic()
             self._waiting.extend((now, claim) for claim in claims)
-            self._suspects.update(claim.job_id for claim in claims if self._runs_alone(claim))
+            self._suspects.update(get_key(claim) for claim in claims if self._runs_alone(claim))
             self._until = until
             self._has_turns.notify(len(claims))
 
@@ -113,7 +112,7 @@ class Hand:
         with self._lock:
             claims = list(unbegun)
             self._waiting.extendleft((0.0, claim) for claim in reversed(claims))
-            self._suspects.update(claim.job_id for claim in claims if self._runs_alone(claim))
+            self._suspects.update(get_key(claim) for claim in claims if self._runs_alone(claim))
 
     def forget(self, claims: Iterable[Claim]) -> None:
         """Note that the store knows what became of jobs that were let go of."""
@@ -136,11 +135,11 @@ class Hand:
             unbegun, waiting = list[Claim](), self._waiting
             self._waiting = deque()
             for at, claim in waiting:
-                if at > since or claim.job_id in kept:
+                if at > since or get_key(claim) in kept:
                     self._waiting.append((at, claim))
                 else:
                     unbegun.append(claim)
-            self._suspects.difference_update(claim.job_id for claim in unbegun)
+            self._suspects.difference_update(get_key(claim) for claim in unbegun)
             return unbegun
 
     def list_held(self) -> list[Claim]:
@@ -207,13 +206,13 @@ class Hand:
         if self._waiting and time.monotonic() >= self._until:
             _log.warning("leases_lost", count=len(self._waiting))
             self._drop(claim for _, claim in self._waiting)
-            self._suspects.difference_update(claim.job_id for _, claim in self._waiting)
+            self._suspects.difference_update(get_key(claim) for _, claim in self._waiting)
             self._waiting.clear()
         claim = None if self.is_held else self._take_first(fits)
         if claim is not None:
             self.begun += 1
             self.is_spent = claim.queue in self._isolated
-            self._running[claim.job_id] = claim
+            self._running[get_key(claim)] = claim
             if self._ledger is not None:
                 self._ledger.note(claim, Stage.RUNNING)
         if self._waiting:
@@ -224,7 +223,7 @@ class Hand:
         if self._suspects and not self._suspects.isdisjoint(self._running):
             return None
         for place, (_, claim) in enumerate(self._waiting):
-            if self._suspects and claim.job_id in self._suspects and self._running:
+            if self._suspects and get_key(claim) in self._suspects and self._running:
                 return None
             if fits is None or fits(claim):
                 del self._waiting[place]
@@ -233,10 +232,10 @@ class Hand:
 
     def _stop(self, claim: Claim) -> bool:
         """Note that a job runs no more; False where that was noted before."""
-        if self._running.pop(claim.job_id, None) is None:
+        if self._running.pop(get_key(claim), None) is None:
             return False
         if self._suspects:
-            self._suspects.discard(claim.job_id)
+            self._suspects.discard(get_key(claim))
             self._has_turns.notify_all()
         return True
 

@@ -42,6 +42,15 @@ class Rows:
     done: list[Claim] = field(default_factory=list)
 
 
+#: A job under one lease: a job that another thread has put back may be in the same hand again before the first is gone.
+type Key = tuple[UUID, UUID]
+
+
+def get_key(claim: Claim) -> Key:
+    """Return by what a claim is known."""
+    return claim.job_id, claim.lease_id
+
+
 class Ledger:
     """The rows of one process; written by it alone, and read by its parent when it is dead."""
 
@@ -49,7 +58,7 @@ class Ledger:
         """Make the memory for so many jobs; a process that is forked afterwards shares it."""
         self._rows = rows
         self._memory = mmap.mmap(-1, rows * _ROW_BYTES)
-        self._places: dict[UUID, int] = {}
+        self._places: dict[Key, int] = {}
         self._free = list(range(rows))
 
     def add(self, claims: Iterable[Claim]) -> None:
@@ -58,7 +67,7 @@ class Ledger:
             names = f"{claim.connection}\n{claim.queue}".encode()
             if not self._free or len(names) > _NAMES_BYTES:
                 continue  # the lease still tells of it, later
-            place = self._places[claim.job_id] = self._free.pop()
+            place = self._places[get_key(claim)] = self._free.pop()
             at = place * _ROW_BYTES
             _ROW.pack_into(self._memory, at, claim.job_id.bytes, claim.lease_id.bytes, Stage.GONE, len(names))
             self._memory[at + _ROW.size : at + _ROW.size + len(names)] = names
@@ -66,7 +75,7 @@ class Ledger:
 
     def note(self, claim: Claim, stage: Stage) -> None:
         """Write down how far a job is."""
-        place = self._places.get(claim.job_id)
+        place = self._places.get(get_key(claim))
         if place is not None:
             self._memory[place * _ROW_BYTES + _STAGE_AT] = stage
 
@@ -74,7 +83,7 @@ class Ledger:
         """Forget jobs that are in nobody's hand any more."""
         for claim in claims:
             self.note(claim, Stage.GONE)
-            if (place := self._places.pop(claim.job_id, None)) is not None:
+            if (place := self._places.pop(get_key(claim), None)) is not None:
                 self._free.append(place)
 
     def read(self) -> Rows:

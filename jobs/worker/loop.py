@@ -298,7 +298,8 @@ class Worker:
         """Return how many jobs to claim at once."""
         count = self._lanes.count_room() if self._keeper.is_running else 1
         limit = self._options.max_jobs
-        return count if limit is None else min(count, limit - self._hand.begun - self._hand.count_waiting())
+        left = None if limit is None else limit - self._hand.begun - self._hand.count_waiting()
+        return count if left is None else max(min(count, left), 0)  # a thread may have begun one just now
 
     def _exchange(self, count: int) -> None:
         if job_claiming.is_heard:

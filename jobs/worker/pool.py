@@ -129,6 +129,7 @@ class Pool:
         for place, process in self._list_processes():
             pid, status = os.waitpid(process.pid, os.WNOHANG)
             if pid:
+                place.process = None
                 self._take_leave(place, process, os.waitstatus_to_exitcode(status))
         for group in self._groups:
             group.forget_closed()
@@ -144,8 +145,7 @@ class Pool:
             self.crashes += 1
             _log.error("worker_died", pid=process.pid, exit_code=code)
             self._reporter.note_death(pid=process.pid, exit_code=code)
-            place.note_breakdown()
-        place.process = None
+            place.note_breakdown(process)
 
     def _tell_to_end(self) -> None:
         """Tell each process once, also one that was just being started when we were told."""
@@ -167,8 +167,8 @@ class Pool:
         self._send(signal.SIGKILL)
         for place, process in self._list_processes():
             os.waitpid(process.pid, 0)
-            _settle(place, process)
             place.process = None
+            _settle(place, process)
 
     def _send(self, number: int) -> None:
         for _, process in self._list_processes():
@@ -185,5 +185,5 @@ def _settle(place: Place, process: Process) -> None:
         driver.give_back(rows.unbegun)
         for claim in rows.running:
             driver.renew(claim, lease_expires_at=driver.get_now())
-    except driver.outage_errors as error:
+    except Exception as error:  # noqa: BLE001 - whatever one store says, the parent looks after the other processes
         _log.warning("hand_not_settled", error=type(error).__qualname__)

@@ -10,6 +10,7 @@ import structlog
 
 from jobs.drivers.base import UNKNOWN, Claim
 from jobs.worker.hand import Hand
+from jobs.worker.ledger import Ledger, Rows
 
 
 def _claim(name: str = "a", *, crashes: int = 0, queue: str = "default") -> Claim:
@@ -117,6 +118,21 @@ def test_who_waits_for_a_turn_gets_it_when_a_job_comes_or_none_when_the_hand_is_
     assert _wait_in_thread(hand, lambda: hand.take(claims, until=math.inf)) == claims[0]
     hand.take_unbegun()
     assert _wait_in_thread(hand, hand.close) is None
+
+
+def test_a_job_that_is_back_before_its_first_try_is_gone_stays_held() -> None:
+    first = _claim()
+    hand, second = Hand(ledger := Ledger()), first._replace(lease_id=uuid4(), attempts=2)
+    hand.take([first], until=math.inf)
+    hand.begin()
+    hand.take([second], until=math.inf)  # the store has it again, and another thread was quicker
+    hand.begin()
+    hand.end(first)
+    assert hand.list_held() == [second]
+    assert [claim.lease_id for claim in ledger.read().running] == [second.lease_id]
+    hand.end(second)
+    assert not hand.is_busy()
+    assert ledger.read() == Rows()
 
 
 def test_a_job_that_workers_have_died_of_twice_runs_alone() -> None:
