@@ -107,6 +107,11 @@ def is_queue_pattern(pattern: object) -> bool:
     return isinstance(pattern, str) and is_queue_name(pattern.replace("*", "x"))
 
 
+def serves_queue(patterns: Sequence[str], name: str) -> bool:
+    """Say whether a queue is among those that these names and patterns mean; none means every queue."""
+    return not patterns or any(matches_queue(pattern, name) for pattern in patterns)
+
+
 def matches_queue(pattern: str, name: str) -> bool:
     """Say whether a pattern, in which ``*`` stands for any characters, or none, means this queue."""
     first, *others = pattern.split("*")

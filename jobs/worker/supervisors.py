@@ -10,7 +10,7 @@ from jobs.backoff import MAX_SECONDS, Backoff
 from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
 from jobs.exceptions import JobOptionError
-from jobs.options import JobOptions, is_queue_name, is_queue_pattern, matches_queue
+from jobs.options import JobOptions, is_queue_name, is_queue_pattern, serves_queue
 from jobs.worker.balancing import Load, Rules, balance, share_at_first
 from jobs.worker.groups import Group
 from jobs.worker.loop import WorkerOptions
@@ -161,8 +161,7 @@ class Supervisor:
     def find_group(self, queue: str) -> str | None:
         """Return the name of the first group that serves a queue; None where none does."""
         for name, group in self.groups.items():
-            patterns = group.options.queues
-            if not patterns or any(matches_queue(pattern, queue) for pattern in patterns):
+            if serves_queue(group.options.queues, queue):
                 return name
         return None
 

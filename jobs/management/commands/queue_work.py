@@ -21,7 +21,7 @@ from jobs.management.arguments import (
     waits,
     whole_count,
 )
-from jobs.options import JobOptions, matches_queue
+from jobs.options import JobOptions, serves_queue
 from jobs.queues import list_isolated_queues
 from jobs.worker.groups import Group
 from jobs.worker.loop import Worker, WorkerOptions
@@ -145,7 +145,7 @@ class Command(BaseCommand):
     ) -> None:
         self._is_json = bool(arguments["json"])
         options = replace(_make_options(queue, once=once, **arguments), report=self._write if self._is_json else None)
-        is_apart = not once and any(_serves(options, name) for name in list_isolated_queues())
+        is_apart = not once and any(serves_queue(options.queues, name) for name in list_isolated_queues())
         if processes is not None or is_apart:
             self._run_pool(options, processes=processes or 1, grace=grace)
             return
@@ -175,10 +175,6 @@ class Command(BaseCommand):
     def _write(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()  # a process that is forked must find nothing here that it would write again
-
-
-def _serves(options: WorkerOptions, queue: str) -> bool:
-    return not options.queues or any(matches_queue(pattern, queue) for pattern in options.queues)
 
 
 def _make_options(
