@@ -84,7 +84,7 @@ class Executor:
             return now if settle(claim, outcome, now=now, finish=self._finish) else None
 
         try:
-            ended_at = self.patience.call(end)
+            ended_at = self.patience.call(end, insists=True)
         except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
             self._log.error("job_not_settled", error=type(error).__qualname__)
         else:

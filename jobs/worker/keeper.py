@@ -20,6 +20,7 @@ from jobs.coordination.holding import held_places
 from jobs.drivers.base import QueueDriver
 from jobs.worker.hand import Hand
 from jobs.worker.outages import list_outage_errors
+from jobs.worker.patience import LAST_SECONDS
 
 #: A job that is done is told to the store after this long at the latest: so much work may be done twice by a crash.
 TELL_WITHIN: Final = 0.01
@@ -74,7 +75,9 @@ class Keeper:
                 if self._hand.is_pressing.wait(until_next):
                     time.sleep(min(TELL_WITHIN, until_next))
                 self._try(self._look)
-            self._try(self._leave)
+            gives_up_at = time.monotonic() + LAST_SECONDS
+            while not self._try(self._leave) and time.monotonic() < gives_up_at:
+                pass
         finally:
             connections.close_all()
 
@@ -128,8 +131,8 @@ class Keeper:
         if lost:
             _log.warning("leases_lost", count=lost)
 
-    def _try(self, operation: Callable[[], object]) -> None:
-        """Do something; where a store doesn't answer, it is tried again after a pause."""
+    def _try(self, operation: Callable[[], object]) -> bool:
+        """Do something; where a store doesn't answer, return False after a pause: it is to be tried again."""
         try:
             operation()
         except Exception as error:  # noqa: BLE001 - the thread must live as long as the worker
@@ -137,8 +140,9 @@ class Keeper:
             _log.warning("keeper_interrupted", error=type(error).__qualname__, is_outage=is_outage)
             self._next_renewal = min(self._next_renewal, time.monotonic() + _PAUSE)
             connections.close_all()
-            if not self._is_over:
-                time.sleep(_PAUSE)
+            time.sleep(_PAUSE)
+            return False
+        return True
 
     @staticmethod
     def _get_renewal_period() -> float:

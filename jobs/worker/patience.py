@@ -1,5 +1,6 @@
 """Waiting for a store that is away, ever longer, until it answers or the worker is told to stop."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -9,11 +10,13 @@ import structlog
 
 from jobs.worker.outages import get_reason, list_outage_errors
 
+#: So long a worker that is to end goes on telling what its store must know, in seconds.
+LAST_SECONDS: Final = 5.0
 _FIRST_PAUSE: Final = timedelta(seconds=0.1)
 _LONGEST_PAUSE: Final = timedelta(seconds=2)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Patience:
     """That of one thread of a worker."""
 
@@ -23,11 +26,16 @@ class Patience:
     renew_connections: Callable[[], object]
     log: structlog.stdlib.BoundLogger
     outages: tuple[type[Exception], ...] = field(default_factory=list_outage_errors)
+    #: When it ends, by the monotonic clock: set while a store is away and the worker is to end.
+    _ends_at: float | None = None
 
-    def call[T](self, operation: Callable[[], T], *, even: tuple[type[Exception], ...] = ()) -> T | None:
+    def call[T](
+        self, operation: Callable[[], T], *, even: tuple[type[Exception], ...] = (), insists: bool = False
+    ) -> T | None:
         """Return what the operation returns; while a store is away, wait ever longer and try again.
 
-        Gives up, with None, when the worker is told to stop. ``even``: what is borne as well.
+        Gives up, with None, when the worker is told to stop. ``even``: what is borne as well. ``insists``: then goes
+        on for ``LAST_SECONDS``, in all until the store answers.
         """
         pause = _FIRST_PAUSE
         is_away = False
@@ -45,11 +53,22 @@ class Patience:
                     retry_in_seconds=pause.total_seconds(),
                 )
             else:
+                self._ends_at = None
                 if is_away:
                     self.log.info("store_available_again")
                 return result
-            if self.is_stopping():
+            is_stopping = self.is_stopping()
+            if is_stopping and not (insists and self._is_left()):
                 return None
             self.renew_connections()
-            self.pause(pause)
+            if is_stopping:
+                time.sleep(pause.total_seconds())  # who is to end was woken for that, and would not pause
+            else:
+                self.pause(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _is_left(self) -> bool:
+        now = time.monotonic()
+        if self._ends_at is None:
+            self._ends_at = now + LAST_SECONDS
+        return now < self._ends_at

@@ -1,5 +1,8 @@
 """What a worker bears: stores that are away in the middle of a job, errors of a driver, and clocks that differ."""
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -15,13 +18,13 @@ from pytest_django import Settings
 from accounts.models import User
 from jobs.batch import batch
 from jobs.coordination.database import DatabaseCoordinator
-from jobs.drivers.base import Claim
+from jobs.drivers.base import Claim, Message
 from jobs.drivers.database import DatabaseDriver
 from jobs.job import Job
 from jobs.models import BatchMember, FailedJob, Slot, WorkerHeartbeat
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.sample_jobs import FailingJob, MemberJob, NoteJob, TellingJob, append_line, read_lines
-from tests.jobs.steps import drain, run_next, soon, stored_one
+from tests.jobs.steps import drain, run_next, soon, stored, stored_one
 
 # Within a transaction of the test, a query that fails would take all later ones along.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -176,3 +179,103 @@ def test_whether_a_job_may_still_be_tried_is_asked_by_the_clock_of_the_store(odd
     TellingJob(["end well"]).with_retry_until(soon(1)).dispatch()
     _work()
     assert TellingJob.done == ["failed: RetryDeadlineError"]
+
+
+# --- Away while the worker is told to stop
+
+
+class AwayDriver(DatabaseDriver):
+    """A driver whose store takes nothing for a while."""
+
+    back_at: ClassVar[float] = 0.0
+    refused: ClassVar[int] = 0
+
+    @override
+    def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
+        self._reach()
+        return super().finish(claim, followers=followers)
+
+    @override
+    def finish_all(self, claims: Sequence[Claim]) -> int:
+        if claims:
+            self._reach()
+        return super().finish_all(claims)
+
+    @override
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        if claims:
+            self._reach()
+        super().give_back(claims)
+
+    def _reach(self) -> None:
+        if time.monotonic() < AwayDriver.back_at:
+            AwayDriver.refused += 1
+            raise OperationalError
+
+
+class LastJob(Job):
+    """Let its store be away from now on, and its worker be told to end."""
+
+    queue = "notes"
+
+    def __init__(self, path: str, away_seconds: float) -> None:
+        self.path = path
+        self.away_seconds = away_seconds
+
+    @override
+    def handle(self) -> None:
+        AwayDriver.back_at = time.monotonic() + self.away_seconds
+        append_line(self.path, "ran")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def away_store(settings: Settings) -> Iterator[None]:
+    connections = {**settings.JOBS["CONNECTIONS"], "away": {"DRIVER": f"{__name__}.AwayDriver"}}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "CONNECTION": "away"}
+    AwayDriver.refused = 0
+    yield
+    AwayDriver.back_at = 0.0
+
+
+def _work_until_told(**options: Any) -> None:  # Any: of WorkerOptions
+    worker = Worker(WorkerOptions(sleep=timedelta(seconds=0.01), **options))
+    with worker.listen_to_signals():
+        worker.run()
+
+
+@pytest.mark.parametrize("options", [{}, {"has_keeper": True}, {"has_keeper": True, "threads": 1}], ids=str)
+@pytest.mark.parametrize("has_locks", [False, True])  # one that has some isn't told together with others
+def test_a_job_that_has_ended_is_told_to_a_store_that_is_back_soon_though_the_worker_must_end(
+    has_locks: bool, options: dict[str, Any], tmp_path: Path, away_store: None
+) -> None:
+    job = LastJob(str(tmp_path / "notes"), 1.0)
+    (job.with_max_exceptions(3) if has_locks else job).dispatch()
+    _work_until_told(**options)
+    assert stored() == []
+    assert read_lines(tmp_path / "notes") == ["ran"]
+    assert AwayDriver.refused < 10  # it waits between two tries, though it was woken
+
+
+@pytest.mark.parametrize("has_keeper", [False, True])
+def test_a_worker_that_must_end_waits_for_its_store_a_few_seconds_only(
+    has_keeper: bool, tmp_path: Path, away_store: None
+) -> None:
+    LastJob(str(tmp_path / "notes"), 600.0).dispatch()
+    started = time.monotonic()
+    _work_until_told(has_keeper=has_keeper)
+    assert 4 < time.monotonic() - started < 12
+    assert stored_one().state == "running"
+
+
+def test_what_was_not_begun_goes_back_to_a_store_that_is_back_soon_though_the_worker_must_end(
+    tmp_path: Path, away_store: None
+) -> None:
+    for _ in range(40):
+        NoteJob.dispatch(str(tmp_path / "notes"), "quick")
+    LastJob(str(tmp_path / "notes"), 1.0).dispatch()
+    for _ in range(40):
+        NoteJob.dispatch(str(tmp_path / "notes"), "late")
+    _work_until_told(has_keeper=True)
+    assert {(job.state, job.attempts) for job in stored()} == {("waiting", 0)}
+    assert "late" not in read_lines(tmp_path / "notes")
