@@ -23,8 +23,8 @@ from jobs.worker.reporting import Reporter
 from jobs.worker.waiting import Waiter
 
 _TICK: Final = timedelta(seconds=0.05)
-#: After these another process takes the place.
-_RECYCLED: Final = frozenset({Exit.STOPPED, Exit.MEMORY, Exit.MAX_JOBS, Exit.MAX_TIME, Exit.RESTART, Exit.ISOLATED})
+#: With these a process ends that has no job in hand.
+_IN_ORDER: Final = frozenset(Exit) - {Exit.BROKEN}
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -135,17 +135,17 @@ class Pool:
             group.forget_closed()
 
     def _take_leave(self, place: Place, process: Process, code: int) -> None:
-        _settle(place, process)
-        if code == Exit.RESTART and not self._is_told:
-            self.is_restart_asked = True
-            self.stop()
-        if code == Exit.EMPTY:
-            place.is_closed = True
-        elif code not in _RECYCLED:
+        was_running = _settle(place, process)
+        if was_running or code not in _IN_ORDER:  # a job may end its process itself, with any code
             self.crashes += 1
             _log.error("worker_died", pid=process.pid, exit_code=code)
             self._reporter.note_death(pid=process.pid, exit_code=code)
             place.note_breakdown(process)
+        elif code == Exit.EMPTY:
+            place.is_closed = True
+        elif code == Exit.RESTART and not self._is_told:
+            self.is_restart_asked = True
+            self.stop()
 
     def _tell_to_end(self) -> None:
         """Tell each process once, also one that was just being started when we were told."""
@@ -175,8 +175,11 @@ class Pool:
             process.send(number)
 
 
-def _settle(place: Place, process: Process) -> None:
-    """Let go of what a dead process held. Where the store doesn't answer, the leases end by themselves."""
+def _settle(place: Place, process: Process) -> bool:
+    """Let go of what a dead process held, and say whether a job ran in it.
+
+    Where the store doesn't answer, the leases end by themselves.
+    """
     driver = get_driver(place.options.connection or None)
     rows = process.ledger.read()
     process.ledger.close()
@@ -187,3 +190,4 @@ def _settle(place: Place, process: Process) -> None:
             driver.renew(claim, lease_expires_at=driver.get_now())
     except Exception as error:  # noqa: BLE001 - whatever one store says, the parent looks after the other processes
         _log.warning("hand_not_settled", error=type(error).__qualname__)
+    return bool(rows.running)

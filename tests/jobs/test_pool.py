@@ -17,9 +17,10 @@ from jobs.drivers.base import UNKNOWN, Claim, get_driver
 from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
 from jobs.queues import define_queue, forget_queue
 from jobs.services import request_restart
+from jobs.worker.groups import Exit
 from jobs.worker.ledger import ROWS, Ledger, Stage
 from tests.jobs.messages import make
-from tests.jobs.sample_jobs import DeadlyJob, FailingJob, NoteJob, PatientWaitJob, read_lines
+from tests.jobs.sample_jobs import DeadlyJob, ExitingJob, FailingJob, NoteJob, PatientWaitJob, read_lines
 from tests.processes import ROOT, child_environment, manage
 from tests.waiting import wait_until
 
@@ -101,6 +102,18 @@ def test_a_process_that_was_killed_is_replaced_and_its_job_is_free_at_once(
         (tmp_path / "go").touch()
         assert wait_until(lambda: read_lines(tmp_path / "done")) == second
         wait_until(lambda: len(_list_children(pool.pid)) == 2)
+
+
+@pytest.mark.parametrize("code", [Exit.STOPPED, Exit.EMPTY, Exit.RESTART, Exit.ISOLATED], ids=lambda code: code.name)
+def test_a_job_that_ends_its_process_is_no_orderly_end_whatever_the_exit_code(tmp_path: Path, code: Exit) -> None:
+    ExitingJob.dispatch(str(tmp_path), code.value)
+    with _pool("--stop-when-empty", size=1) as pool:
+        wait_until(lambda: pool.poll() is not None, seconds=40)
+        assert pool.returncode == 0
+        assert pool.stdout is not None
+        assert "1 died" in pool.stdout.read()
+    assert len(set(read_lines(tmp_path / "exits"))) == 2
+    assert not QueuedJob.objects.exists()
 
 
 def test_a_pool_told_to_end_finishes_the_jobs_in_hand_and_leaves_the_next(tmp_path: Path) -> None:
