@@ -1,7 +1,7 @@
 """The Lua scripts of the Redis driver and coordinator: files, each a program that Redis runs as one step."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -15,12 +15,15 @@ from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import (
     BusyLoadingError,
+    ClusterDownError,
     ConnectionError,  # noqa: A004 - redis-py's
     NoScriptError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
+    ResponseError,
     TimeoutError,  # noqa: A004 - redis-py's
+    TryAgainError,
 )
 from redis.retry import Retry
 from rq.defaults import RQ_KEY_PREFIX
@@ -28,11 +31,19 @@ from rq.defaults import RQ_KEY_PREFIX
 from jobs.clock import StoreClock
 from jobs.redis_line import Line, Value, pack
 
-#: What is raised when Redis can't be reached, doesn't answer in time, is starting up, isn't the primary any more, or is
-#: full.
+
+class RefusedError(ResponseError):
+    """Redis refuses for now: its replicas are away, its disk fails, or a script of somebody else runs for too long."""
+
+
+#: What is raised when Redis can't be reached, doesn't answer in time, is starting up, isn't the primary any more or has
+#: lost it, is full, or refuses for now.
 OUTAGES: Final[tuple[type[Exception], ...]] = (
-    ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OutOfMemoryError,
+    ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, ClusterDownError, TryAgainError, OutOfMemoryError,
+    RefusedError,
 )  # fmt: skip
+#: The words with which answers begin that are a ``RefusedError``; redis-py has no classes for them.
+_REFUSALS: Final = frozenset({"NOREPLICAS", "MISCONF", "BUSY"})
 #: What our own keys begin with: as RQ's keys do, so that several houses can share a server. Scripts know it as `ours`.
 OURS: Final = f"{RQ_KEY_PREFIX}:jobs:"
 #: Who dispatches waits no longer than this for a connection, and then for an answer, in seconds.
@@ -42,6 +53,20 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SHORT: Final = frozenset({"push", "push_step"})
 #: How long what the server said of its time is counted on from, in seconds.
 _TRUSTED_SECONDS: Final = 30.0
+
+
+class _Refusals:
+    """Within the block, what Redis refuses for now is raised as ``RefusedError``."""
+
+    def __enter__(self) -> None:
+        """Nothing need be done before; a generator would cost dispatch more."""
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ResponseError) and str(error).partition(" ")[0] in _REFUSALS:
+            raise RefusedError(*error.args) from error
+
+
+_refusals: Final = _Refusals()
 
 
 class Scripts:
@@ -85,17 +110,18 @@ class Scripts:
         """
         server = self.server
         script = _register(server.client, self._folder, name)
-        try:
-            answer = server.line.ask(pack("EVALSHA", script.sha, 0, *arguments))
-        except OUTAGES as error:
-            if not server.is_patient or (self._is_brisk and isinstance(error, TimeoutError)):
-                raise
-            return script(args=arguments)
-        if isinstance(answer, NoScriptError):
-            return script(args=arguments)
-        if isinstance(answer, RedisError):
-            raise answer
-        return answer
+        with _refusals:
+            try:
+                answer = server.line.ask(pack("EVALSHA", script.sha, 0, *arguments))
+            except OUTAGES as error:
+                if not server.is_patient or (self._is_brisk and isinstance(error, TimeoutError)):
+                    raise
+                return script(args=arguments)
+            if isinstance(answer, NoScriptError):
+                return script(args=arguments)
+            if isinstance(answer, RedisError):
+                raise answer
+            return answer
 
     def run_each(self, name: str, calls: Iterable[Sequence[Value]]) -> Iterator[Any]:  # Any: as above
         """Run a script many times, in order; a call is on its way while the server is at work on the one before.
@@ -111,7 +137,7 @@ class Scripts:
                 unanswered.append(call)
                 yield pack("EVALSHA", script.sha, 0, *call)
 
-        with suppress(ConnectionError):
+        with _refusals, suppress(ConnectionError):
             for call in islice(left, 1):  # waited for, because the server may not know the script yet
                 unanswered.append(call)
                 answer = self.run(name, *call)
@@ -123,15 +149,21 @@ class Scripts:
                     raise found
                 unanswered.popleft()
                 yield found
-        for call in chain(unanswered, left):
-            yield script(args=call)
+        with _refusals:
+            for call in chain(unanswered, left):
+                yield script(args=call)
+
+    def call[T](self, command: Callable[[Redis], T]) -> T:
+        """Return what a command of the client returns, where no script is needed. Raises what ``run`` raises."""
+        with _refusals:
+            return command(self.client)
 
     def get_now(self) -> datetime:
         """Return the time of the server, which is asked every half minute at most; see ``jobs.clock``."""
         server = self.server
         clock = server.clock
         if clock is None or clock.get_age() > _TRUSTED_SECONDS:
-            seconds, microseconds = server.client.time()
+            seconds, microseconds = self.call(Redis.time)
             now = _EPOCH + timedelta(seconds=seconds, microseconds=microseconds)
             clock = server.clock = StoreClock(now)
         return clock.get()

@@ -32,7 +32,7 @@ class RedisCoordinator(Coordinator):
 
     @override
     def release(self, key: str, *, owner: str) -> bool:
-        return self._scripts.client.zrem(_name("places", key), _encode(owner)) == 1
+        return self._scripts.call(lambda client: client.zrem(_name("places", key), _encode(owner))) == 1
 
     @override
     def replace(self, key: str, *, owner: str, lifetime: timedelta, now: datetime | None = None) -> None:
@@ -64,7 +64,8 @@ class RedisCoordinator(Coordinator):
 
     @override
     def forget(self, key: str) -> None:
-        self._scripts.client.delete(*(_name(kind, key) for kind in ("places", "hits", "number")))
+        names = [_name(kind, key) for kind in ("places", "hits", "number")]
+        self._scripts.call(lambda client: client.delete(*names))
 
     def _run(self, script: str, *arguments: str | bytes | int, now: datetime | None) -> Any:  # Any: as Scripts.run
         present = "" if now is None else (now - _EPOCH) // _MICROSECOND

@@ -241,7 +241,7 @@ class RedisDriver(QueueDriver):
 
     @override
     def pause(self, queue: str, *, until: datetime | None = None) -> None:
-        self._scripts.client.hset(f"{OURS}paused", queue, to_stamp(until))
+        self._scripts.call(lambda client: client.hset(f"{OURS}paused", queue, to_stamp(until)))
 
     @override
     def resume(self, queue: str) -> bool:
