@@ -51,6 +51,11 @@ class JobSettings:
     max_payload_bytes: int
     #: How long the figures of each minute are kept.
     metrics_kept: timedelta
+    #: How long it stays listed that a job was done, and how many of those a process lists in a second.
+    history_kept: timedelta
+    history_per_second: int
+    #: Names of classes, and tags, whose jobs are listed apart when they are done.
+    silenced: frozenset[str]
 
 
 def get_job_settings() -> JobSettings:
@@ -94,6 +99,9 @@ def _read(values: Mapping[str, Any]) -> JobSettings:  # Any: as above
             max_crashes=values["MAX_CRASHES"],
             max_payload_bytes=values["MAX_PAYLOAD_BYTES"],
             metrics_kept=timedelta(hours=values["METRICS_HOURS"]),
+            history_kept=timedelta(minutes=values["HISTORY_MINUTES"]),
+            history_per_second=values["HISTORY_PER_SECOND"],
+            silenced=frozenset(values["SILENCED"]),
         )
     except KeyError as error:
         message = f"settings.JOBS lacks {error}."

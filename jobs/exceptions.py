@@ -25,6 +25,13 @@ class BatchNotFoundError(DomainError):
     status = HTTPStatus.NOT_FOUND
 
 
+class WorkerNotFoundError(DomainError):
+    """No worker of this name is alive. It may have ended already."""
+
+    code = "worker_not_found"
+    status = HTTPStatus.NOT_FOUND
+
+
 class QueueFull(DomainError):
     """The queue holds as many jobs as it may. Try again later."""
 

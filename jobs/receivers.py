@@ -18,12 +18,14 @@ from jobs.signals import (
     JobRetryRequested,
     QueuePaused,
     QueueResumed,
+    WorkerTold,
     job_failed,
     job_quarantined,
     job_queueing,
     job_retry_requested,
     queue_paused,
     queue_resumed,
+    worker_told,
 )
 from jobs.tasks.job import TaskJob
 from jobs.tasks.results import announce, get_kept
@@ -60,6 +62,12 @@ def record_resumption(fact: QueueResumed) -> None:
     """Note that a queue, or each, was told to go on, and by whom."""
     subject = audit.Reference("jobs.queue", fact.queue, fact.queue)
     audit.record("queue.resumed", subject=subject, connection=fact.connection)
+
+
+@worker_told.listen
+def record_order(fact: WorkerTold) -> None:
+    """Note that a worker was told to rest, to go on or to stop, and by whom."""
+    audit.record(f"worker.told_to_{fact.wish}", subject=audit.Reference("jobs.worker", fact.worker, fact.worker))
 
 
 @job_failed.listen

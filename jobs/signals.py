@@ -299,7 +299,7 @@ class WorkerIdle(WorkerFact):
 class WorkerStopping(WorkerFact):
     """A worker ends."""
 
-    #: ``signal``, ``max_jobs``, ``max_time``, ``memory``, ``empty`` or ``restart``.
+    #: ``signal``, ``told``, ``max_jobs``, ``max_time``, ``memory``, ``empty`` or ``restart``.
     reason: str
 
 
@@ -341,6 +341,14 @@ class WorkerQueueResumed(WorkerFact):
     connection: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTold(WorkerFact):
+    """Somebody told a worker to rest, to go on or to stop; it hears that within seconds."""
+
+    #: ``rest``, ``go_on`` or ``stop``.
+    wish: str
+
+
 worker_starting = FactSignal[WorkerStarting]()
 worker_looping = VetoSignal[WorkerLooping]()
 worker_idle = FactSignal[WorkerIdle]()
@@ -348,6 +356,7 @@ worker_stopping = FactSignal[WorkerStopping]()
 worker_interrupting = FactSignal[WorkerInterrupting]()
 worker_pausing = FactSignal[WorkerPausing]()
 worker_resuming = FactSignal[WorkerResuming]()
+worker_told = FactSignal[WorkerTold]()
 worker_queue_paused = FactSignal[WorkerQueuePaused]()
 worker_queue_resumed = FactSignal[WorkerQueueResumed]()
 

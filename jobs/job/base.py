@@ -93,6 +93,8 @@ class Job(Fluent, Controls, ABC):
     debounce_max_wait: ClassVar[int | None] = None
     #: Whether a job whose row is gone ends in silence; it fails otherwise.
     delete_when_missing_models: ClassVar[bool] = False
+    #: Whether its jobs are listed apart when they are done, because there are so many or nobody asks.
+    silenced: ClassVar[bool] = False
     #: Whether the arguments are stored encrypted.
     encrypted: ClassVar[bool] = False
     #: Whether the store's count of tries is signed too.

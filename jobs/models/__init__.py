@@ -3,6 +3,7 @@
 from jobs.models.batches import Batch, BatchMember
 from jobs.models.coordination import Counter, Hit, Slot
 from jobs.models.failed import FailedJob
+from jobs.models.history import JobTag, JobTry
 from jobs.models.metrics import JobMetric
 from jobs.models.outbox import OutboxJob
 from jobs.models.queued import QueuedJob, QueuePause
@@ -18,6 +19,8 @@ __all__ = [
     "Hit",
     "JobMetric",
     "JobResult",
+    "JobTag",
+    "JobTry",
     "MissedRuns",
     "OutboxJob",
     "QueuePause",

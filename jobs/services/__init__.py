@@ -24,6 +24,7 @@ from jobs.services.failed import (
     retry_failed_job,
     retry_failed_jobs,
 )
+from jobs.services.history import EndedTry, add_tries, prune_tries
 from jobs.services.locking import DEBOUNCE, UNIQUE, release_unique
 from jobs.services.metrics import MetricKey, TryFigures, add_metrics, prune_metrics
 from jobs.services.outbox import uses_outbox
@@ -53,11 +54,16 @@ from jobs.services.settlement import (
 )
 from jobs.services.sweeping import MAX_SWEPT, Swept, sweep_expired
 from jobs.services.workers import (
+    Heard,
+    Wish,
+    WorkerReport,
     get_restart_count,
+    hear,
     record_heartbeat,
     remove_dead_heartbeats,
     remove_heartbeat,
     request_restart,
+    tell_worker,
 )
 
 __all__ = [
@@ -69,14 +75,19 @@ __all__ = [
     "RELAY_PERIOD",
     "UNIQUE",
     "BatchPlan",
+    "EndedTry",
+    "Heard",
     "MetricKey",
     "Relay",
     "Relayed",
     "ResultStatus",
     "Swept",
     "TryFigures",
+    "Wish",
+    "WorkerReport",
     "add_jobs",
     "add_metrics",
+    "add_tries",
     "allows",
     "announce_queued",
     "cancel_batch",
@@ -94,6 +105,7 @@ __all__ = [
     "forget_result",
     "get_callbacks",
     "get_restart_count",
+    "hear",
     "is_first_telling",
     "is_superseded",
     "make_messages",
@@ -101,6 +113,7 @@ __all__ = [
     "prune_failed_jobs",
     "prune_metrics",
     "prune_results",
+    "prune_tries",
     "quarantine_job",
     "read_options",
     "record_heartbeat",
@@ -120,5 +133,6 @@ __all__ = [
     "start_link",
     "start_result",
     "sweep_expired",
+    "tell_worker",
     "uses_outbox",
 ]

@@ -2,17 +2,23 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Any, Final
 
 from django.db.models import Model, QuerySet
 
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
-from jobs.models import Counter, Hit, JobMetric, JobResult, Slot
+from jobs.models import Counter, Hit, JobMetric, JobResult, JobTag, JobTry, Slot
+from jobs.models.metrics import HOUR, MINUTE
+from jobs.services.history import list_old_tries
+from jobs.services.metrics import HOURS_KEPT
 from jobs.services.workers import remove_dead_heartbeats
 
 #: Rows of one table that one step deletes at most, so that nobody waits for it.
 MAX_SWEPT: Final = 1_000
+#: Tries, which come faster than all else, and go by the thousand.
+_MAX_TRIES_SWEPT: Final = 10_000
 #: Locks and counts stay for so long after their end, in case that the clock is set back.
 _GRACE: Final = timedelta(hours=1)
 
@@ -27,10 +33,10 @@ class Swept:
 
 
 def sweep_expired(*, now: datetime | None = None) -> Swept:
-    """Delete locks, counted events, counters, results, metrics and dead workers' heartbeats whose time is over.
+    """Delete locks, counted events, counters, results, metrics, tries and dead workers' heartbeats that are over.
 
-    One step deletes at most 1,000 rows of a table; call it again until nothing is left. Failed jobs and batches stay
-    until they are pruned, and runs of schedules are pruned by who looks after the schedule.
+    One step deletes at most 1,000 rows of a table, and 10,000 tries; call it again until nothing is left. Failed jobs
+    and batches stay until they are pruned, and runs of schedules are pruned by who looks after the schedule.
     """
     now = now or get_database_now()
     over = now - _GRACE
@@ -39,10 +45,27 @@ def sweep_expired(*, now: datetime | None = None) -> Swept:
         _delete_some(Hit.objects.filter(expires_at__lte=over)),
         _delete_some(Counter.objects.filter(expires_at__lte=over)),
         _delete_some(JobResult.objects.filter(expires_at__lte=now)),
-        _delete_some(JobMetric.objects.filter(minute__lt=now - get_job_settings().metrics_kept)),
+        _delete_some(
+            JobMetric.objects.filter(period_seconds=MINUTE, begins_at__lt=now - get_job_settings().metrics_kept)
+        ),
+        _delete_some(JobMetric.objects.filter(period_seconds=HOUR, begins_at__lt=now - HOURS_KEPT)),
     ]
+    tries = _delete_tries(now)
     dead = remove_dead_heartbeats(now=now)
-    return Swept(count=sum(counts) + dead, is_complete=max(counts) < MAX_SWEPT)
+    is_complete = max(counts) < MAX_SWEPT and tries < _MAX_TRIES_SWEPT
+    return Swept(count=sum(counts) + tries + dead, is_complete=is_complete)
+
+
+def _delete_tries(now: datetime) -> int:
+    keys = list(list_old_tries(now=now).order_by("ended_at").values_list("pk", flat=True)[:_MAX_TRIES_SWEPT])
+    if not keys:
+        return 0
+    # By hand, because Django would read the tags of each first.
+    for table, column in ((JobTag, "one_try_id__in"), (JobTry, "pk__in")):
+        for some in batched(keys, MAX_SWEPT, strict=False):
+            rows = table._default_manager.filter(**{column: some})  # noqa: SLF001 - public, in spite of its name
+            rows._raw_delete(rows.db)  # noqa: SLF001 - Django has it for this
+    return len(keys)
 
 
 def _delete_some[M: Model](rows: QuerySet[M]) -> int:

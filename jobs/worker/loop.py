@@ -1,11 +1,9 @@
 """The life of one worker process: claim, run, write down; wait when there is nothing; end on a signal."""
 
 import os
-import resource
 import secrets
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,7 +21,7 @@ from jobs.job import get_job_name
 from jobs.options import JobOptions
 from jobs.queues import list_isolated_queues
 from jobs.scheduler import Ticker
-from jobs.services import get_restart_count, record_heartbeat, remove_dead_heartbeats, remove_heartbeat
+from jobs.services import Wish
 from jobs.signals import (
     JobClaiming,
     WorkerIdle,
@@ -45,19 +43,18 @@ from jobs.signals import (
 from jobs.worker.current import list_running_jobs
 from jobs.worker.executor import Executor
 from jobs.worker.hand import Hand
+from jobs.worker.heart import Heart
 from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.keeper import BEAT_PERIOD, Keeper
 from jobs.worker.lanes import Lanes
 from jobs.worker.ledger import ROWS, Ledger
 from jobs.worker.metering import WRITE_PERIOD, Meter
-from jobs.worker.outages import list_outage_errors
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.reporting import Reporter
 from jobs.worker.serving import ServedQueues
+from jobs.worker.vitals import get_peak_mb
 from jobs.worker.waiting import Waiter
 
-#: A worker counts as alive for this long after a heartbeat.
-HEARTBEAT_LIFE = 3 * BEAT_PERIOD
 _MAX_HOST_LENGTH = 150
 _log = structlog.get_logger("gatehouse.worker")
 
@@ -117,11 +114,18 @@ class Worker:
         self._driver = get_driver(options.connection or None)
         self._started_at = timezone.now()
         self._ends_at = None if options.max_time is None else time.monotonic() + options.max_time.total_seconds()
-        self._next_beat_at = self._started_at
         self._hand = Hand(ledger, isolated=list_isolated_queues())
-        self._keeper = Keeper(self._hand, self._driver, beat=self._beat)
+        self._heart = Heart(
+            name=self.name,
+            queues=options.queues,
+            connection=self._driver.name,
+            started_at=self._started_at,
+            hand=self._hand,
+            is_resting=lambda: self._is_resting,
+            tell=self._hear,
+        )
+        self._keeper = Keeper(self._hand, self._driver, beat=self._heart.beat)
         self._clock = StoreClock(self._started_at)
-        self._restart_count: int | None = None
         self._ticker = Ticker()
         self._meter = Meter()
         self._reporter = Reporter(options.report, worker=self.name)
@@ -150,8 +154,7 @@ class Worker:
         self._log.info("worker_started", queues=list(self._options.queues) or "every", connection=self._driver.name)
         self._reporter.start(connection=self._driver.name, queues=self._options.queues)
         worker_starting.announce(WorkerStarting(worker=self.name, queues=self._options.queues))
-        self._patiently(lambda: remove_dead_heartbeats(now=timezone.now()))
-        self._restart_count = self._patiently(get_restart_count)
+        self._patiently(self._heart.start)
         with ExitStack() as stack:
             if self._options.has_keeper:
                 stack.enter_context(self._keeper.keeping())
@@ -160,7 +163,7 @@ class Worker:
             self._finish_what_runs()
         self._waiter.close()
         self._meter.write(at_once=True)
-        self._leave()
+        self._heart.stop()
         self._log.info("worker_stopped", tries=self._hand.begun, reason=self.stop_reason)
         self._reporter.stop(tries=self._hand.begun, reason=self.stop_reason)
         worker_stopping.announce(WorkerStopping(worker=self.name, reason=self.stop_reason))
@@ -172,8 +175,8 @@ class Worker:
         while not (reason := self._find_reason_to_stop()):
             self._lanes.go_on()
             self._ticker.tick()
-            if not self._keeper.is_running and timezone.now() >= self._next_beat_at:
-                self._beat()
+            if not self._keeper.is_running and self._heart.is_due():
+                self._heart.beat()
             is_resting = self._is_resting or not worker_looping.allows(looping)
             if not is_resting and self._work():
                 self._keep_house(pause=self._options.rest)
@@ -263,7 +266,7 @@ class Worker:
             return "max_jobs"
         if self._ends_at is not None and time.monotonic() >= self._ends_at:
             return "max_time"
-        if self._options.memory_mb is not None and _get_peak_mb() > self._options.memory_mb:
+        if self._options.memory_mb is not None and get_peak_mb() > self._options.memory_mb:
             return "memory"
         return ""
 
@@ -288,10 +291,10 @@ class Worker:
         claim = self._hand.begin()
         if claim is None:
             return False
-        self._beat()
+        self._heart.beat()
         self._executor.run(claim)
         self._hand.end(claim)
-        self._next_beat_at = timezone.now()  # if there is no next job, say so without delay
+        self._heart.hurry()  # if there is no next job, say so without delay
         return True
 
     def _count_room(self) -> int:
@@ -334,25 +337,16 @@ class Worker:
             log=self._log,
         )
 
-    def _beat(self) -> None:
-        """Report that the worker is alive, and hear whether all are to end."""
-        now, running = timezone.now(), self._hand.get_running()
-        try:
-            record_heartbeat(
-                name=self.name,
-                queues=self._options.queues,
-                started_at=self._started_at,
-                now=now,
-                alive_until=now + HEARTBEAT_LIFE,
-                current_job_id=running.job_id if running else None,
-            )
-            if self._restart_count not in {None, get_restart_count()}:
-                self.stop_reason = "restart"
+    def _hear(self, wish: Wish) -> None:
+        """Do what somebody wants of this worker, or of all."""
+        match wish:
+            case Wish.STOP | Wish.RESTART:
+                self.stop_reason = self.stop_reason or ("restart" if wish is Wish.RESTART else "told")
                 self.stop()
-        except list_outage_errors() as error:
-            # The job in hand matters more than the report about it.
-            self._log.warning("heartbeat_not_written", error=type(error).__qualname__)
-        self._next_beat_at = now + BEAT_PERIOD
+            case Wish.REST:
+                self.rest()
+            case Wish.GO_ON:
+                self.go_on()
 
     def _keep_house(self, *, pause: timedelta) -> None:
         """Write figures and delete what has expired, where it is time to, or won't be before the next look."""
@@ -360,12 +354,6 @@ class Worker:
         self._housekeeper.tick()
         if pause:
             self._executor.connections.renew()
-
-    def _leave(self) -> None:
-        try:
-            remove_heartbeat(name=self.name)
-        except list_outage_errors() as error:
-            self._log.warning("heartbeat_left_behind", error=type(error).__qualname__)
 
     def _pause(self, duration: timedelta) -> None:
         """Let this thread begin nothing for so long."""
@@ -383,8 +371,3 @@ class Worker:
             self._lanes.wait(lambda: self._waiter.pause(self._options.sleep))
         elif not self._waiter.listen():
             self._lanes.wait(lambda: self._waiter.wait(self._options.sleep))
-
-
-def _get_peak_mb() -> float:
-    """Return the most memory that the process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)

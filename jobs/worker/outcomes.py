@@ -79,6 +79,8 @@ class TryEnd:
     is_timed_out: bool
     #: Name of what it raised, or of why it failed; None where nothing went wrong.
     error: str | None
+    #: What the job was; None where that can't be trusted.
+    record: Record | None = None
 
 
 _STATES: Final[Mapping[type[object], Literal["done", "released", "failed", "quarantined"]]] = {
@@ -99,6 +101,7 @@ def summarize(outcome: Outcome) -> TryEnd | None:
         duration=timedelta(0) if isinstance(outcome, Quarantined) else outcome.duration,
         is_timed_out=isinstance(error, JobTimeoutError),
         error=None if error is None else type(error).__qualname__,
+        record=None if isinstance(outcome, Quarantined) else outcome.record,
     )
 
 

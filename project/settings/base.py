@@ -363,8 +363,14 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "MAX_CRASHES": 3,
     #: Longest stored record of a job, in bytes; pass an id instead of a document.
     "MAX_PAYLOAD_BYTES": 1_000_000,
-    #: Figures of queues and classes of jobs are kept for this long, in hours.
-    "METRICS_HOURS": 168,
+    #: Figures of queues and classes of jobs are kept for this long by the minute, in hours, and a month by the hour.
+    "METRICS_HOURS": 24,
+    #: Jobs that are done stay listed for this long, in minutes; each process lists at most so many in a second, and
+    #: counts all. Tries that went wrong are all listed, for a week.
+    "HISTORY_MINUTES": 60,
+    "HISTORY_PER_SECOND": 100,
+    #: Names of classes, such as "accounts.SendEmailJob", and tags: such jobs are listed apart when they are done.
+    "SILENCED": [],
 }
 #: What django-rq knows: one server, named by every queue of JOBS, so that its pages show each.
 RQ_QUEUES: dict[str, Any] = (  # Any: django-rq's own shape

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from jobs.drivers.base import Claim, StoredJob, get_driver
 from jobs.payload import Record
-from jobs.services import make_messages
+from jobs.services import EndedTry, make_messages
 from jobs.worker.runner import Outcome, attempt, settle
 from project.signals import FactSignal
 from tests.processes import child_environment
@@ -71,6 +71,16 @@ def push_record(**values: Any) -> Record:  # Any: fields of the record
     record = Record(job_id=uuid4(), connection=get_driver().name, **fields)
     get_driver().push(make_messages([record], now=values.get("created_at") or timezone.now()))
     return record
+
+
+def make_try(**values: Any) -> EndedTry:  # Any: fields of the try
+    """Return a try that went well, at noon, but for what is said."""
+    fields: dict[str, Any] = {  # Any: as above
+        "job_id": uuid4(), "connection": "database", "queue": "default", "job_class": "tests.NoteJob",
+        "state": "done", "attempt": 1, "worker": "w", "started_at": NOON, "wait": timedelta(0),
+        "run": timedelta(seconds=1), "ended_at": NOON,
+    }  # fmt: skip
+    return EndedTry(**{**fields, **values})
 
 
 @contextmanager

@@ -9,12 +9,13 @@ from pytest_django import Settings
 
 from jobs.coordination import get_coordinator
 from jobs.coordination.database import DatabaseCoordinator
-from jobs.models import Counter, Hit, JobMetric, JobResult, Slot, WorkerHeartbeat
+from jobs.models import Counter, Hit, JobResult, JobTry, Slot, WorkerHeartbeat
 from jobs.services import (
     MAX_SWEPT,
     MetricKey,
     TryFigures,
     add_metrics,
+    add_tries,
     create_result,
     get_restart_count,
     record_heartbeat,
@@ -24,12 +25,14 @@ from jobs.services import (
 from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.sample_jobs import HopelessJob
-from tests.jobs.steps import NOON, soon
+from tests.jobs.steps import NOON, make_try, soon
 from tests.waiting import wait_until
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-TABLES: list[type[Model]] = [Slot, Hit, Counter, JobMetric, JobResult, WorkerHeartbeat]
+TABLES: list[type[Model]] = [Slot, Hit, Counter, JobResult, WorkerHeartbeat, JobTry]
+#: Figures of a minute, and of an hour, go as well.
+ROWS = len(TABLES) + 2
 
 
 def fill(moment: datetime) -> None:
@@ -39,6 +42,7 @@ def fill(moment: datetime) -> None:
     coordinator.hit(f"hit {moment}", limit=1, window=MINUTE, now=moment)
     coordinator.increment(f"number {moment}", lifetime=MINUTE, now=moment)
     add_metrics(gathered={MetricKey(moment, "database", "q", "c"): TryFigures(processed=1)})
+    add_tries([make_try(ended_at=moment, tags=["t"])])
     create_result(
         job_id=uuid4(), task="t", backend="default", queue="q", priority=0, run_after=None, args=[], kwargs={},
         now=moment, kept=MINUTE,
@@ -59,10 +63,10 @@ def count() -> list[int]:
 
 @pytest.mark.django_db
 def test_what_has_expired_is_deleted_and_the_rest_stays() -> None:
-    fill(NOON - 30 * DAY)
+    fill(NOON - 60 * DAY)
     fill(NOON)
     swept = sweep_expired(now=NOON)
-    assert (swept.count, swept.is_complete) == (len(TABLES), True)
+    assert (swept.count, swept.is_complete) == (ROWS, True)
     assert count() == [1] * len(TABLES)
     assert sweep_expired(now=NOON).count == 0
 
@@ -99,13 +103,13 @@ def test_figures_are_kept_as_long_as_the_settings_say(settings: Settings) -> Non
 
 
 def test_one_worker_sweeps_and_the_others_leave_it_to_it(job_connection: str) -> None:
-    fill(soon(-24 * 30))
+    fill(soon(-24 * 60))
     first, second = Housekeeper(), Housekeeper()
-    assert first.tick() == len(TABLES)
-    fill(soon(-24 * 30))
+    assert first.tick() == ROWS
+    fill(soon(-24 * 60))
     assert (second.tick(), first.tick()) == (0, 0)
     get_coordinator().forget("sweep")
-    assert Housekeeper().tick() >= len(TABLES)
+    assert Housekeeper().tick() >= ROWS
 
 
 @pytest.mark.django_db
@@ -117,7 +121,7 @@ def test_who_has_not_done_sweeping_goes_on_soon() -> None:
 
 
 def test_a_worker_sweeps_between_jobs(job_connection: str) -> None:
-    fill(soon(-24 * 30))
+    fill(soon(-24 * 60))
     HopelessJob.dispatch()
     Worker(WorkerOptions(sleep=timedelta(seconds=0.01), stop_when_empty=True)).run()
     assert not WorkerHeartbeat.objects.exists()
@@ -129,5 +133,5 @@ def test_a_worker_sweeps_between_jobs(job_connection: str) -> None:
 def test_a_coordinator_that_is_away_stops_no_worker(settings: Settings) -> None:
     connections = {**settings.JOBS["CONNECTIONS"], "odd": {"COORDINATOR": "jobs.nothing.There"}}
     settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "COORDINATION": "odd"}
-    fill(soon(-24 * 30))
+    fill(soon(-24 * 60))
     assert Housekeeper().tick() == 0

@@ -19,7 +19,10 @@ from pytest_django import Settings
 
 from jobs.drivers.base import Claim
 from jobs.models import JobMetric
-from jobs.selectors import TryStatistics, get_try_statistics
+from jobs.models.metrics import EVER
+from jobs.models.metrics import HOUR as BY_HOUR
+from jobs.models.metrics import MINUTE as BY_MINUTE
+from jobs.selectors import TryStatistics, find_percentile, get_try_statistics, list_points, list_totals
 from jobs.services import MetricKey, TryFigures, add_metrics, prune_metrics
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.metering import MAX_KEPT, Meter
@@ -103,7 +106,7 @@ def test_a_try_that_took_too_long_is_counted_as_such_with_its_time(job_connectio
     EndlessJob.dispatch()
     work()
     assert count_tries() == {"tests.EndlessJob": (0, 0, 1, 1)}
-    row = JobMetric.objects.get()
+    row = JobMetric.objects.get(period_seconds=BY_MINUTE)
     assert row.run_seconds == row.max_run_seconds >= 1
 
 
@@ -123,7 +126,7 @@ def test_a_claim_knows_how_long_its_job_was_due(job_connection: str) -> None:
 def test_the_wait_is_counted_from_the_moment_at_which_a_job_was_due(tmp_path: Path, job_connection: str) -> None:
     push("made.up", at=timezone.now() - HOUR)
     work()
-    assert 3600 <= JobMetric.objects.get().max_wait_seconds < 3700
+    assert 3600 <= JobMetric.objects.get(period_seconds=EVER).max_wait_seconds < 3700
 
 
 @pytest.mark.django_db
@@ -201,8 +204,10 @@ def test_workers_that_add_at_once_to_the_same_rows_lose_and_double_nothing() -> 
             add_metrics(gathered=gathered)
 
     _in_threads([partial(add, seed) for seed in range(6)])
-    rows = JobMetric.objects.values_list("processed", "run_seconds", "max_run_seconds", "max_wait_seconds")
-    assert list(rows) == [(330, 330.0, 10.0, 10.0)] * 5
+    for period in (BY_MINUTE, BY_HOUR, EVER):
+        rows = JobMetric.objects.filter(period_seconds=period)
+        values = rows.values_list("processed", "run_seconds", "max_run_seconds", "max_wait_seconds")
+        assert list(values) == [(330, 330.0, 10.0, 10.0)] * 5
 
 
 @pytest.mark.django_db
@@ -239,6 +244,59 @@ def test_statistics_of_nothing_have_no_averages() -> None:
     assert (one.failure_rate, one.average_run, one.average_wait, one.processed_per_minute) == (None, None, None, 0)
 
 
+def times(*seconds: float) -> TryFigures:
+    figures = TryFigures(processed=len(seconds))
+    for one in seconds:
+        figures.note_times(run=one, wait=one / 10)
+    return figures
+
+
+@pytest.mark.django_db
+def test_percentiles_are_told_as_exactly_as_the_bounds_let() -> None:
+    add_metrics(gathered={key(): times(*[0.02] * 90, *[0.2] * 9, 4.0)})
+    (one,) = get_try_statistics(since=NOON, until=NOON + MINUTE, has_percentiles=True).values()
+    half, most, nearly_all = (one.get_run_percentile(share) for share in (0.5, 0.95, 0.99))
+    assert half is not None
+    assert most is not None
+    assert nearly_all is not None
+    assert 0.01 <= half.total_seconds() <= 0.025
+    assert 0.1 <= most.total_seconds() <= 0.25
+    assert nearly_all.total_seconds() <= 0.25
+    assert one.get_run_percentile(1) == 4 * SECOND
+    assert one.get_wait_percentile(1) == 0.4 * SECOND
+
+
+def test_no_percentile_is_longer_than_the_longest() -> None:
+    counts = [0] * 16 + [2]
+    assert find_percentile(counts, 0.5, longest=4000 * SECOND) == 3800 * SECOND
+    assert find_percentile([2] + [0] * 16, 1, longest=0.001 * SECOND) == 0.001 * SECOND
+    assert find_percentile([0] * 17, 0.5, longest=SECOND) is None
+    assert find_percentile([], 0.5, longest=SECOND) is None
+
+
+@pytest.mark.django_db
+def test_points_cover_a_while_without_gaps_and_add_up_what_falls_into_one() -> None:
+    add_metrics(gathered={key(minutes_ago=ago): times(ago) for ago in (1, 2, 7, 20)})
+    points = list_points(since=NOON - 10 * MINUTE, until=NOON, step=5 * MINUTE)
+    assert [(point.at, point.tries.processed_count) for point in points] == [
+        (NOON - 10 * MINUTE, 1),
+        (NOON - 5 * MINUTE, 2),
+    ]
+    assert [point.tries.longest_run for point in points] == [7 * SECOND, 2 * SECOND]
+    assert points[1].tries.processed_per_minute == 0.4
+    assert list_points(since=NOON - HOUR, until=NOON, step=HOUR, queue="other")[0].tries.try_count == 0
+    assert list_points(since=NOON - HOUR, until=NOON, step=HOUR, queue="q")[0].tries.try_count == 4
+
+
+@pytest.mark.django_db
+def test_a_longer_while_is_read_by_the_hour() -> None:
+    add_metrics(gathered={key(minutes_ago=ago): figures_of() for ago in (1, 2, 90)})
+    JobMetric.objects.filter(period_seconds=BY_MINUTE).delete()
+    assert get_try_statistics(since=NOON - HOUR, until=NOON) == {}
+    week = get_try_statistics(since=NOON - 7 * 24 * HOUR, until=NOON)
+    assert week["q"].processed_count == 3
+
+
 # --- Shown, and deleted
 
 
@@ -273,6 +331,9 @@ def test_old_figures_are_pruned(settings: Settings) -> None:
     add_metrics(gathered={key(minutes_ago=minutes): figures_of() for minutes in (30, 90, 150)})
     assert prune_metrics(now=NOON) == 1
     assert prune_metrics(older_than=HOUR, now=NOON) == 1
-    assert JobMetric.objects.count() == 1
+    assert JobMetric.objects.filter(period_seconds=BY_MINUTE).count() == 1
+    assert sum(total.tries.processed_count for total in list_totals()) == 3
+    prune_metrics(now=NOON + 31 * 24 * HOUR)
+    assert not JobMetric.objects.exclude(period_seconds=EVER).exists()
     add_metrics(gathered={key()._replace(minute=timezone.now() - 90 * MINUTE): figures_of()})
     assert json.loads(call("queue_prune", "--metrics-hours", "1", "--json"))["metrics"] >= 1

@@ -1,0 +1,28 @@
+"""Failed jobs, results of tasks and entries of the schedule, as their tables have them."""
+
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from jobs.models import FailedJob, JobResult, Schedule
+
+#: Failed jobs that nobody has put back.
+IS_OPEN = Q(retried_at=None, recovered_at=None)
+
+
+def list_failed_jobs(*, queue: str | None = None, connection: str | None = None) -> QuerySet[FailedJob]:
+    """Return the failed jobs that nobody has put back, newest first; of one queue, and of one connection, if named."""
+    failed = FailedJob.objects.filter(IS_OPEN).order_by("-failed_at", "-id")
+    if queue is not None:
+        failed = failed.filter(queue=queue)
+    return failed if connection is None else failed.filter(connection=connection)
+
+
+def find_result(job_id: UUID) -> JobResult | None:
+    """Return the result of a task; None where there is none (any more)."""
+    return JobResult.objects.filter(job_id=job_id).first()
+
+
+def list_schedules() -> QuerySet[Schedule]:
+    """Return the entries of the schedule by name."""
+    return Schedule.objects.order_by("name")

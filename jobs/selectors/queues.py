@@ -1,0 +1,110 @@
+"""What queues hold, and what waits for them in the outbox."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Max, Min, Q
+
+from jobs.drivers.base import QueueFigures, get_driver
+from jobs.models import FailedJob, OutboxJob, WorkerHeartbeat
+from jobs.selectors.failed import IS_OPEN
+
+_EMPTY = QueueFigures(waiting=0, delayed=0, running=0, oldest_due_at=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueHealth:
+    """Whether jobs get done, over all queues."""
+
+    #: How long the oldest job that is due has waited; None when nothing waits.
+    oldest_wait: timedelta | None
+    #: Jobs that are due and in nobody's hands.
+    waiting_count: int
+    #: Workers that are alive.
+    worker_count: int
+    #: When a worker last reported, dead ones included; None when there was none.
+    last_heartbeat_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatistics:
+    """What one queue holds."""
+
+    queue: str
+    waiting_count: int
+    delayed_count: int
+    running_count: int
+    failed_count: int
+    #: How long the oldest job that is due has waited; None when nothing waits.
+    oldest_wait: timedelta | None
+    #: Those of ``waiting_count`` of which the store doesn't say in a readable way when they are due.
+    unreadable_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxFigures:
+    """What waits in the outbox for one connection."""
+
+    connection: str
+    count: int
+    #: How long ago the oldest one was dispatched.
+    oldest_wait: timedelta
+
+    def describe(self) -> str:
+        """Return it in words."""
+        wait = timedelta(seconds=int(self.oldest_wait.total_seconds()))
+        return f"{self.count} jobs wait in the outbox for the connection {self.connection}, the oldest for {wait}."
+
+    def as_json(self) -> dict[str, str | int | float]:
+        """Return it as commands print it."""
+        seconds = self.oldest_wait.total_seconds()
+        return {"connection": self.connection, "count": self.count, "oldest_wait_seconds": seconds}
+
+
+def get_queue_health(*, now: datetime) -> QueueHealth:
+    """Return whether jobs get done, in two queries."""
+    figures = get_driver().measure(now=now).values()
+    oldest = min((f.oldest_due_at for f in figures if f.oldest_due_at is not None), default=None)
+    workers = WorkerHeartbeat.objects.aggregate(
+        alive=Count("name", filter=Q(alive_until__gt=now)), last_beat_at=Max("beat_at")
+    )
+    return QueueHealth(
+        oldest_wait=_wait(oldest, now),
+        waiting_count=sum(f.waiting for f in figures),
+        worker_count=workers["alive"],
+        last_heartbeat_at=workers["last_beat_at"],
+    )
+
+
+def get_queue_statistics(*, now: datetime) -> list[QueueStatistics]:
+    """Return the figures of every queue that holds a job or a failed job, by name."""
+    figures = get_driver().measure(now=now)
+    failed = dict(FailedJob.objects.filter(IS_OPEN).order_by("queue").values_list("queue").annotate(Count("id")))
+    statistics = []
+    for queue in sorted({*figures, *failed}):
+        found = figures.get(queue, _EMPTY)
+        statistics.append(
+            QueueStatistics(
+                queue=queue,
+                waiting_count=found.waiting,
+                delayed_count=found.delayed,
+                running_count=found.running,
+                failed_count=failed.get(queue, 0),
+                oldest_wait=_wait(found.oldest_due_at, now),
+                unreadable_count=found.unreadable,
+            )
+        )
+    return statistics
+
+
+def list_outbox_figures(*, now: datetime) -> list[OutboxFigures]:
+    """Return what waits in the outbox, for each connection for which something does, by name."""
+    rows = OutboxJob.objects.order_by("connection").values_list("connection")
+    return [
+        OutboxFigures(connection=connection, count=count, oldest_wait=max(now - oldest, timedelta(0)))
+        for connection, count, oldest in rows.annotate(Count("id"), Min("created_at"))
+    ]
+
+
+def _wait(due_at: datetime | None, now: datetime) -> timedelta | None:
+    return None if due_at is None else now - due_at
