@@ -12,6 +12,7 @@ from typing import Final
 from jobs.worker.forking import BROKEN, fork
 from jobs.worker.ledger import Ledger
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.restarts import Restarts
 
 #: A process that lived shorter than this broke down; the next one in its place waits, ever longer.
 _BREAKDOWN_SECONDS: Final = 1.0
@@ -73,12 +74,12 @@ class Place:
         """Say whether a process is to be started here now."""
         return self.process is None and not self.is_closed and time.monotonic() >= self.starts_at
 
-    def start(self) -> None:
+    def start(self, restarts: Restarts) -> None:
         """Start a process here."""
         ledger = Ledger(self.options.count_held())
 
         def work(let_signals_through: Callable[[], None]) -> int:
-            worker = Worker(self.options, ledger=ledger)
+            worker = Worker(self.options, ledger=ledger, restarts=restarts)
             with worker.listen_to_signals():
                 let_signals_through()
                 worker.run()

@@ -22,6 +22,7 @@ from jobs.services import (
 from jobs.worker.hand import Hand
 from jobs.worker.keeper import BEAT_PERIOD
 from jobs.worker.outages import list_outage_errors
+from jobs.worker.restarts import Restarts
 from jobs.worker.vitals import VitalsMonitor
 
 #: A worker counts as alive for this long after a heartbeat.
@@ -41,10 +42,11 @@ class Heart:
         connection: str,
         started_at: datetime,
         hand: Hand,
+        restarts: Restarts,
         is_resting: Callable[[], bool],
         tell: Callable[[Wish], object],
     ) -> None:
-        """Take what is said of the worker, what it holds, and whom to tell what is heard."""
+        """Take what is said of the worker, what it holds and knows, and whom to tell what is heard."""
         self._name = name
         self._queues = queues
         self._connection = connection
@@ -53,13 +55,13 @@ class Heart:
         self._is_resting = is_resting
         self._tell = tell
         self._next_beat_at = started_at
-        self._restart_count: int | None = None
+        self._restarts = restarts
         self._vitals = VitalsMonitor()
 
     def start(self) -> None:
-        """Take the dead from the list, and note how often a restart was requested until now."""
+        """Take the dead from the list, and hear whether the worker is to end at once: its parent is older than it."""
         remove_dead_heartbeats(now=timezone.now())
-        self._restart_count = get_restart_count()
+        self._hear_restarts(get_restart_count())
 
     def is_due(self) -> bool:
         """Say whether it is time for the next beat."""
@@ -89,8 +91,7 @@ class Heart:
         except list_outage_errors() as error:
             _log.warning("heartbeat_not_written", worker=self._name, error=type(error).__qualname__)
         else:
-            if self._restart_count not in {None, heard.restart_count}:
-                self._tell(Wish.RESTART)
+            self._hear_restarts(heard.restart_count)
             if heard.wish is not None:
                 self._tell(heard.wish)
         self._next_beat_at = now + BEAT_PERIOD
@@ -101,6 +102,10 @@ class Heart:
             remove_heartbeat(name=self._name)
         except list_outage_errors() as error:
             _log.warning("heartbeat_left_behind", worker=self._name, error=type(error).__qualname__)
+
+    def _hear_restarts(self, count: int) -> None:
+        if self._restarts.is_new(count):
+            self._tell(Wish.RESTART)
 
     def _report(self, running: Claim | None) -> WorkerReport:
         vitals = self._vitals.look()

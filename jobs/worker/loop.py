@@ -51,6 +51,7 @@ from jobs.worker.ledger import ROWS, Ledger
 from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.reporting import Reporter
+from jobs.worker.restarts import Restarts
 from jobs.worker.serving import ServedQueues
 from jobs.worker.vitals import get_peak_mb
 from jobs.worker.waiting import Waiter
@@ -105,8 +106,13 @@ class WorkerOptions:
 class Worker:
     """Claims jobs, and runs them in its lanes, until told to stop."""
 
-    def __init__(self, options: WorkerOptions, *, ledger: Ledger | None = None) -> None:
-        """Give the worker a name of its own; nothing is stored yet. ``ledger``: what a parent process reads."""
+    def __init__(
+        self, options: WorkerOptions, *, ledger: Ledger | None = None, restarts: Restarts | None = None
+    ) -> None:
+        """Give the worker a name of its own; nothing is stored yet.
+
+        ``ledger``: what a parent process reads. ``restarts``: what its processes know together.
+        """
         host = (options.name or socket.gethostname())[:_MAX_HOST_LENGTH]
         self.name = f"{host}:{os.getpid()}:{secrets.token_hex(4)}"
         self._log: structlog.stdlib.BoundLogger = _log.bind(worker=self.name)
@@ -121,6 +127,7 @@ class Worker:
             connection=self._driver.name,
             started_at=self._started_at,
             hand=self._hand,
+            restarts=restarts or Restarts(),
             is_resting=lambda: self._is_resting,
             tell=self._hear,
         )

@@ -20,6 +20,7 @@ from jobs.drivers.base import get_driver
 from jobs.worker.forking import PASSED_ON, STOPS
 from jobs.worker.groups import Exit, Group, Place, Process
 from jobs.worker.reporting import Reporter
+from jobs.worker.restarts import Restarts
 from jobs.worker.waiting import Waiter
 
 _TICK: Final = timedelta(seconds=0.05)
@@ -54,6 +55,7 @@ class Pool:
         self._grace_seconds = grace_seconds
         self._balancer = balancer
         self._reporter = Reporter(report, worker=f"{socket.gethostname()}:{os.getpid()}")
+        self._restarts = Restarts()
         self._waiter = Waiter()
         self._stopping_since: float | None = None
         self._is_told = self._is_hard = False
@@ -123,7 +125,7 @@ class Pool:
             if self._stopping_since is not None:
                 place.is_closed = True
             if place.is_due():
-                place.start()
+                place.start(self._restarts)
 
     def _reap(self) -> None:
         for place, process in self._list_processes():

@@ -36,6 +36,7 @@ from jobs.signals import (
     worker_stopping,
 )
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.restarts import Restarts
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob, UrgentJob, read_lines
 from tests.jobs.steps import heard, stored
 from tests.waiting import wait_until
@@ -241,6 +242,19 @@ def test_a_worker_ends_after_the_job_in_hand_when_a_restart_is_asked_for(job_con
     worker = _worker()
     assert worker.run() < 3
     assert worker.stop_reason == "restart"
+
+
+def test_a_process_ends_at_once_where_a_restart_was_asked_for_since_the_first_one_of_its_parent_began(
+    job_connection: str,
+) -> None:
+    restarts, options = Restarts(), WorkerOptions(sleep=SHORT, max_jobs=1)
+    HopelessJob.dispatch()
+    HopelessJob.dispatch()
+    assert Worker(options, restarts=restarts).run() == 1
+    request_restart()
+    second = Worker(options, restarts=restarts)
+    assert second.run() == 0
+    assert second.stop_reason == "restart"
 
 
 def test_a_restart_that_was_asked_for_before_its_start_does_not_end_a_worker(job_connection: str) -> None:

@@ -203,6 +203,21 @@ def test_a_pool_ends_when_a_restart_is_asked_for(tmp_path: Path) -> None:
         assert pool.wait(timeout=30) == 0
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("arguments", [("--queue", "apart"), ("--queue", "default", "--max-jobs", "1")])
+def test_a_pool_hears_of_a_restart_though_its_processes_live_for_one_job_only(
+    tmp_path: Path, apart: str, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "go").touch()
+    for _ in range(300):
+        PatientWaitJob(str(tmp_path)).on_queue(arguments[1]).dispatch()
+    with _pool(*arguments, size=1) as pool:
+        wait_until(lambda: read_lines(tmp_path / "done"))
+        request_restart()
+        assert pool.wait(timeout=60) == 0
+    assert QueuedJob.objects.exists()
+
+
 def test_the_processes_of_a_killed_parent_end_after_the_job_in_hand(tmp_path: Path) -> None:
     PatientWaitJob.dispatch(str(tmp_path))
     with _pool() as pool:
