@@ -3,12 +3,16 @@
 It renews the leases, and the places that jobs hold while they run, so that a job may take any time and what a dead
 worker held is free within seconds; tells the store of jobs that are done, where the next exchange is too far away;
 gives jobs back that wait behind a slow one; and says now and then that the worker is alive.
+
+What is for the database has a thread of its own where jobs are kept elsewhere: the database may stand still for longer
+than their leases last.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +20,7 @@ import structlog
 from django.db import connections
 
 from jobs.conf import get_job_settings
+from jobs.coordination import get_coordinator
 from jobs.coordination.holding import held_places
 from jobs.drivers.base import QueueDriver
 from jobs.worker.hand import Hand
@@ -43,58 +48,71 @@ class Keeper:
         self._hand = hand
         self._driver = driver
         self._beat = beat
-        self._next_beat = self._next_renewal = 0.0
-        self._is_over = False
-        self._thread: threading.Thread | None = None
+        self._is_over = threading.Event()
+        self._threads: list[threading.Thread] = []
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread is not None
+        """Whether its threads run."""
+        return bool(self._threads)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Run the thread within the block. At its end everything is told and given back that can be."""
-        self._next_renewal = time.monotonic() + self._get_renewal_period()
-        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
-        self._thread.start()
+        """Run the threads within the block. At its end everything is told and given back that can be."""
+        next_renewal = time.monotonic() + _get_renewal_period()
+        leases = _Duty(self._renew, _get_renewal_period, next_renewal)
+        places = _Duty(held_places.renew, _get_renewal_period, next_renewal)
+        beats = _Duty(self._beat, BEAT_PERIOD.total_seconds)
+        if self._driver.is_transactional:
+            here, apart = [leases, places, beats], []
+        elif get_coordinator().is_transactional:
+            here, apart = [leases], [places, beats]
+        else:
+            here, apart = [leases, places], [beats]
+        self._threads = [threading.Thread(target=self._run, args=[here], name="keeper", daemon=True)]
+        if apart:
+            self._threads.append(threading.Thread(target=self._run_apart, args=[apart], name="beats", daemon=True))
+        for thread in self._threads:
+            thread.start()
         try:
             with held_places.kept():
                 yield
         finally:
-            self._is_over = True
+            self._is_over.set()
             self._hand.is_pressing.set()
-            self._thread.join()
-            self._thread = None
+            for thread in self._threads:
+                thread.join()
+            self._threads = []
 
-    def _run(self) -> None:
+    def _run(self, duties: Sequence["_Duty"]) -> None:
         try:
-            while not self._is_over:
-                now = time.monotonic()
-                until_next = max(min(self._next_beat, self._next_renewal) - now, 0.0)
+            while not self._is_over.is_set():
+                until_next = _get_wait(duties)
                 if self._hand.is_pressing.wait(until_next):
                     time.sleep(min(TELL_WITHIN, until_next))
-                self._try(self._look)
+                for operation in (*(duty.tick for duty in duties), self._look):
+                    self._try(operation)
             gives_up_at = time.monotonic() + LAST_SECONDS
             while not self._try(self._leave) and time.monotonic() < gives_up_at:
                 pass
         finally:
             connections.close_all()
 
+    def _run_apart(self, duties: Sequence["_Duty"]) -> None:
+        try:
+            while not self._is_over.wait(_get_wait(duties)):
+                for duty in duties:
+                    self._try(duty.tick)
+        finally:
+            connections.close_all()
+
     def _look(self) -> None:
-        now = time.monotonic()
         self._tell(older_than=TELL_WITHIN)
         self._give_back(behind=SLOW)
         self._hand.rest()
-        if now >= self._next_renewal:
-            self._next_renewal = now + self._get_renewal_period()
-            self._renew(now)
-            held_places.renew()
-        if now >= self._next_beat:
-            self._next_beat = now + BEAT_PERIOD.total_seconds()
-            self._beat()
 
-    def _renew(self, now: float) -> None:
+    def _renew(self) -> None:
+        now = time.monotonic()
         held = self._hand.list_held()
         lost = self._driver.renew_all(held)
         if not lost:
@@ -138,12 +156,31 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 - the thread must live as long as the worker
             is_outage = isinstance(error, list_outage_errors())
             _log.warning("keeper_interrupted", error=type(error).__qualname__, is_outage=is_outage)
-            self._next_renewal = min(self._next_renewal, time.monotonic() + _PAUSE)
             connections.close_all()
             time.sleep(_PAUSE)
             return False
         return True
 
-    @staticmethod
-    def _get_renewal_period() -> float:
-        return get_job_settings().lease.total_seconds() / _RENEWALS
+
+@dataclass(slots=True)
+class _Duty:
+    """Something that is done again and again; what went wrong is done again at the next look."""
+
+    operation: Callable[[], object]
+    get_period: Callable[[], float]
+    next_at: float = 0.0
+
+    def tick(self) -> None:
+        """Do it, if it is time to."""
+        now = time.monotonic()
+        if now >= self.next_at:
+            self.operation()
+            self.next_at = now + self.get_period()
+
+
+def _get_wait(duties: Sequence[_Duty]) -> float:
+    return max(min(duty.next_at for duty in duties) - time.monotonic(), 0.0)
+
+
+def _get_renewal_period() -> float:
+    return get_job_settings().lease.total_seconds() / _RENEWALS

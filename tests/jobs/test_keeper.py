@@ -11,19 +11,23 @@ from uuid import UUID, uuid4
 
 import pytest
 import structlog
-from django.db import OperationalError, connections
+from django.conf import settings as django_settings
+from django.db import OperationalError, connection, connections, transaction
+from django.db.models import Model
 from django.utils import timezone
 from pytest_django import Settings
 
+from jobs.conf import get_job_settings
 from jobs.coordination import get_coordinator
 from jobs.coordination.holding import HeldPlaces
 from jobs.drivers.base import Claim, QueueDriver, get_driver
 from jobs.drivers.database import DatabaseDriver
 from jobs.job import Job
-from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
+from jobs.models import FailedJob, QueuedJob, Slot, WorkerHeartbeat
 from jobs.worker.hand import Hand
 from jobs.worker.keeper import Keeper
 from jobs.worker.loop import Worker, WorkerOptions
+from tests.jobs.conftest import empty
 from tests.jobs.messages import make
 from tests.jobs.sample_jobs import AloneWaitJob, NoteJob, read_lines
 from tests.jobs.steps import stored
@@ -331,6 +335,44 @@ def test_a_lock_is_held_as_long_as_the_job_runs_and_no_longer_than_a_lease_witho
         (tmp_path / "go").touch()
         wait_until(lambda: stored() == [])
     assert coordinator.list_owners(lock) == []
+
+
+@contextmanager
+def _standing_still(model: type[Model]) -> Iterator[None]:
+    """Let the database answer nothing about a table, from the moment on at which somebody waits for that."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f'LOCK TABLE "{model._meta.db_table}" IN ACCESS EXCLUSIVE MODE')
+
+        def is_waited_for() -> bool:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            return bool(cursor.fetchone()[0])
+
+        wait_until(is_waited_for)
+        yield
+
+
+@pytest.mark.skipif(not django_settings.REDIS_URL, reason="needs Redis, and a database that can stand still")
+@pytest.mark.parametrize(("model", "coordination"), [(WorkerHeartbeat, "redis"), (Slot, "database")])
+def test_while_the_database_stands_still_what_is_kept_in_redis_is_held(
+    model: type[Model], coordination: str, settings: Settings, tmp_path: Path
+) -> None:
+    settings.JOBS = {**settings.JOBS, "CONNECTION": "redis", "COORDINATION": coordination, "LEASE_SECONDS": 2}
+    empty("redis")
+    AloneWaitJob.dispatch(str(tmp_path))
+    driver, lock = get_driver(), "overlap:tests.AloneWaitJob:"
+    with _running(_worker()):
+        try:
+            wait_until(lambda: read_lines(tmp_path / "started"))
+            with _standing_still(model):
+                later = driver.get_now() + 2 * get_job_settings().lease
+                wait_until(lambda: driver.get_now() > later)
+                assert driver.claim(queues=[], worker="other") == []
+                if coordination == "redis":
+                    assert len(get_coordinator().list_owners(lock)) == 1
+        finally:
+            (tmp_path / "go").touch()
+        wait_until(lambda: stored() == [])
+    assert len(read_lines(tmp_path / "started")) == 1
 
 
 def test_a_lock_that_somebody_else_has_by_now_is_renewed_no_more(driver: QueueDriver) -> None:
