@@ -19,6 +19,8 @@ from jobs.outlet import Current
 SYNC: Final = "sync"
 #: So many jobs are stored in one step where there are many.
 STEP: Final = 500
+#: How many jobs are looked at in one step where some are looked for.
+MAX_LOOKED_AT: Final = 10_000
 #: Stands for a moment that nobody knows.
 UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SYNC_OPTIONS: Final = {"DRIVER": "jobs.drivers.sync.SyncDriver"}
@@ -140,6 +142,31 @@ class StoredJob:
     worker: str
     #: What can't be read of it, in words; in place of that stands what does no harm.
     fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSearch:
+    """Which of the jobs that a driver holds are looked for; what is empty doesn't matter."""
+
+    state: JobState
+    queue: str | None = None
+    job_class: str | None = None
+    #: What its record holds, letter by letter.
+    text: str = ""
+    #: Due from that moment on, and before that one.
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def fits(self, job: StoredJob) -> bool:
+        """Say whether it is one of them."""
+        return (
+            job.state == self.state
+            and self.queue in {None, job.queue}
+            and self.job_class in {None, job.job_class}
+            and self.text in job.payload
+            and (self.since is None or job.available_at >= self.since)
+            and (self.until is None or job.available_at < self.until)
+        )
 
 
 class QueueDriver(ABC):
@@ -294,6 +321,27 @@ class QueueDriver(ABC):
         self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
     ) -> Sequence[StoredJob]:
         """Return jobs in the order in which they would be claimed. Nonsense in the store doesn't stop it."""
+
+    def browse(
+        self, search: JobSearch, *, place: int = 0, limit: int = 50, now: datetime | None = None
+    ) -> tuple[Sequence[StoredJob], int | None]:
+        """Return some of the jobs that are looked for, and the place at which to look on; None at the end.
+
+        So much is looked at in one step and no more, so there may be none though there are others further on. Jobs
+        come and go meanwhile: then one may be met twice, or missed.
+        """
+        seen = self.list_jobs(queue=search.queue, state=search.state, limit=place + MAX_LOOKED_AT, now=now)
+        found: list[StoredJob] = []
+        for number, job in enumerate(seen[place:], start=place):
+            if len(found) == limit:
+                return found, number
+            if search.fits(job):
+                found.append(job)
+        return found, len(seen) if len(seen) == place + MAX_LOOKED_AT else None
+
+    def find_job(self, job_id: UUID, *, now: datetime | None = None) -> StoredJob | None:
+        """Return a job that waits or runs."""
+        return next((job for job in self.list_jobs(limit=MAX_LOOKED_AT, now=now) if job.job_id == job_id), None)
 
     def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:
         """Return what the store holds of which not even a failed job can be made, as text of ASCII characters."""

@@ -9,39 +9,37 @@ from uuid import UUID, uuid4
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, transaction
 from django.db.models import (
-    BinaryField,
     Case,
-    Count,
     F,
-    Min,
-    Q,
     QuerySet,
-    TextField,
-    Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, Greatest
+from django.db.models.functions import Greatest
 
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
-from jobs.drivers.base import UNKNOWN, Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.base import UNKNOWN, Burial, Claim, JobSearch, JobState, Message, QueueDriver, QueueFigures, StoredJob
 from jobs.drivers.failures import store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
 from jobs.drivers.pushing import CHANNEL, is_notifying, notify, store
-from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader, read_moment, to_text
-from jobs.drivers.states import is_delayed, is_due, is_free, is_lasting, is_paused, is_running, is_unreadable
+from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader
+from jobs.drivers.states import is_due, is_free, is_lasting, is_paused
+from jobs.drivers.stored import (
+    CLAIMED,
+    ORDER,
+    READ,
+    as_stored,
+    browse_stored,
+    find_stored,
+    list_stored,
+    measure_stored,
+    to_bytes,
+)
 from jobs.exceptions import QueueFull
 from jobs.models import QueuedJob, QueuePause
 from jobs.models.queued import EVERY_QUEUE
 
 _CHUNK = 1_000
-_ORDER = ("-priority", "available_at", "id")
-#: What a claim reads of a row.
-_READ = (
-    "job_id", "queue", "job_class", "payload", "priority", "attempts", "available_at", "created_at",
-)  # fmt: skip
-_CLAIMED = (*_READ, "crashes")
-_LISTED = (*_CLAIMED, "worker")
 #: Goes from one name to the next on the index, past the rows between.
 _NAMES = """
     WITH RECURSIVE found (queue) AS (
@@ -173,31 +171,7 @@ class DatabaseDriver(QueueDriver):
 
     @override
     def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
-        now = now or self.get_now()
-        oldest = Min(Coalesce("lease_expires_at", "available_at"), filter=is_due(now) & ~is_unreadable())
-        rows = (
-            QueuedJob.objects.values(name=_raw("queue"))
-            .annotate(
-                waiting=Count("id", filter=is_due(now)),
-                delayed=Count("id", filter=is_delayed(now)),
-                running=Count("id", filter=is_running(now)),
-                oldest_due_at=_raw(oldest),
-                unreadable=Count("id", filter=is_unreadable()),
-            )
-            .order_by()
-        )
-        figures: dict[str, QueueFigures] = {}
-        for row in rows:
-            queue = to_text(_to_bytes(row["name"]) or b"")
-            found = QueueFigures(
-                waiting=row["waiting"],
-                delayed=row["delayed"],
-                running=row["running"],
-                oldest_due_at=read_moment(_to_bytes(row["oldest_due_at"])),
-                unreadable=row["unreadable"],
-            )
-            figures[queue] = figures[queue].add(found) if queue in figures else found
-        return dict(sorted(figures.items()))
+        return measure_stored(now=now or self.get_now())
 
     @override
     def list_queues(self) -> Sequence[str]:
@@ -209,23 +183,17 @@ class DatabaseDriver(QueueDriver):
     def list_jobs(
         self, *, queue: str | None = None, state: JobState | None = None, limit: int = 100, now: datetime | None = None
     ) -> Sequence[StoredJob]:
-        now = now or self.get_now()
-        conditions: Mapping[JobState, Q] = {
-            "waiting": is_due(now),
-            "delayed": is_delayed(now),
-            "running": is_running(now),
-        }
-        whens = [When(condition, then=Value(name)) for name, condition in conditions.items()]
-        rows = QueuedJob.objects.order_by(*_ORDER)
-        if queue is not None:
-            rows = rows.filter(queue=queue)
-        if state is not None:
-            rows = rows.filter(conditions[state])
-        fields = (_raw(name) for name in _LISTED)
-        return [
-            Reader(dict(zip(_LISTED, map(_to_bytes, values), strict=True))).read_stored(state=found)
-            for found, *values in rows.values_list(Case(*whens), *fields)[:limit]
-        ]
+        return list_stored(queue=queue, state=state, limit=limit, now=now or self.get_now())
+
+    @override
+    def browse(
+        self, search: JobSearch, *, place: int = 0, limit: int = 50, now: datetime | None = None
+    ) -> tuple[Sequence[StoredJob], int | None]:
+        return browse_stored(search, place=place, limit=limit, now=now or self.get_now())
+
+    @override
+    def find_job(self, job_id: UUID, *, now: datetime | None = None) -> StoredJob | None:
+        return find_stored(job_id, now=now or self.get_now())
 
     @override
     def pause(self, queue: str, *, until: datetime | None = None) -> None:
@@ -244,15 +212,6 @@ class DatabaseDriver(QueueDriver):
         return dict(rows.values_list("queue", "until"))
 
 
-def _raw(expression: str | Min | Case) -> Cast:
-    """Return what a column holds as the store has it; SQLite keeps bytes and any number in every column."""
-    return Cast(expression, BinaryField() if connection.vendor == "sqlite" else TextField())
-
-
-def _to_bytes(value: str | bytes | None) -> bytes | None:
-    return value.encode() if isinstance(value, str) else value
-
-
 def _within(jobs: QuerySet[QueuedJob], queues: Sequence[str]) -> QuerySet[QueuedJob]:
     return jobs.filter(queue__in=queues) if queues else jobs
 
@@ -269,9 +228,9 @@ def _write_claim(*, has_queue: bool) -> tuple[str, tuple[Any, ...]]:  # Any: wha
 
     Where the moment and the queue belong among the parameters stand those of nobody.
     """
-    chosen = _list_due(UNKNOWN, EVERY_QUEUE * 2 if has_queue else None).order_by(*_ORDER).values("pk")
+    chosen = _list_due(UNKNOWN, EVERY_QUEUE * 2 if has_queue else None).order_by(*ORDER).values("pk")
     chosen_sql, params = chosen.query.sql_with_params()
-    fields = ", ".join(f"CAST({name} AS text)" for name in _CLAIMED).replace("attempts", "attempts - 1")
+    fields = ", ".join(f"CAST({name} AS text)" for name in CLAIMED).replace("attempts", "attempts - 1")
     return (
         f"""
         WITH chosen (id) AS MATERIALIZED ({chosen_sql} LIMIT %s FOR UPDATE OF jobs SKIP LOCKED), claimed AS (
@@ -299,7 +258,7 @@ def _update_returning(queue: str | None, worker: str, count: int, now: datetime,
         cursor.execute(sql, [*params, count, MAX_ATTEMPTS, lease_id, worker, now + lease, MAX_CRASHES])
         rows = cursor.fetchall()
     return [
-        Reader(dict(zip(_CLAIMED, map(_to_bytes, values), strict=True))).read_claim(
+        Reader(dict(zip(CLAIMED, map(to_bytes, values), strict=True))).read_claim(
             lease_id=lease_id, claimed_at=now, lease_expires_at=now + lease, worker=worker, connection=name
         )
         for values in rows
@@ -316,10 +275,12 @@ def _update_locked(queue: str | None, worker: str, count: int, now: datetime, na
     held = {"lease_id": lease_id, "lease_expires_at": now + lease, "worker": worker}
     claims, sound = [], []
     with transaction.atomic():
-        fields = (_raw(name) for name in _READ)
+        fields = (as_stored(name) for name in READ)
         crashes = Case(When(lease_id=None, then=F("crashes")), default=F("crashes") + 1)
-        for pk, *values in _list_due(now, queue).order_by(*_ORDER).values_list("pk", *fields, _raw(crashes))[:count]:
-            reader = Reader(dict(zip(_CLAIMED, values, strict=True)))
+        for pk, *values in (
+            _list_due(now, queue).order_by(*ORDER).values_list("pk", *fields, as_stored(crashes))[:count]
+        ):
+            reader = Reader(dict(zip(CLAIMED, values, strict=True)))
             claim = reader.read_claim(
                 lease_id=lease_id, claimed_at=now, lease_expires_at=now + lease, worker=worker, connection=name
             )

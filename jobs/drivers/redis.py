@@ -26,7 +26,18 @@ import structlog
 from rq.defaults import RQ_KEY_PREFIX
 
 from jobs.conf import get_job_settings
-from jobs.drivers.base import STEP, Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.base import (
+    MAX_LOOKED_AT,
+    STEP,
+    Burial,
+    Claim,
+    JobSearch,
+    JobState,
+    Message,
+    QueueDriver,
+    QueueFigures,
+    StoredJob,
+)
 from jobs.drivers.failures import remove_failure, store_failure
 from jobs.drivers.listening import Listener, RedisListener
 from jobs.drivers.reading import Reader, read_number, read_seconds, to_text
@@ -233,6 +244,21 @@ class RedisDriver(QueueDriver):
         jobs = [_to_stored_job(row) for row in batched(values, len(_LISTED) + 1, strict=True)]
         jobs.sort(key=lambda one: (-one[0].priority, one[0].available_at, one[1]))
         return [job for job, _ in jobs[:limit]]
+
+    @override
+    def browse(
+        self, search: JobSearch, *, place: int = 0, limit: int = 50, now: datetime | None = None
+    ) -> tuple[Sequence[StoredJob], int | None]:
+        moments = ("" if moment is None else to_stamp(moment) for moment in (search.since, search.until))
+        wanted = (search.state, search.queue or "", search.job_class or "", search.text, *moments)
+        values, after = self._run("browse", *wanted, place, limit, MAX_LOOKED_AT, now=now)
+        jobs = [_to_stored_job(row)[0] for row in batched(values, len(_LISTED) + 1, strict=True)]
+        return jobs, after if isinstance(after, int) else None
+
+    @override
+    def find_job(self, job_id: UUID, *, now: datetime | None = None) -> StoredJob | None:
+        values = self._run("find", str(job_id), now=now)
+        return _to_stored_job(values)[0] if values else None
 
     @override
     def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:
