@@ -25,6 +25,27 @@ class BatchNotFoundError(DomainError):
     status = HTTPStatus.NOT_FOUND
 
 
+class JobNotFoundError(DomainError):
+    """No job has this id. It may have ended, and not be listed any more."""
+
+    code = "job_not_found"
+    status = HTTPStatus.NOT_FOUND
+
+
+class JobNotWaitingError(DomainError):
+    """The job runs, or has ended; only one that waits can be cancelled."""
+
+    code = "job_not_waiting"
+    status = HTTPStatus.CONFLICT
+
+
+class InvalidCursorError(DomainError):
+    """The cursor is not one that a page of this list was given. Begin at the first page."""
+
+    code = "invalid_cursor"
+    status = HTTPStatus.BAD_REQUEST
+
+
 class WorkerNotFoundError(DomainError):
     """No worker of this name is alive. It may have ended already."""
 

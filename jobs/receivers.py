@@ -16,6 +16,7 @@ from jobs.signals import (
     JobQuarantined,
     JobQueueing,
     JobRetryRequested,
+    JobsSteered,
     QueuePaused,
     QueueResumed,
     WorkerTold,
@@ -23,6 +24,7 @@ from jobs.signals import (
     job_quarantined,
     job_queueing,
     job_retry_requested,
+    jobs_steered,
     queue_paused,
     queue_resumed,
     worker_told,
@@ -62,6 +64,14 @@ def record_resumption(fact: QueueResumed) -> None:
     """Note that a queue, or each, was told to go on, and by whom."""
     subject = audit.Reference("jobs.queue", fact.queue, fact.queue)
     audit.record("queue.resumed", subject=subject, connection=fact.connection)
+
+
+@jobs_steered.listen
+def record_steering(fact: JobsSteered) -> None:
+    """Note that somebody retried, discarded or cancelled jobs by hand, which and how many."""
+    about = fact.about.get("job_id", "")
+    subject = audit.Reference("jobs.job", about, about) if about else None
+    audit.record(f"job.{fact.steer}_by_hand", subject=subject, count=fact.count, about=dict(fact.about))
 
 
 @worker_told.listen

@@ -4,7 +4,7 @@ Each is sent robustly: a receiver that raises is logged and stops nobody. No fac
 exception says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypedDict
@@ -181,6 +181,20 @@ job_released = FactSignal[JobReleased]()
 job_timed_out = FactSignal[JobTimedOut]()
 job_failed = FactSignal[JobFailed]()
 job_quarantined = FactSignal[JobQuarantined]()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsSteered:
+    """Somebody retried, discarded or cancelled jobs by hand: one, or a part of those that a search finds."""
+
+    #: ``retry``, ``discard`` or ``cancel``.
+    steer: str
+    count: int
+    #: Which one, or what was looked for.
+    about: Mapping[str, str]
+
+
+jobs_steered = FactSignal[JobsSteered]()
 job_retry_requested = FactSignal[JobRetryRequested]()
 
 # --- Batches

@@ -1,6 +1,18 @@
 """Everything that reads jobs without changing them."""
 
+from jobs.selectors.browsing import (
+    PAGE_SIZE,
+    FailedState,
+    JobPage,
+    JobQuery,
+    JobRow,
+    JobStatus,
+    find_failed_jobs,
+    list_jobs,
+)
 from jobs.selectors.failed import IS_OPEN, find_result, list_failed_jobs, list_schedules
+from jobs.selectors.life import JobLife, get_job_life
+from jobs.selectors.overview import Overview, QueueOverview, get_overview
 from jobs.selectors.queues import (
     OutboxFigures,
     QueueHealth,
@@ -9,6 +21,7 @@ from jobs.selectors.queues import (
     get_queue_statistics,
     list_outbox_figures,
 )
+from jobs.selectors.stores import list_stores
 from jobs.selectors.tries import (
     SHARES,
     Point,
@@ -23,23 +36,37 @@ from jobs.selectors.workers import WorkerStatus, list_workers
 
 __all__ = [
     "IS_OPEN",
+    "PAGE_SIZE",
     "SHARES",
+    "FailedState",
+    "JobLife",
+    "JobPage",
+    "JobQuery",
+    "JobRow",
+    "JobStatus",
     "OutboxFigures",
+    "Overview",
     "Point",
     "QueueHealth",
+    "QueueOverview",
     "QueueStatistics",
     "Total",
     "TryStatistics",
     "WorkerStatus",
+    "find_failed_jobs",
     "find_percentile",
     "find_result",
+    "get_job_life",
+    "get_overview",
     "get_queue_health",
     "get_queue_statistics",
     "get_try_statistics",
     "list_failed_jobs",
+    "list_jobs",
     "list_outbox_figures",
     "list_points",
     "list_schedules",
+    "list_stores",
     "list_totals",
     "list_workers",
 ]

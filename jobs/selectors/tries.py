@@ -139,6 +139,16 @@ def get_try_statistics(
     return {str(name): _to_statistics(values, until - begin) for (name,), values in sums}
 
 
+def get_queue_tries(*, since: datetime, until: datetime) -> dict[tuple[str, str], TryStatistics]:
+    """Return how tries went for each connection and queue that had one, with percentiles; see above."""
+    period = HOUR if until - since > _LONGEST_BY_MINUTE else MINUTE
+    begin = _get_begin(since, period)
+    rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
+    key = ("connection", "queue")
+    sums = _add_up(rows.order_by(*key).values_list(*key), has_percentiles=True)
+    return {(connection, queue): _to_statistics(values, until - begin) for (connection, queue), values in sums}
+
+
 def list_points(
     *,
     since: datetime,

@@ -1,0 +1,310 @@
+"""Jobs as lists that people look through, by where they are and what they are, a page at a time."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from django.core.signing import BadSignature, Signer
+from django.db import connection as database
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+
+from jobs.drivers.base import JobSearch, JobState, StoredJob, get_driver
+from jobs.exceptions import InvalidCursorError, PayloadError
+from jobs.models import FailedJob, JobTry
+from jobs.payload import decode_payload
+from jobs.selectors.failed import IS_OPEN
+from jobs.selectors.stores import list_stores
+
+#: Rows of a page.
+PAGE_SIZE: Final = 50
+_signer: Final = Signer(salt="jobs.cursor")
+
+
+class JobStatus(StrEnum):
+    """Where a job is."""
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    #: Done, of a class or with a tag that is silenced.
+    SILENCED = "silenced"
+
+
+class FailedState(StrEnum):
+    """What became of a failed job."""
+
+    #: Nobody has put it back.
+    FAILED = "failed"
+    RETRYING = "retrying"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobQuery:
+    """Which jobs are looked for; what is empty doesn't matter."""
+
+    status: JobStatus
+    connection: str = ""
+    queue: str = ""
+    job_class: str = ""
+    tag: str = ""
+    #: From that moment on, and before that one: when they are due, have ended, or have failed.
+    since: datetime | None = None
+    until: datetime | None = None
+    #: Of failed jobs: a part of what they raised, in letters of either case; and what became of them.
+    exception: str = ""
+    outcome: FailedState | None = FailedState.FAILED
+
+    def as_filter(self) -> dict[str, str]:
+        """Return what is said, as text."""
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else str(value)
+            for name, value in asdict(self).items()
+            if value
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRow:
+    """A job in a list."""
+
+    job_id: UUID
+    connection: str
+    queue: str
+    job_class: str
+    #: A ``JobStatus``; of failed jobs a ``FailedState``, or ``quarantined``.
+    state: str
+    #: When it is due, was claimed, has ended or has failed.
+    at: datetime
+    #: Tries that it has had.
+    attempts: int
+    worker: str = ""
+    wait: timedelta | None = None
+    run: timedelta | None = None
+    #: What it raised: the name, and of failed jobs the text.
+    error: str = ""
+    #: What can't be read of it.
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPage:
+    """Some of the jobs that are looked for."""
+
+    rows: Sequence[JobRow]
+    #: With which the next page is asked for; empty at the end. There may be more though this page has no rows.
+    cursor: str
+    #: Connections that didn't answer.
+    away: Sequence[str] = ()
+
+
+def list_jobs(query: JobQuery, *, cursor: str = "", limit: int = PAGE_SIZE, now: datetime | None = None) -> JobPage:
+    """Return a page of jobs: waiting ones in the order of claims, all others newest first.
+
+    Raises:
+        InvalidCursorError: The cursor isn't one that a page of this very query was given.
+    """
+    after = _open(query, cursor)
+    match query.status:
+        case JobStatus.WAITING | JobStatus.DELAYED | JobStatus.RUNNING:
+            return _list_stored(query, after, limit, now)
+        case JobStatus.DONE | JobStatus.SILENCED:
+            return _list_tries(query, after, limit)
+        case JobStatus.FAILED:
+            return _list_failed(query, after, limit)
+
+
+def find_failed_jobs(query: JobQuery) -> QuerySet[FailedJob]:
+    """Return the failed jobs that are looked for, in no order."""
+    rows = FailedJob.objects.filter(**_said(query, connection="connection", queue="queue", job_class="job_class"))
+    match query.outcome:
+        case FailedState.FAILED:
+            rows = rows.filter(IS_OPEN)
+        case FailedState.RETRYING:
+            rows = rows.filter(retried_at__isnull=False, recovered_at=None)
+        case FailedState.RECOVERED:
+            rows = rows.filter(recovered_at__isnull=False)
+        case None:
+            pass
+    if query.exception:
+        rows = rows.filter(exception__icontains=query.exception.replace("\x00", ""))
+    if query.tag:
+        rows = _with_tag(rows, query.tag)
+    return rows.filter(_is_between("failed_at", query))
+
+
+def _list_stored(query: JobQuery, after: Sequence[Any], limit: int, now: datetime | None) -> JobPage:  # Any: JSON
+    search = JobSearch(
+        state=_STATES[query.status],
+        queue=query.queue or None,
+        job_class=query.job_class or None,
+        text=json.dumps(query.tag) if query.tag else "",
+        since=query.since,
+        until=query.until,
+    )
+    stores = [name for name in list_stores() if query.connection in {"", name}]
+    number, place = after or (0, 0)
+    rows: list[JobRow] = []
+    away: list[str] = []
+    while number < len(stores) and len(rows) < limit:
+        driver = get_driver(stores[number])
+        next_place: int | None = None
+        try:
+            jobs, next_place = driver.browse(search, place=place, limit=limit - len(rows), now=now)
+            rows += [_to_row(job, driver.name) for job in jobs if not query.tag or _has_tag(job, query.tag)]
+        except driver.outage_errors:
+            away.append(driver.name)
+        number, place = (number + 1, 0) if next_place is None else (number, next_place)
+        if next_place is not None:
+            break
+    return JobPage(rows=rows, cursor=_close(query, [number, place]) if number < len(stores) else "", away=away)
+
+
+def _list_tries(query: JobQuery, after: Sequence[Any], limit: int) -> JobPage:  # Any: JSON
+    rows = JobTry.objects.filter(
+        state="done",
+        is_silenced=query.status is JobStatus.SILENCED,
+        **_said(query, connection="connection", queue="queue", job_class="job_class", tag="tags__tag"),
+    )
+    rows = rows.filter(_is_between("ended_at", query))
+    page, cursor = _cut(query, rows, "ended_at", after, limit)
+    return JobPage(
+        rows=[
+            JobRow(
+                job_id=row.job_id,
+                connection=row.connection,
+                queue=row.queue,
+                job_class=row.job_class,
+                state=query.status,
+                at=row.ended_at,
+                attempts=row.attempt,
+                worker=row.worker,
+                wait=timedelta(seconds=row.wait_seconds),
+                run=timedelta(seconds=row.run_seconds),
+            )
+            for row in page
+        ],
+        cursor=cursor,
+    )
+
+
+def _list_failed(query: JobQuery, after: Sequence[Any], limit: int) -> JobPage:  # Any: JSON
+    rows = find_failed_jobs(query).defer("payload", "traceback")
+    page, cursor = _cut(query, rows, "failed_at", after, limit)
+    return JobPage(
+        rows=[
+            JobRow(
+                job_id=row.job_id,
+                connection=row.connection,
+                queue=row.queue,
+                job_class=row.job_class,
+                state="quarantined" if row.is_quarantined and row.state == "failed" else row.state,
+                at=row.failed_at,
+                attempts=row.attempts,
+                worker=str(row.context.get("worker", "")) if isinstance(row.context, dict) else "",
+                error=row.summary,
+            )
+            for row in page
+        ],
+        cursor=cursor,
+    )
+
+
+def _cut[M: (JobTry, FailedJob)](
+    query: JobQuery,
+    rows: QuerySet[M],
+    name: str,
+    after: Sequence[Any],
+    limit: int,  # Any: JSON
+) -> tuple[list[M], str]:
+    """Return the page of rows that follows, newest first, and the cursor of the next one."""
+    if after:
+        moment, pk = datetime.fromisoformat(after[0]), after[1]
+        rows = rows.filter(Q(**{f"{name}__lte": moment}) & (Q(**{f"{name}__lt": moment}) | Q(pk__lt=pk)))
+    page = list(rows.order_by(f"-{name}", "-pk")[: limit + 1])
+    if len(page) <= limit:
+        return page, ""
+    last = page[limit - 1]
+    moment = getattr(last, name)
+    return page[:limit], _close(query, [moment.isoformat(), last.pk])
+
+
+def _said(query: JobQuery, **columns: str) -> dict[str, str]:
+    """Return conditions: those columns hold what is said. PostgreSQL can't look for a NUL, which is in none of them."""
+    said = {column: getattr(query, name) for name, column in columns.items() if getattr(query, name)}
+    return {column: value.replace("\x00", "\N{REPLACEMENT CHARACTER}") for column, value in said.items()}
+
+
+def _is_between(name: str, query: JobQuery) -> Q:
+    found = Q()
+    if query.since is not None:
+        found &= Q(**{f"{name}__gte": query.since})
+    if query.until is not None:
+        found &= Q(**{f"{name}__lt": query.until})
+    return found
+
+
+def _with_tag(rows: QuerySet[FailedJob], tag: str) -> QuerySet[FailedJob]:
+    tag = tag.replace("\x00", "")
+    if database.vendor == "postgresql":
+        return rows.filter(context__tags__contains=[tag])
+    return rows.annotate(text=Cast("context", TextField())).filter(text__contains=json.dumps(tag))
+
+
+def _has_tag(job: StoredJob, tag: str) -> bool:
+    """Say whether the record of a job has a tag; what is found in its text may be anything else."""
+    try:
+        return tag in decode_payload(job.payload, job_id=job.job_id, queue=job.queue, job_class=job.job_class).tags
+    except PayloadError:
+        return False
+
+
+def _to_row(job: StoredJob, connection: str) -> JobRow:
+    return JobRow(
+        job_id=job.job_id,
+        connection=connection,
+        queue=job.queue,
+        job_class=job.job_class,
+        state=job.state,
+        at=job.available_at,
+        attempts=job.attempts,
+        worker=job.worker if job.state == "running" else "",
+        fault=job.fault,
+    )
+
+
+_STATES: Final[Mapping[JobStatus, JobState]] = {
+    JobStatus.WAITING: "waiting",
+    JobStatus.DELAYED: "delayed",
+    JobStatus.RUNNING: "running",
+}
+
+
+def _close(query: JobQuery, place: Sequence[object]) -> str:
+    """Return a cursor: a place in the answer to a query, signed together with that query."""
+    return _signer.sign_object([*_tell(query), *place])
+
+
+def _open(query: JobQuery, cursor: str) -> Sequence[Any]:  # Any: JSON
+    if not cursor:
+        return ()
+    told = list(_tell(query))
+    try:
+        values = _signer.unsign_object(cursor)
+    except (BadSignature, ValueError) as error:
+        raise InvalidCursorError from error
+    if values[: len(told)] != told:
+        raise InvalidCursorError
+    return list(values[len(told) :])
+
+
+def _tell(query: JobQuery) -> Iterator[str]:
+    said = query.as_filter()
+    yield from (said.get(one.name, "") for one in fields(query))

@@ -1,0 +1,202 @@
+"""What people do to jobs from a dashboard, the API or a terminal: one, or all that a search finds, step by step.
+
+A search may find many thousands. They are done in steps, each of which takes a moment; between two, the plan says what
+was done and what is left, so whoever asks can show that, and stop.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from jobs.drivers.base import JobSearch, StoredJob, get_driver
+from jobs.exceptions import FailedJobNotFoundError, JobNotFoundError, JobNotWaitingError, PayloadError, UniqueJobError
+from jobs.models import FailedJob
+from jobs.payload import Record, decode_payload
+from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, list_stores
+from jobs.services.batches import abandon
+from jobs.services.dispatching import admit, push_followers
+from jobs.services.failed import forget_failed_jobs, retry_failed_job
+from jobs.services.settlement import release_locks
+from jobs.signals import JobsSteered, jobs_steered
+
+#: What one step does at most, in jobs and in seconds.
+_AT_ONCE: Final = 500
+_SECONDS: Final = 1.0
+
+
+class Steer(StrEnum):
+    """What can be done to many jobs."""
+
+    #: Put failed jobs back.
+    RETRY = "retry"
+    #: Forget failed jobs, or cancel those that wait.
+    DISCARD = "discard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeringPlan:
+    """What is done to the jobs that a search finds, and how far that has come."""
+
+    query: JobQuery
+    steer: Steer
+    #: When it began: what comes later is left alone.
+    started_at: datetime
+    #: How many the search found then; of jobs that wait, None: nobody counts them.
+    total: int | None
+    #: Failed jobs are taken in the order of their keys, up to the last one that there was.
+    last_key: int = 0
+    next_key: int = 0
+    #: Those that wait are looked through store by store, until a pass through one finds none.
+    store: int = 0
+    place: int = 0
+    done_in_pass: int = 0
+    done: int = 0
+    #: Left as they were: another one of their key waits, or somebody else was quicker.
+    skipped: int = 0
+    is_complete: bool = False
+
+
+def cancel_job(*, job_id: UUID, now: datetime | None = None) -> None:
+    """Delete a job that waits, give back its locks, and let it and what follows it leave their batches.
+
+    Raises:
+        JobNotFoundError: No connection holds it.
+        JobNotWaitingError: It runs.
+    """
+    for name in list_stores():
+        driver = get_driver(name)
+        stored = driver.find_job(job_id, now=now)
+        if stored is None:
+            continue
+        if not _cancel(stored, name, now or timezone.now()):
+            raise JobNotWaitingError
+        jobs_steered.announce(JobsSteered(steer="cancel", count=1, about={"job_id": str(job_id)}))
+        return
+    raise JobNotFoundError
+
+
+def plan_steering(query: JobQuery, steer: Steer, *, now: datetime | None = None) -> SteeringPlan:
+    """Return what would be done; nothing is yet.
+
+    Raises:
+        ValueError: Nothing like that can be done to jobs with that status.
+    """
+    now = now or timezone.now()
+    if query.status is JobStatus.FAILED:
+        found = find_failed_jobs(query)
+        last = found.order_by("-pk").values_list("pk", flat=True).first()
+        return SteeringPlan(query=query, steer=steer, started_at=now, total=found.count(), last_key=last or 0)
+    if query.status in {JobStatus.WAITING, JobStatus.DELAYED} and steer is Steer.DISCARD:
+        return SteeringPlan(query=query, steer=steer, started_at=now, total=None)
+    message = f"Jobs that are {query.status} can't be told to {steer}."
+    raise ValueError(message)
+
+
+def steer_some(plan: SteeringPlan) -> SteeringPlan:
+    """Do a part of it, for a second at most; return how far it has come."""
+    after = _steer_failed(plan) if plan.query.status is JobStatus.FAILED else _cancel_some(plan)
+    if count := after.done - plan.done:
+        jobs_steered.announce(JobsSteered(steer=str(plan.steer), count=count, about=plan.query.as_filter()))
+    return after
+
+
+def _steer_failed(plan: SteeringPlan) -> SteeringPlan:
+    rows = find_failed_jobs(plan.query).filter(pk__gt=plan.next_key, pk__lte=plan.last_key).order_by("pk")
+    found = list(rows.values_list("pk", "job_id")[:_AT_ONCE])
+    if not found:
+        return replace(plan, is_complete=True)
+    if plan.steer is Steer.DISCARD:
+        count = forget_failed_jobs(job_ids=[job_id for _, job_id in found])
+        return replace(plan, done=plan.done + count, skipped=plan.skipped + len(found) - count, next_key=found[-1][0])
+    done, end = 0, time.monotonic() + _SECONDS
+    for number, (key, job_id) in enumerate(found, start=1):
+        done += _retry(job_id)
+        if time.monotonic() > end or number == len(found):
+            skipped = plan.skipped + number - done
+            return replace(plan, done=plan.done + done, skipped=skipped, next_key=key)
+    return plan
+
+
+def _retry(job_id: UUID) -> bool:
+    try:
+        retry_failed_job(job_id=job_id)
+    except (FailedJobNotFoundError, UniqueJobError):
+        return False
+    return True
+
+
+def _cancel_some(plan: SteeringPlan) -> SteeringPlan:
+    stores = [name for name in list_stores() if plan.query.connection in {"", name}]
+    if plan.store >= len(stores):
+        return replace(plan, is_complete=True)
+    name = stores[plan.store]
+    jobs, following = _find_waiting(plan, name)
+    gone = sum(_cancel(job, name, plan.started_at) for job in jobs)
+    plan = replace(plan, done=plan.done + gone, done_in_pass=plan.done_in_pass + gone)
+    if following is not None:
+        return replace(plan, place=max(following - gone, 0))
+    # Workers take jobs meanwhile, so that some may have been passed over: look until there is none.
+    if plan.done_in_pass:
+        return replace(plan, place=0, done_in_pass=0)
+    return replace(plan, store=plan.store + 1, place=0)
+
+
+def _find_waiting(plan: SteeringPlan, name: str) -> tuple[Sequence[StoredJob], int | None]:
+    """Return some jobs that were there when the plan was made."""
+    query = plan.query
+    search = JobSearch(
+        state="delayed" if query.status is JobStatus.DELAYED else "waiting",
+        queue=query.queue or None,
+        job_class=query.job_class or None,
+        since=query.since,
+        until=query.until,
+    )
+    jobs, following = get_driver(name).browse(search, place=plan.place, limit=_AT_ONCE)
+    fitting = [
+        job
+        for job in jobs
+        if job.created_at <= plan.started_at
+        and (not query.tag or ((record := _read(job)) is not None and query.tag in record.tags))
+    ]
+    return fitting, following
+
+
+def _cancel(job: StoredJob, connection: str, now: datetime) -> bool:
+    if not get_driver(connection).remove([job.job_id]):
+        return False
+    if (record := _read(job)) is not None:
+        with transaction.atomic():
+            push_followers(admit(abandon(record, now=now), now=now), now=now)
+        release_locks(record)
+    return True
+
+
+def _read(job: StoredJob) -> Record | None:
+    try:
+        return decode_payload(job.payload, job_id=job.job_id, queue=job.queue, job_class=job.job_class)
+    except PayloadError:
+        return None
+
+
+def retry_one(*, job_id: UUID) -> None:
+    """Put a failed job back, and say so; raises as ``retry_failed_job`` does."""
+    retry_failed_job(job_id=job_id)
+    jobs_steered.announce(JobsSteered(steer="retry", count=1, about={"job_id": str(job_id)}))
+
+
+def forget_one(*, job_id: UUID) -> None:
+    """Forget a failed job, and say so.
+
+    Raises:
+        FailedJobNotFoundError: There is no such failed job (any more).
+    """
+    if not FailedJob.objects.filter(job_id=job_id).exists() or not forget_failed_jobs(job_ids=[job_id]):
+        raise FailedJobNotFoundError
+    jobs_steered.announce(JobsSteered(steer="discard", count=1, about={"job_id": str(job_id)}))

@@ -1,0 +1,259 @@
+"""Lists of jobs by status, with what is looked for, a page at a time; one job's life; and all at a glance."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from jobs.batch import batch
+from jobs.exceptions import InvalidCursorError, JobNotFoundError
+from jobs.models import FailedJob
+from jobs.queues import pause_queue
+from jobs.selectors import (
+    FailedState,
+    JobQuery,
+    JobStatus,
+    get_job_life,
+    get_overview,
+    list_jobs,
+)
+from jobs.services import add_tries, record_heartbeat, retry_failed_job
+from jobs.worker.loop import Worker, WorkerOptions
+from tests.jobs.batch_jobs import StepJob
+from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
+from tests.jobs.messages import push
+from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
+from tests.jobs.steps import NOON, claim_one, make_try, push_record, soon
+
+MINUTE = timedelta(minutes=1)
+
+
+def work() -> int:
+    return Worker(WorkerOptions(sleep=timedelta(seconds=0.01), stop_when_empty=True)).run()
+
+
+def fail(number: int, **values: Any) -> UUID:  # Any: columns
+    fields = {
+        "queue": "default", "job_class": "c", "payload": "", "attempts": 1, "exception": "ValueError: no",
+        "failed_at": NOON - number * MINUTE, "context": {"tags": ["t"]}, "connection": "database",
+    }  # fmt: skip
+    return FailedJob.objects.create(job_id=uuid4(), **{**fields, **values}).job_id
+
+
+def find(status: JobStatus, *, limit: int = 3, **words: Any) -> list[UUID]:  # Any: fields
+    """Return all that a search finds, page by page."""
+    query, cursor = JobQuery(status=status, **words), ""
+    found: list[UUID] = []
+    while True:
+        page = list_jobs(query, cursor=cursor, limit=limit)
+        assert len(page.rows) <= limit
+        found += [row.job_id for row in page.rows]
+        if not (cursor := page.cursor):
+            return found
+
+
+# --- Lists
+
+
+@pytest.mark.django_db
+def test_pages_of_failed_and_done_jobs_stand_newest_first_without_gaps() -> None:
+    failed = [fail(number) for number in range(8)]
+    tries = [make_try(ended_at=NOON - number * MINUTE) for number in range(8)]
+    add_tries(tries)
+    assert find(JobStatus.FAILED) == failed
+    assert find(JobStatus.DONE) == [one.job_id for one in tries]
+    assert find(JobStatus.SILENCED) == []
+
+
+@pytest.mark.django_db
+def test_pages_have_no_gaps_where_many_ended_at_the_same_moment() -> None:
+    add_tries([make_try() for _ in range(7)])
+    assert len(set(find(JobStatus.DONE))) == 7
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"queue": "b"}, {"queue": "b"}),
+        ({"job_class": "d"}, {"job_class": "d"}),
+        ({"connection": "redis"}, {"connection": "redis"}),
+        ({"exception": "KeyError: 'x'"}, {"exception": "keyerror"}),
+        ({"context": {"tags": ["é", "u:5"]}}, {"tag": "é"}),
+        ({"failed_at": NOON + MINUTE}, {"since": NOON + MINUTE / 2}),
+        ({"failed_at": NOON - 60 * MINUTE}, {"until": NOON - 30 * MINUTE}),
+    ],
+)
+def test_failed_jobs_are_found_by_what_is_said_of_them(
+    columns: dict[str, Any],  # Any: each has a type of its own
+    words: dict[str, Any],  # Any: as above
+) -> None:
+    fail(1)
+    wanted = fail(2, **columns)
+    assert find(JobStatus.FAILED, **words) == [wanted]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"queue": "b"}, {"queue": "b"}),
+        ({"job_class": "d"}, {"job_class": "d"}),
+        ({"tags": ["u:5", "u:6"]}, {"tag": "u:5"}),
+        ({"ended_at": NOON + MINUTE}, {"since": NOON + MINUTE / 2}),
+    ],
+)
+def test_done_jobs_are_found_by_what_is_said_of_them(
+    values: dict[str, Any],  # Any: each has a type of its own
+    words: dict[str, Any],  # Any: as above
+) -> None:
+    wanted = make_try(**values)
+    add_tries([make_try(), wanted])
+    assert find(JobStatus.DONE, **words) == [wanted.job_id]
+
+
+@pytest.mark.django_db
+def test_failed_jobs_are_found_by_what_became_of_them() -> None:
+    opened, retrying, recovered = fail(1), fail(2, retried_at=NOON), fail(3, retried_at=NOON, recovered_at=NOON)
+    assert find(JobStatus.FAILED) == [opened]
+    assert find(JobStatus.FAILED, outcome=FailedState.RETRYING) == [retrying]
+    assert find(JobStatus.FAILED, outcome=FailedState.RECOVERED) == [recovered]
+    assert find(JobStatus.FAILED, outcome=None) == [opened, retrying, recovered]
+
+
+def test_jobs_that_wait_are_found_by_their_tags(tmp_path: Path, job_connection: str) -> None:
+    NoteJob(str(tmp_path), "green").dispatch()
+    wanted = NoteJob(str(tmp_path), "x").with_tags("green").dispatch()
+    later = NoteJob(str(tmp_path), "x").with_tags("green").delay_until(60).dispatch()
+    assert find(JobStatus.WAITING, tag="green") == [wanted]
+    assert find(JobStatus.DELAYED, tag="green") == [later]
+    assert len(find(JobStatus.WAITING)) == 2
+    claim = claim_one(now=timezone.now())
+    assert find(JobStatus.RUNNING) == [claim.job_id]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("text", ["x", "WyJhIl0:abc", "é", "a" * 5000])
+def test_a_cursor_can_not_be_made_up(text: str) -> None:
+    with pytest.raises(InvalidCursorError):
+        list_jobs(JobQuery(status=JobStatus.DONE), cursor=text)
+
+
+@pytest.mark.django_db
+def test_a_cursor_holds_for_its_own_search_alone() -> None:
+    add_tries([make_try(), make_try()])
+    query = JobQuery(status=JobStatus.DONE)
+    cursor = list_jobs(query, limit=1).cursor
+    assert list_jobs(query, cursor=cursor, limit=1).rows
+    for other in (replace(query, status=JobStatus.FAILED), replace(query, queue="b")):
+        with pytest.raises(InvalidCursorError):
+            list_jobs(other, cursor=cursor)
+
+
+# --- One job
+
+
+def test_the_life_of_a_job_tells_each_try_and_what_followed(job_connection: str) -> None:
+    job_id = FailingJob.dispatch()
+    assert get_job_life(job_id).state == "waiting"
+    work()
+    life = get_job_life(job_id, now=soon(-1))
+    assert (life.state, life.attempts, life.connection) == ("delayed", 1, job_connection)
+    assert [(one.state, one.error) for one in life.tries] == [("released", "ValueError")]
+    assert life.record is not None
+
+
+def test_the_life_of_a_failed_job_goes_on_when_it_is_retried(job_connection: str) -> None:
+    job_id = HopelessJob.dispatch()
+    work()
+    life = get_job_life(job_id)
+    assert (life.state, life.failed is not None) == ("failed", True)
+    retry_failed_job(job_id=job_id)
+    assert get_job_life(job_id).state == "waiting"
+    work()
+    assert [one.state for one in get_job_life(job_id).tries] == ["failed", "failed"]
+
+
+def test_the_life_of_a_done_job_is_known_for_a_while(tmp_path: Path, job_connection: str) -> None:
+    job_id = NoteJob(str(tmp_path / "notes"), "x").with_tags("green").dispatch()
+    work()
+    life = get_job_life(job_id)
+    assert (life.state, life.tags, life.record, life.attempts) == ("done", ["green"], None, 1)
+    with pytest.raises(JobNotFoundError):
+        get_job_life(uuid4())
+
+
+def test_a_job_knows_its_batch_also_when_it_is_done(job_connection: str) -> None:
+    step = StepJob("a")
+    found = batch([step]).dispatch()
+    assert get_job_life(step.job_id).batch_id == found.id
+    work()
+    assert get_job_life(step.job_id).batch_id == found.id
+
+
+def test_a_record_that_can_not_be_trusted_is_told_as_such(job_connection: str) -> None:
+    message = push("made.up")
+    assert get_job_life(message.job_id).record is None
+    work()
+    assert get_job_life(message.job_id).state == "quarantined"
+
+
+# --- All at a glance
+
+
+def _beat(**values: Any) -> None:  # Any: fields
+    now = timezone.now()
+    record_heartbeat(
+        name="w", queues=[], started_at=now, now=now, alive_until=now + MINUTE, current_job_id=None, **values
+    )
+
+
+def test_the_overview_of_a_busy_house(tmp_path: Path, job_connection: str) -> None:
+    for _ in range(3):
+        NoteJob.dispatch(str(tmp_path / "notes"), "x")
+    HopelessJob.dispatch()
+    work()
+    push_record(queue="slow", created_at=soon(-1))
+    push_record(queue="slow", delay_until=soon(1))
+    _beat()
+    found = get_overview(now=timezone.now())
+    assert (found.status, found.processed_count, found.failed_count, found.open_failed_count) == ("running", 3, 1, 1)
+    assert found.per_minute == pytest.approx(0.6, abs=0.15)
+    assert found.longest_wait is not None
+    assert found.longest_wait.name == "slow"
+    assert found.longest_run is not None
+    assert found.fastest is not None
+    assert found.fastest.name == "notes"
+    queues = {queue.queue: queue for queue in found.queues}
+    assert (queues["slow"].waiting_count, queues["slow"].delayed_count) == (1, 1)
+    assert queues["notes"].hourly.get_run_percentile(0.5) is not None
+    assert {queue.connection for queue in found.queues} == {job_connection}
+    assert queues["slow"].worker_count == 1
+
+
+def test_the_overview_tells_that_nobody_works_or_that_all_rest(job_connection: str) -> None:
+    assert get_overview(now=timezone.now()).status == "inactive"
+    _beat()
+    assert get_overview(now=timezone.now()).status == "running"
+    push_record()
+    pause_queue()
+    found = get_overview(now=timezone.now())
+    assert found.status == "paused"
+    assert [queue.is_paused for queue in found.queues if queue.queue == "default"] == [True]
+
+
+@pytest.mark.django_db
+def test_the_overview_asks_as_much_of_many_queues_as_of_none(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    get_overview(now=NOON)
+    with django_assert_num_queries(8):
+        get_overview(now=NOON)
+    for number in range(10):
+        push_record(queue=f"q{number}")
+        fail(number, queue=f"f{number}")
+    with django_assert_num_queries(8):
+        get_overview(now=NOON)

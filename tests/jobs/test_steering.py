@@ -1,0 +1,149 @@
+"""What people do by hand to one job, or to all that a search finds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from jobs.batch import batch
+from jobs.exceptions import FailedJobNotFoundError, JobNotFoundError, JobNotWaitingError
+from jobs.models import FailedJob
+from jobs.selectors import JobQuery, JobStatus, list_jobs
+from jobs.services import (
+    Steer,
+    SteeringPlan,
+    cancel_job,
+    forget_one,
+    plan_steering,
+    retry_one,
+    steer_some,
+)
+from permissions import audit
+from tests.jobs.batch_jobs import StepJob, UniqueStepJob, read_batch
+from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
+from tests.jobs.sample_jobs import HopelessJob, NoteJob
+from tests.jobs.steps import claim_one, drain, stored
+
+pytestmark = pytest.mark.usefixtures("job_connection")
+
+
+def go_through(plan: SteeringPlan) -> Iterator[SteeringPlan]:
+    while not plan.is_complete:
+        plan = steer_some(plan)
+        yield plan
+
+
+def finish(query: JobQuery, steer: Steer) -> SteeringPlan:
+    return list(go_through(plan_steering(query, steer)))[-1]
+
+
+FAILED = JobQuery(status=JobStatus.FAILED)
+
+
+def fail(count: int, *tags: str) -> None:
+    for _ in range(count):
+        HopelessJob().with_tags(*tags).dispatch()
+    drain()
+
+
+def test_all_that_a_search_finds_is_retried_and_nothing_else() -> None:
+    fail(3, "green")
+    fail(2, "red")
+    plan = plan_steering(JobQuery(status=JobStatus.FAILED, tag="green"), Steer.RETRY)
+    assert (plan.total, len(stored())) == (3, 0)
+    fail(1, "green")
+    plan = list(go_through(plan))[-1]
+    assert (plan.done, plan.skipped, len(stored())) == (3, 0, 3)
+    assert FailedJob.objects.filter(retried_at=None).count() == 3
+
+
+def test_what_somebody_else_was_quicker_with_is_skipped() -> None:
+    fail(2)
+    plan = plan_steering(FAILED, Steer.DISCARD)
+    FailedJob.objects.order_by("pk")[:1].get().delete()
+    plan = list(go_through(plan))[-1]
+    assert (plan.done, plan.total, FailedJob.objects.count()) == (1, 2, 0)
+
+
+def test_a_unique_job_of_which_another_waits_is_left_among_the_failed() -> None:
+    UniqueStepJob("broken").dispatch()
+    drain()
+    assert FailedJob.objects.count() == 1
+    UniqueStepJob("broken").dispatch()
+    plan = finish(FAILED, Steer.RETRY)
+    assert (plan.done, plan.skipped) == (0, 1)
+
+
+@pytest.mark.parametrize("status", [JobStatus.WAITING, JobStatus.DELAYED])
+def test_jobs_that_wait_are_cancelled_by_a_search(status: JobStatus, tmp_path: Path) -> None:
+    for number in range(7):
+        job = NoteJob(str(tmp_path), "x").with_tags("green" if number < 4 else "red")
+        (job.delay_until(60) if status is JobStatus.DELAYED else job).dispatch()
+    plan = finish(JobQuery(status=status, tag="green"), Steer.DISCARD)
+    assert plan.done == 4
+    assert len(stored()) == 3
+    assert finish(JobQuery(status=status), Steer.DISCARD).done == 3
+
+
+def test_what_comes_after_the_plan_is_left_alone(tmp_path: Path) -> None:
+    query = JobQuery(status=JobStatus.WAITING)
+    NoteJob.dispatch(str(tmp_path), "x")
+    plan = plan_steering(query, Steer.DISCARD, now=timezone.now())
+    wanted = NoteJob.dispatch(str(tmp_path), "x")
+    list(go_through(plan))
+    assert [row.job_id for row in list_jobs(query).rows] == [wanted]
+
+
+def test_running_jobs_can_not_be_steered() -> None:
+    with pytest.raises(ValueError, match="running"):
+        plan_steering(JobQuery(status=JobStatus.RUNNING), Steer.DISCARD)
+    with pytest.raises(ValueError, match="retry"):
+        plan_steering(JobQuery(status=JobStatus.WAITING), Steer.RETRY)
+
+
+def test_a_job_that_waits_is_cancelled_and_gives_its_lock_back() -> None:
+    job = UniqueStepJob("a")
+    job.dispatch()
+    cancel_job(job_id=job.job_id)
+    assert stored() == []
+    again = UniqueStepJob("a")
+    again.dispatch()
+    assert again.was_sent
+
+
+def test_a_job_that_is_cancelled_leaves_its_batch_which_then_ends() -> None:
+    step, other = StepJob("a"), StepJob("b")
+    found = batch([step, other]).dispatch()
+    cancel_job(job_id=step.job_id)
+    drain()
+    assert read_batch(found.id).finished_at is not None
+
+
+def test_only_a_job_that_waits_can_be_cancelled(tmp_path: Path) -> None:
+    with pytest.raises(JobNotFoundError):
+        cancel_job(job_id=uuid4())
+    NoteJob.dispatch(str(tmp_path), "x")
+    claim = claim_one(now=timezone.now())
+    with pytest.raises(JobNotWaitingError):
+        cancel_job(job_id=claim.job_id)
+
+
+def test_what_is_done_by_hand_is_recorded(tmp_path: Path) -> None:
+    fail(2)
+    first, second = FailedJob.objects.order_by("pk").values_list("job_id", flat=True)
+    retry_one(job_id=first)
+    forget_one(job_id=second)
+    cancel_job(job_id=first)
+    with pytest.raises(FailedJobNotFoundError):
+        forget_one(job_id=second)
+    fail(1)
+    finish(FAILED, Steer.DISCARD)
+    events = [(one.event, one.subject_label) for one in audit.list_events().order_by("pk")]
+    assert events == [
+        ("job.retry_by_hand", str(first)),
+        ("job.discard_by_hand", str(second)),
+        ("job.cancel_by_hand", str(first)),
+        ("job.discard_by_hand", ""),
+    ]
