@@ -12,6 +12,7 @@ back, stand where these put them; jobs of others in the same lists are left to t
 
 import json
 import math
+import threading
 import zlib
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -177,11 +178,11 @@ class RedisDriver(QueueDriver):
 
     @override
     def finish(self, claim: Claim, *, followers: Sequence[Message] = ()) -> bool:
-        return bool(self._run("finish", *_fence(claim), claim.worker, *self._to_arguments(followers)))
+        return bool(self._run("finish", *_fence(claim), _get_asker(claim), *self._to_arguments(followers)))
 
     @override
     def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        return bool(self._run("release", *_fence(claim), claim.worker, to_stamp(available_at), payload or ""))
+        return bool(self._run("release", *_fence(claim), _get_asker(claim), to_stamp(available_at), payload or ""))
 
     @override
     def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
@@ -194,11 +195,12 @@ class RedisDriver(QueueDriver):
         Whoever dies in between leaves both: the lease lapses, the job is tried again or fails again, and that failure
         takes the row's place. The other way round the failure would be lost.
         """
-        if (answer := self._run("bury", *_fence(claim), claim.worker, "0")) != _HOLDS:
+        if (answer := self._run("bury", *_fence(claim), _get_asker(claim), "0")) != _HOLDS:
             return bool(answer)
         store_failure(claim, burial)
         text = b64encode(zlib.compress((burial.traceback or burial.exception).encode())).decode()
-        if self._run("bury", *_fence(claim), claim.worker, "1", text, *self._to_arguments(followers)):
+        followers_too = (claim.worker, text, *self._to_arguments(followers))
+        if self._run("bury", *_fence(claim), _get_asker(claim), "1", *followers_too):
             return True
         remove_failure(claim, burial)
         return False
@@ -318,6 +320,11 @@ class RedisDriver(QueueDriver):
 
 def _fence(claim: Claim) -> tuple[str, str]:
     return str(claim.job_id), str(claim.lease_id)
+
+
+def _get_asker(claim: Claim) -> str:
+    """Return who ends a job, and asks again where no answer comes before it ends another one."""
+    return f"{claim.worker}:{threading.get_ident()}"
 
 
 def _fences(claims: Iterable[Claim]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Ends of jobs that Redis has done, and of which its answer was lost: asked again, it says the same."""
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import ClassVar, override
 
@@ -139,6 +140,23 @@ def test_whoever_asks_again_is_told_the_same_and_whoever_asks_for_another_end_is
     assert FailedJob.objects.count() == (first is _bury)
 
 
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_whoever_asks_again_is_told_the_same_though_another_thread_has_ended_a_job_meanwhile(
+    operation: Callable[[QueueDriver, Claim], bool], proxy: LossyProxy
+) -> None:
+    for _ in range(2):
+        EndingJob.dispatch("finish")
+    one, other = claim_one(now=soon(0.1)), claim_one(now=soon(0.1))
+    assert one.worker == other.worker
+    assert operation(get_driver(), one)
+    kept = FailedJob.objects.count()
+    thread = threading.Thread(target=lambda: _finish(get_driver(), other))
+    thread.start()
+    thread.join()
+    assert operation(get_driver(), one)
+    assert FailedJob.objects.count() == kept
+
+
 def test_what_another_worker_ended_is_denied_to_the_first(proxy: LossyProxy) -> None:
     EndingJob("finish").dispatch()
     late = claim_one(now=soon(0.1))
@@ -146,7 +164,7 @@ def test_what_another_worker_ended_is_denied_to_the_first(proxy: LossyProxy) -> 
     assert not get_driver().finish(late)
 
 
-def test_of_each_worker_one_end_is_kept(proxy: LossyProxy) -> None:
+def test_of_each_thread_of_a_worker_one_end_is_kept(proxy: LossyProxy) -> None:
     for _ in range(3):
         EndingJob.dispatch("finish")
         assert get_driver().finish(claim_one(now=soon(0.1)))

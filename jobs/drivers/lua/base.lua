@@ -13,7 +13,7 @@
 --             returned:<queue> what RQ's own worker is about to put back, by the time when it must have done so
 --             paused           hash of queue to end
 --             sequence         number of the job that came last
---             ended:<worker>   how a worker ended the job that it ended last
+--             ended:<thread>   how a thread of a worker ended the job that it ended last
 --             pushed:<step>    that a step of many jobs was stored
 --             relayed          keys of rows of the outbox that came lately, by the time of that
 --             quarantine       list of entries that no job can be made of; quarantine:<key>: a key of another type

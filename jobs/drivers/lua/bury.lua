@@ -1,6 +1,6 @@
 -- Move a job to RQ's registry of failed jobs, and store what follows it.
--- ARGV: job, lease, worker, '1' to do it or '0' to ask only whether the lease holds, the traceback as RQ keeps it, the
--- jobs that follow. Returns 0 where the lease was lost, and 2 where this worker has done it already.
+-- ARGV: job, lease, who asks, '1' to do it or '0' to ask only whether the lease holds, the worker, the traceback as RQ
+-- keeps it, the jobs that follow. Returns 0 where the lease was lost, and 2 where who asks has done it already.
 local WEEK = 7 * 24 * 3600
 if has_ended('bury', ARGV[3], ARGV[4], ARGV[5]) == 1 then return 2 end
 if ARGV[6] == '0' then
@@ -19,9 +19,9 @@ redis.call('HSET', key, 'status', 'failed', 'origin', held.queue, 'ended_at', ut
 redis.call('ZADD', failed_of(held.queue), stamp(present + life), held.id)
 redis.call('EXPIRE', key, life)
 local results = rq .. ':results:' .. held.id
-redis.call('XADD', results, 'MAXLEN', 10, '*', 'type', 2, 'worker_name', ARGV[5], 'exc_string', ARGV[7],
+redis.call('XADD', results, 'MAXLEN', 10, '*', 'type', 2, 'worker_name', ARGV[7], 'exc_string', ARGV[8],
   'execution_id', ARGV[4])
 redis.call('EXPIRE', results, life)
 redis.call('SADD', rq .. ':queues', list_of(held.queue))
-push_all(8)
+push_all(9)
 return 1

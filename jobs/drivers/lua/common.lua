@@ -53,14 +53,15 @@ local function let_go(id, queue, lease)
   redis.call('DEL', rq .. ':execution:' .. id .. ':' .. lease)
 end
 
--- Keep how a worker ended its last job for a day: it asks again where it didn't hear our answer.
-local function note_end(how, id, lease, worker)
-  redis.call('SET', ours .. 'ended:' .. worker, how .. ':' .. id .. ':' .. lease, 'EX', 86400)
+-- Keep for a day how a thread of a worker ended its last job: it asks again where it didn't hear our answer, and ends
+-- no other one before it has heard it.
+local function note_end(how, id, lease, asker)
+  redis.call('SET', ours .. 'ended:' .. asker, how .. ':' .. id .. ':' .. lease, 'EX', 86400)
 end
 
--- Return 1 where a worker asks again for the end that it has brought about, else 0.
-local function has_ended(how, id, lease, worker)
-  return redis.pcall('GET', ours .. 'ended:' .. worker) == how .. ':' .. id .. ':' .. lease and 1 or 0
+-- Return 1 where somebody asks again for the end that he has brought about, else 0.
+local function has_ended(how, id, lease, asker)
+  return redis.pcall('GET', ours .. 'ended:' .. asker) == how .. ':' .. id .. ':' .. lease and 1 or 0
 end
 
 -- Return queue, priority, due time, number and status of a job if its holder shows the right lease; else nothing.

@@ -1,4 +1,4 @@
--- Remove a job that is done, and store what follows it. ARGV: job, lease, worker, the jobs that follow.
+-- Remove a job that is done, and store what follows it. ARGV: job, lease, who asks, the jobs that follow.
 local held = get_held(ARGV[3], ARGV[4])
 if not held then return has_ended('finish', ARGV[3], ARGV[4], ARGV[5]) end
 let_go(held.id, held.queue, ARGV[4])

@@ -1,4 +1,4 @@
--- Put a job back for another try. ARGV: job, lease, worker, when it is due, the record where it changed, or ''.
+-- Put a job back for another try. ARGV: job, lease, who asks, when it is due, the record where it changed, or ''.
 local SAFETY = 60
 local held = get_held(ARGV[3], ARGV[4])
 if not held then return has_ended('release', ARGV[3], ARGV[4], ARGV[5]) end
