@@ -31,6 +31,8 @@ class Hand:
         self._has_turns = threading.Condition(self._lock)
         #: With the moments at which they were taken.
         self._waiting: deque[tuple[float, Claim]] = deque()
+        #: Those that are to go back and never have a turn here.
+        self._going_back: list[Claim] = []
         self._running: dict[Key, Claim] = {}
         #: Those of both that are to run alone.
         self._suspects: set[Key] = set()
@@ -47,17 +49,22 @@ class Hand:
         #: Set while there is something that must not wait long: jobs that are done, or that wait behind another.
         self.is_pressing = threading.Event()
 
-    def take(self, claims: Iterable[Claim], *, until: float) -> None:
-        """Hold jobs that were claimed, in their order; their leases end no earlier than that."""
+    def take(self, claims: Sequence[Claim], *, until: float) -> None:
+        """Hold jobs that were claimed, in their order; their leases end no earlier than that.
+
+        A job that a worker has died of before is held alone, not to harm the others, and so is one of an isolated
+        queue: they, or what comes behind them, are to go back.
+        """
         with self._lock:
-            claims = list(claims)
             if self._ledger is not None:
                 self._ledger.add(claims)
+            count = next((max(place, 1) for place, claim in enumerate(claims) if self._is_single(claim)), len(claims))
+            self._going_back += claims[count:]
             now = time.monotonic()
-            self._waiting.extend((now, claim) for claim in claims)
-            self._suspects.update(get_key(claim) for claim in claims if self._runs_alone(claim))
-            self._until = until
-            self._has_turns.notify(len(claims))
+            self._until = min(self._until, until) if self._waiting else until
+            self._waiting.extend((now, claim) for claim in claims[:count])
+            self._suspects.update(get_key(claim) for claim in claims[:count] if self._runs_alone(claim))
+            self._has_turns.notify(count)
 
     def extend(self, until: float) -> None:
         """Note that all leases were renewed."""
@@ -108,11 +115,9 @@ class Hand:
             return done
 
     def take_back(self, unbegun: Iterable[Claim]) -> None:
-        """Hold jobs again whose turn hasn't come, because they could not be given back."""
+        """Hold jobs until they are let go of again, because the store could not be told."""
         with self._lock:
-            claims = list(unbegun)
-            self._waiting.extendleft((0.0, claim) for claim in reversed(claims))
-            self._suspects.update(get_key(claim) for claim in claims if self._runs_alone(claim))
+            self._going_back[:0] = unbegun
 
     def forget(self, claims: Iterable[Claim]) -> None:
         """Note that the store knows what became of jobs that were let go of."""
@@ -125,15 +130,15 @@ class Hand:
             self._done[:0] = done
 
     def take_unbegun(self, *, behind: float = 0.0) -> list[Claim]:
-        """Let go of the jobs whose turn hasn't come, where they have waited so long: for slow jobs, or a rest.
+        """Let go of the jobs that are to go back: they have waited so long, for slow jobs or a rest, without a turn.
 
         One that is to run alone stays while others run: they end, and none begins before it.
         """
         with self._lock:
             since = time.monotonic() - behind
             kept = self._suspects if behind and self._running else set()
-            unbegun, waiting = list[Claim](), self._waiting
-            self._waiting = deque()
+            unbegun, self._going_back = self._going_back, []
+            waiting, self._waiting = self._waiting, deque()
             for at, claim in waiting:
                 if at > since or get_key(claim) in kept:
                     self._waiting.append((at, claim))
@@ -161,8 +166,8 @@ class Hand:
         return len(self._waiting)
 
     def is_busy(self) -> bool:
-        """Say whether jobs run, or wait for their turn."""
-        return bool(self._running or self._waiting)
+        """Say whether jobs run, wait for their turn, or are to go back."""
+        return bool(self._running or self._waiting or self._going_back)
 
     def has_suspect(self) -> bool:
         """Say whether a job is held that is to run alone."""
@@ -183,16 +188,8 @@ class Hand:
     def rest(self) -> None:
         """Forget that something presses, where nothing does."""
         with self._lock:
-            if not self._done and not self._waiting:
+            if not (self._done or self._waiting or self._going_back):
                 self.is_pressing.clear()
-
-    def count_together(self, claims: Sequence[Claim]) -> int:
-        """Return how many to hold at once.
-
-        A job that a worker has died of before is held alone, not to harm the others, and so is one of an isolated
-        queue.
-        """
-        return next((max(place, 1) for place, claim in enumerate(claims) if self._is_single(claim)), len(claims))
 
     def _is_single(self, claim: Claim) -> bool:
         return claim.crashes > 0 or claim.queue in self._isolated

@@ -84,6 +84,16 @@ class Keeper:
                 thread.join()
             self._threads = []
 
+    def give_back(self, *, behind: float = SLOW) -> None:
+        """Give back what is to go, and what has waited for so many seconds; in any thread."""
+        unbegun = self._hand.take_unbegun(behind=behind)
+        try:
+            self._driver.give_back(unbegun)
+        except BaseException:
+            self._hand.take_back(unbegun)
+            raise
+        self._hand.forget(unbegun)
+
     def _run(self, duties: Sequence["_Duty"]) -> None:
         try:
             while not self._is_over.is_set():
@@ -108,7 +118,7 @@ class Keeper:
 
     def _look(self) -> None:
         self._tell(older_than=TELL_WITHIN)
-        self._give_back(behind=SLOW)
+        self.give_back()
         self._hand.rest()
 
     def _renew(self) -> None:
@@ -125,16 +135,7 @@ class Keeper:
 
     def _leave(self) -> None:
         self._tell(older_than=0.0)
-        self._give_back(behind=0.0)
-
-    def _give_back(self, *, behind: float) -> None:
-        unbegun = self._hand.take_unbegun(behind=behind)
-        try:
-            self._driver.give_back(unbegun)
-        except BaseException:
-            self._hand.take_back(unbegun)
-            raise
-        self._hand.forget(unbegun)
+        self.give_back(behind=0.0)
 
     def _tell(self, *, older_than: float) -> None:
         done = self._hand.take_done(older_than=older_than)

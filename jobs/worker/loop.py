@@ -288,8 +288,7 @@ class Worker:
         if self._begin():
             return True
         self._is_empty = False
-        if count := self._count_room():
-            self._patiently(lambda: self._exchange(count), even=(Exception,))
+        self._patiently(self._exchange, even=(Exception,))
         return self._begin()
 
     def _begin(self) -> bool:
@@ -311,7 +310,10 @@ class Worker:
         left = None if limit is None else limit - self._hand.begun - self._hand.count_waiting()
         return count if left is None else max(min(count, left), 0)  # a thread may have begun one just now
 
-    def _exchange(self, count: int) -> None:
+    def _exchange(self) -> None:
+        count = self._count_room()
+        if not count:
+            return
         if job_claiming.is_heard:
             job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
         self._pauses.look()
@@ -328,9 +330,8 @@ class Worker:
         if claims:
             self._waiter.stop_listening()
             self._clock.set(claims[0].claimed_at)
-            count = self._hand.count_together(claims)
-            self._hand.take(claims[:count], until=until)
-            self._driver.give_back(claims[count:])
+            self._hand.take(claims, until=until)
+            self._keeper.give_back()  # what is not to be held together
 
     def _make_executor(self, pause: Callable[[timedelta], object]) -> Executor:
         return Executor(

@@ -2,8 +2,8 @@
 
 import math
 import threading
-from collections.abc import Callable
-from uuid import uuid4
+from collections.abc import Callable, Iterable
+from uuid import UUID, uuid4
 
 import pytest
 import structlog
@@ -137,12 +137,11 @@ def test_a_job_that_is_back_before_its_first_try_is_gone_stays_held() -> None:
 
 def test_a_job_that_workers_have_died_of_twice_runs_alone() -> None:
     hand, once, suspect, other = Hand(), _claim(crashes=1), _claim(crashes=2), _claim()
-    hand.take([once, suspect, other], until=math.inf)
+    for claim in (once, suspect, other):
+        hand.take([claim], until=math.inf)
     assert hand.has_suspect()
     assert hand.begin() == once
     assert hand.begin() is None
-    assert hand.take_unbegun(behind=0.0) == [suspect, other]
-    hand.take_back([suspect, other])
     hand.end(once)
     assert hand.begin() == suspect
     assert hand.begin() is None
@@ -152,9 +151,8 @@ def test_a_job_that_workers_have_died_of_twice_runs_alone() -> None:
 
 def test_a_job_of_an_isolated_queue_runs_alone_and_is_the_last_of_its_process() -> None:
     hand, running, isolated, other = Hand(isolated=["apart"]), _claim(), _claim(queue="apart"), _claim()
-    assert hand.count_together([running, isolated, other]) == 1
-    assert hand.count_together([isolated, other]) == 1
-    hand.take([running, isolated, other], until=math.inf)
+    for claim in (running, isolated, other):
+        hand.take([claim], until=math.inf)
     assert hand.begin() == running
     assert hand.begin() is None
     hand.end(running)
@@ -165,14 +163,29 @@ def test_a_job_of_an_isolated_queue_runs_alone_and_is_the_last_of_its_process() 
     assert hand.take_unbegun() == [other]
 
 
-def test_a_job_that_is_to_run_alone_is_not_given_back_while_others_end() -> None:
-    hand, running, suspect, other = Hand(), _claim(), _claim(crashes=2), _claim()
-    hand.take([running], until=math.inf)
-    hand.begin()
-    hand.take_back([suspect, other])  # as if they had waited for long
-    assert hand.take_unbegun(behind=0.001) == [other]
-    hand.end(running)
-    assert hand.begin() == suspect
+@pytest.mark.parametrize("single", [_claim(crashes=1), _claim(queue="apart")], ids=["crashed before", "isolated"])
+def test_a_job_that_may_do_harm_is_held_alone_and_what_goes_back_is_in_the_ledger_until_it_has(single: Claim) -> None:
+    hand, first, last = Hand(ledger := Ledger(), isolated=["apart"]), _claim(), _claim()
+    hand.take([first, single, last], until=math.inf)
+    assert hand.list_held() == [first]
+    assert _get_ids(ledger.read().unbegun) == _get_ids([first, single, last])
+    assert hand.take_unbegun(behind=60) == [single, last]
+    hand.forget([single, last])
+    assert _get_ids(ledger.read().unbegun) == _get_ids([first])
+    hand.take_unbegun()
+    hand.take([single, last], until=math.inf)
+    assert hand.list_held() == [single]
+
+
+def _get_ids(claims: Iterable[Claim]) -> set[UUID]:
+    return {claim.job_id for claim in claims}
+
+
+def test_jobs_have_no_turn_after_the_lease_of_the_oldest_may_have_ended(claims: list[Claim]) -> None:
+    hand = Hand()
+    hand.take(claims[:1], until=0)
+    hand.take(claims[1:], until=math.inf)
+    assert hand.begin() is None
 
 
 def test_jobs_that_are_done_are_told_once_and_again_where_the_store_did_not_hear(
@@ -197,9 +210,12 @@ def test_jobs_whose_turn_has_not_come_are_let_go_of_where_one_takes_long(hand: H
     assert (hand.list_held(), hand.begin()) == (claims[:1], None)
 
 
-def test_jobs_that_could_not_be_given_back_keep_their_turn(hand: Hand, claims: list[Claim]) -> None:
+def test_jobs_that_could_not_be_given_back_go_the_next_time_and_have_no_turn(hand: Hand, claims: list[Claim]) -> None:
     hand.take_back(hand.take_unbegun())
-    assert [hand.begin() for _ in range(3)] == claims
+    assert hand.begin() is None
+    assert hand.is_busy()
+    assert hand.take_unbegun(behind=60) == claims
+    assert not hand.is_busy()
 
 
 def test_something_presses_while_a_job_is_done_or_waits_behind_another(hand: Hand, claims: list[Claim]) -> None:
