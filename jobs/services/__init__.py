@@ -57,8 +57,10 @@ from jobs.services.steering import (
     SteeringPlan,
     cancel_job,
     forget_one,
+    open_plan,
     plan_steering,
     retry_one,
+    seal_plan,
     steer_some,
 )
 from jobs.services.sweeping import MAX_SWEPT, Swept, sweep_expired
@@ -122,6 +124,7 @@ __all__ = [
     "is_first_telling",
     "is_superseded",
     "make_messages",
+    "open_plan",
     "plan_steering",
     "prune_batches",
     "prune_failed_jobs",
@@ -143,6 +146,7 @@ __all__ = [
     "retry_failed_job",
     "retry_failed_jobs",
     "retry_one",
+    "seal_plan",
     "send",
     "send_batch",
     "start_link",

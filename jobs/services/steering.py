@@ -6,20 +6,28 @@ was done and what is left, so whoever asks can show that, and stop.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from django.core.signing import BadSignature, Signer
 from django.db import transaction
 from django.utils import timezone
 
 from jobs.drivers.base import JobSearch, StoredJob, get_driver
-from jobs.exceptions import FailedJobNotFoundError, JobNotFoundError, JobNotWaitingError, PayloadError, UniqueJobError
+from jobs.exceptions import (
+    FailedJobNotFoundError,
+    InvalidCursorError,
+    JobNotFoundError,
+    JobNotWaitingError,
+    PayloadError,
+    UniqueJobError,
+)
 from jobs.models import FailedJob
 from jobs.payload import Record, decode_payload
-from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, list_stores
+from jobs.selectors import FailedState, JobQuery, JobStatus, find_failed_jobs, list_stores
 from jobs.services.batches import abandon
 from jobs.services.dispatching import admit, push_followers
 from jobs.services.failed import forget_failed_jobs, retry_failed_job
@@ -29,6 +37,7 @@ from jobs.signals import JobsSteered, jobs_steered
 #: What one step does at most, in jobs and in seconds.
 _AT_ONCE: Final = 500
 _SECONDS: Final = 1.0
+_signer: Final = Signer(salt="jobs.steering")
 
 
 class Steer(StrEnum):
@@ -61,6 +70,37 @@ class SteeringPlan:
     #: Left as they were: another one of their key waits, or somebody else was quicker.
     skipped: int = 0
     is_complete: bool = False
+
+
+def seal_plan(plan: SteeringPlan) -> str:
+    """Return a plan as text that whoever asked can carry from one step to the next, and that nobody else can make."""
+    values = asdict(plan) | {"started_at": plan.started_at.isoformat(), "query": plan.query.as_filter()}
+    return _signer.sign_object(values | {"has_outcome": plan.query.outcome is not None})
+
+
+def open_plan(text: str) -> SteeringPlan:
+    """Return the plan that was sealed.
+
+    Raises:
+        InvalidCursorError: It wasn't, or not by this house.
+    """
+    try:
+        values = _signer.unsign_object(text)
+    except (BadSignature, ValueError) as error:
+        raise InvalidCursorError from error
+    said = values.pop("query") | ({} if values.pop("has_outcome") else {"outcome": None})
+    moments = {name: datetime.fromisoformat(said[name]) for name in ("since", "until") if name in said}
+    query = JobQuery(**{**said, **moments, "status": JobStatus(said["status"])})
+    if said.get("outcome"):
+        query = replace(query, outcome=FailedState(said["outcome"]))
+    return SteeringPlan(
+        **{
+            **values,
+            "query": query,
+            "steer": Steer(values["steer"]),
+            "started_at": datetime.fromisoformat(values["started_at"]),
+        }
+    )
 
 
 def cancel_job(*, job_id: UUID, now: datetime | None = None) -> None:

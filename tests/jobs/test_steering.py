@@ -1,6 +1,7 @@
 """What people do by hand to one job, or to all that a search finds."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -8,23 +9,25 @@ import pytest
 from django.utils import timezone
 
 from jobs.batch import batch
-from jobs.exceptions import FailedJobNotFoundError, JobNotFoundError, JobNotWaitingError
+from jobs.exceptions import FailedJobNotFoundError, InvalidCursorError, JobNotFoundError, JobNotWaitingError
 from jobs.models import FailedJob
-from jobs.selectors import JobQuery, JobStatus, list_jobs
+from jobs.selectors import FailedState, JobQuery, JobStatus, list_jobs
 from jobs.services import (
     Steer,
     SteeringPlan,
     cancel_job,
     forget_one,
+    open_plan,
     plan_steering,
     retry_one,
+    seal_plan,
     steer_some,
 )
 from permissions import audit
 from tests.jobs.batch_jobs import StepJob, UniqueStepJob, read_batch
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import HopelessJob, NoteJob
-from tests.jobs.steps import claim_one, drain, stored
+from tests.jobs.steps import NOON, claim_one, drain, stored
 
 pytestmark = pytest.mark.usefixtures("job_connection")
 
@@ -147,3 +150,14 @@ def test_what_is_done_by_hand_is_recorded(tmp_path: Path) -> None:
         ("job.cancel_by_hand", str(first)),
         ("job.discard_by_hand", ""),
     ]
+
+
+@pytest.mark.parametrize("outcome", [FailedState.RETRYING, None])
+def test_a_plan_goes_through_other_hands_and_nobody_can_make_one(outcome: FailedState | None) -> None:
+    query = JobQuery(status=JobStatus.FAILED, queue="a", tag="é", since=NOON, outcome=outcome)
+    plan = replace(plan_steering(query, Steer.RETRY), done=3, next_key=7)
+    sealed = seal_plan(plan)
+    assert open_plan(sealed) == plan
+    for text in ("", "x", sealed[:-1], sealed + "x", sealed.replace(":", ".", 1)):
+        with pytest.raises(InvalidCursorError):
+            open_plan(text)
