@@ -1,7 +1,7 @@
 """The settings of jobs, ``settings.JOBS``, typed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -56,6 +56,8 @@ class JobSettings:
     history_per_second: int
     #: Names of classes, and tags, whose jobs are listed apart when they are done.
     silenced: frozenset[str]
+    #: Who sends it as a bearer token may read ``/metrics``; empty: nobody may by a token.
+    metrics_token: str = field(repr=False)
 
 
 def get_job_settings() -> JobSettings:
@@ -102,6 +104,7 @@ def _read(values: Mapping[str, Any]) -> JobSettings:  # Any: as above
             history_kept=timedelta(minutes=values["HISTORY_MINUTES"]),
             history_per_second=values["HISTORY_PER_SECOND"],
             silenced=frozenset(values["SILENCED"]),
+            metrics_token=values["METRICS_TOKEN"],
         )
     except KeyError as error:
         message = f"settings.JOBS lacks {error}."

@@ -10,6 +10,8 @@ from typing import Any, Literal, cast, override
 import structlog
 from django.http import HttpRequest
 
+from project.printable import to_printable
+
 # Any: the shape that structlog gives to an event.
 type Event = MutableMapping[str, Any]
 
@@ -130,8 +132,8 @@ class CrashesOnly(logging.Filter):
 def escape_control_characters(_logger: object, _method: str, event: Event) -> Event:
     """Keep one event on one line and free of terminal commands, whatever a client put into a name."""
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception" and not value.isprintable():
-            event[key] = "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+        if isinstance(value, str) and key != "exception":
+            event[key] = to_printable(value)
     return event
 
 

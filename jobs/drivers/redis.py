@@ -277,14 +277,16 @@ class RedisDriver(QueueDriver):
 
     @override
     def list_pauses(self, *, now: datetime | None = None) -> Mapping[str, datetime | None]:
-        rows = batched(self._run("pauses", now=now), 2, strict=True)
+        rows = batched(self._run_briskly("pauses", now=now), 2, strict=True)
         return dict(sorted((to_text(name), read_seconds(until)) for name, until in rows))
 
     def _run(self, script: str, *arguments: str | float, now: datetime | None = None) -> Any:  # Any: as Scripts.run
         return self._scripts.run(script, RQ_KEY_PREFIX, to_stamp(now), *arguments)
 
-    def _run_briskly(self, script: str, *arguments: str | float) -> Any:  # Any: as Scripts.run
-        return self._brisk_scripts.run(script, RQ_KEY_PREFIX, "", *arguments)
+    def _run_briskly(
+        self, script: str, *arguments: str | float, now: datetime | None = None
+    ) -> Any:  # Any: as Scripts.run
+        return self._brisk_scripts.run(script, RQ_KEY_PREFIX, to_stamp(now), *arguments)
 
     def _to_arguments(self, messages: Iterable[Message]) -> Iterator[str | float]:
         """Yield what ``push_all`` in ``common.lua`` reads of each job."""

@@ -10,7 +10,8 @@ from jobs.selectors.browsing import (
     find_failed_jobs,
     list_jobs,
 )
-from jobs.selectors.failed import IS_OPEN, find_result, list_failed_jobs, list_schedules
+from jobs.selectors.connections import ConnectionState, QueueState, list_connection_states
+from jobs.selectors.failed import IS_OPEN, count_open_failures, find_result, list_failed_jobs, list_schedules
 from jobs.selectors.life import JobLife, get_job_life
 from jobs.selectors.overview import Overview, QueueOverview, get_overview
 from jobs.selectors.queues import (
@@ -32,12 +33,14 @@ from jobs.selectors.tries import (
     list_points,
     list_totals,
 )
-from jobs.selectors.workers import WorkerStatus, list_workers
+from jobs.selectors.workers import WORKER_STATES, WorkerStatus, list_workers
 
 __all__ = [
     "IS_OPEN",
     "PAGE_SIZE",
     "SHARES",
+    "WORKER_STATES",
+    "ConnectionState",
     "FailedState",
     "JobLife",
     "JobPage",
@@ -49,10 +52,12 @@ __all__ = [
     "Point",
     "QueueHealth",
     "QueueOverview",
+    "QueueState",
     "QueueStatistics",
     "Total",
     "TryStatistics",
     "WorkerStatus",
+    "count_open_failures",
     "find_failed_jobs",
     "find_percentile",
     "find_result",
@@ -61,6 +66,7 @@ __all__ = [
     "get_queue_health",
     "get_queue_statistics",
     "get_try_statistics",
+    "list_connection_states",
     "list_failed_jobs",
     "list_jobs",
     "list_outbox_figures",

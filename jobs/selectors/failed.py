@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from jobs.models import FailedJob, JobResult, Schedule
 
@@ -16,6 +16,12 @@ def list_failed_jobs(*, queue: str | None = None, connection: str | None = None)
     if queue is not None:
         failed = failed.filter(queue=queue)
     return failed if connection is None else failed.filter(connection=connection)
+
+
+def count_open_failures() -> dict[tuple[str, str], int]:
+    """Return how many failed jobs nobody has put back, by connection and queue."""
+    rows = FailedJob.objects.filter(IS_OPEN).order_by("connection", "queue").values_list("connection", "queue")
+    return {(connection, queue): count for connection, queue, count in rows.annotate(Count("id"))}
 
 
 def find_result(job_id: UUID) -> JobResult | None:

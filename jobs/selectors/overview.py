@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from django.db.models import Count
-
 from jobs.drivers.base import QueueFigures, get_driver
-from jobs.models import FailedJob
 from jobs.models.queued import EVERY_QUEUE
-from jobs.selectors.failed import IS_OPEN
+from jobs.selectors.failed import count_open_failures
 from jobs.selectors.queues import OutboxFigures, list_outbox_figures
 from jobs.selectors.stores import list_stores
 from jobs.selectors.tries import TryStatistics, get_queue_tries, get_try_statistics
@@ -140,8 +137,7 @@ def _list_queues(
     figures: Mapping[_Key, QueueFigures], pauses: _Pauses, workers: Sequence[WorkerStatus], now: datetime
 ) -> list[QueueOverview]:
     """Return the queues that hold a job, a failed job or a pause, or were worked on in the last hour."""
-    rows = FailedJob.objects.filter(IS_OPEN).order_by("connection", "queue").values_list("connection", "queue")
-    failed = {(connection, queue): count for connection, queue, count in rows.annotate(Count("id"))}
+    failed = count_open_failures()
     lately = get_queue_tries(since=now - _FIVE_MINUTES, until=now)
     hourly = get_queue_tries(since=now - _HOUR, until=now)
     resting = {key for key in pauses if key[1] != EVERY_QUEUE}

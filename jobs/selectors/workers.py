@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from jobs.models import WorkerHeartbeat
 from jobs.options import matches_queue
+
+#: How a worker can be, in a word.
+WORKER_STATES: Final = ("idle", "busy", "resting", "stopping", "dead")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class WorkerStatus:
 
     @property
     def state(self) -> str:
-        """How it is, in a word: ``dead``, ``stopping``, ``resting``, ``busy`` or ``idle``."""
+        """How it is: one of ``WORKER_STATES``."""
         if not self.is_alive:
             return "dead"
         if self.wish == "stop":

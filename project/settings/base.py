@@ -310,6 +310,10 @@ OAUTH2_PROVIDER = {
 # --- Jobs ------------------------------------------------------------------------------------------------------------
 env.group("Jobs")
 _job_connection = env.text("JOB_CONNECTION", help="database or redis; without it redis where REDIS_URL is set.")
+_metrics_token = env.text(
+    "METRICS_TOKEN",
+    help="Bearer token with which Prometheus reads /metrics: 32 random characters or more. Empty: none.",
+)
 _redis_connection = {
     "DRIVER": "jobs.drivers.redis.RedisDriver",
     "COORDINATOR": "jobs.coordination.redis.RedisCoordinator",
@@ -371,6 +375,8 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "HISTORY_PER_SECOND": 100,
     #: Names of classes, such as "accounts.SendEmailJob", and tags: such jobs are listed apart when they are done.
     "SILENCED": [],
+    #: Who sends it as a bearer token may read ``/metrics``, as may who is signed in and may view the dashboard.
+    "METRICS_TOKEN": _metrics_token,
 }
 #: What django-rq knows: one server, named by every queue of JOBS, so that its pages show each.
 RQ_QUEUES: dict[str, Any] = (  # Any: django-rq's own shape

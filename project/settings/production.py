@@ -9,6 +9,7 @@ from project.settings.base import (
     BASE_URL,
     DATABASES,
     DEBUG,
+    JOBS,
     LOG_FORMAT,
     LOG_LEVEL,
     MAILERS,
@@ -50,6 +51,8 @@ if DEBUG:
     env.reject("DEBUG", "must be off in production")
 if SEED_PASSWORD:
     env.reject("SEED_PASSWORD", "must not be set in production: seeded users are for trying the house out")
+if JOBS["METRICS_TOKEN"] and len(JOBS["METRICS_TOKEN"]) < 32:
+    env.reject("METRICS_TOKEN", "is too short; it needs at least 32 random characters")
 if not DATABASES["default"].get("ENGINE"):
     env.reject("DATABASE_URL", "is missing")
 env.seal()
