@@ -4,7 +4,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -14,6 +16,11 @@ from jobs.worker.ledger import Key, Ledger, Stage, get_key
 #: A job that so many workers have died of runs alone, not to take others along; the first time it may have been one of
 #: those others, of which there may be a thousand.
 SUSPECT_CRASHES: Final = 2
+#: When a job that is to run alone went back because others run here, nothing is claimed for so long:
+#: somebody else may take it.
+LET_OTHERS: Final = timedelta(seconds=1)
+#: So many jobs are remembered that are to run alone.
+_REMEMBERED: Final = 64
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -36,6 +43,9 @@ class Hand:
         self._running: dict[Key, Claim] = {}
         #: Those of both that are to run alone.
         self._suspects: set[Key] = set()
+        #: When each of those was claimed first; those that have begun are forgotten.
+        self._met: dict[UUID, float] = {}
+        self._claims_again_at = 0.0
         self._done: list[Claim] = []
         self._done_since = 0.0
         self._until = 0.0
@@ -63,7 +73,10 @@ class Hand:
             now = time.monotonic()
             self._until = min(self._until, until) if self._waiting else until
             self._waiting.extend((now, claim) for claim in claims[:count])
-            self._suspects.update(get_key(claim) for claim in claims[:count] if self._runs_alone(claim))
+            for claim in claims[:count]:
+                if self._runs_alone(claim):
+                    self._suspects.add(get_key(claim))
+                    self._meet(claim, now)
             self._has_turns.notify(count)
 
     def extend(self, until: float) -> None:
@@ -132,19 +145,23 @@ class Hand:
     def take_unbegun(self, *, behind: float = 0.0) -> list[Claim]:
         """Let go of the jobs that are to go back: they have waited so long, for slow jobs or a rest, without a turn.
 
-        One that is to run alone stays while others run: they end, and none begins before it.
+        One that is to run alone waits longer each time, as long as it has been known here: it goes back so that an idle
+        process may take it, and has its turn in the end where there is none.
         """
         with self._lock:
-            since = time.monotonic() - behind
-            kept = self._suspects if behind and self._running else set()
+            now = time.monotonic()
             unbegun, self._going_back = self._going_back, []
             waiting, self._waiting = self._waiting, deque()
             for at, claim in waiting:
-                if at > since or get_key(claim) in kept:
+                is_suspect = get_key(claim) in self._suspects
+                known = at - self._met.get(claim.job_id, at) if behind and is_suspect else 0.0
+                if at > now - max(behind, known):
                     self._waiting.append((at, claim))
-                else:
-                    unbegun.append(claim)
-            self._suspects.difference_update(get_key(claim) for claim in unbegun)
+                    continue
+                unbegun.append(claim)
+                if is_suspect:
+                    self._suspects.remove(get_key(claim))
+                    self._claims_again_at = now + LET_OTHERS.total_seconds()
             return unbegun
 
     def list_held(self) -> list[Claim]:
@@ -169,9 +186,9 @@ class Hand:
         """Say whether jobs run, wait for their turn, or are to go back."""
         return bool(self._running or self._waiting or self._going_back)
 
-    def has_suspect(self) -> bool:
-        """Say whether a job is held that is to run alone."""
-        return bool(self._suspects)
+    def holds_off(self) -> bool:
+        """Say whether nothing is to be claimed: a job waits for others to end, or has just gone back, to run alone."""
+        return bool(self._suspects or (self._running and time.monotonic() < self._claims_again_at))
 
     def let_go_on(self) -> None:
         """Give turns again."""
@@ -190,6 +207,11 @@ class Hand:
         with self._lock:
             if not (self._done or self._waiting or self._going_back):
                 self.is_pressing.clear()
+
+    def _meet(self, claim: Claim, now: float) -> None:
+        self._met.setdefault(claim.job_id, now)
+        if len(self._met) > _REMEMBERED:
+            del self._met[next(iter(self._met))]
 
     def _is_single(self, claim: Claim) -> bool:
         return claim.crashes > 0 or claim.queue in self._isolated
@@ -210,6 +232,7 @@ class Hand:
             self.begun += 1
             self.is_spent = claim.queue in self._isolated
             self._running[get_key(claim)] = claim
+            self._met.pop(claim.job_id, None)
             if self._ledger is not None:
                 self._ledger.note(claim, Stage.RUNNING)
         if self._waiting:

@@ -110,7 +110,7 @@ class Lanes:
         Nobody knows whether the next one blocks, so there is room only where there is some for either kind.
         """
         waiting, places = self._hand.count_waiting(), self._concurrency - len(self._aside)
-        if places <= 0 or self._hand.has_suspect():
+        if places <= 0 or self._hand.holds_off():
             return 0
         ahead = 0 if self._rest else min(_MAX_AHEAD, int(_AHEAD_SECONDS / self._seconds_per_job))
         if not self._thread_count:

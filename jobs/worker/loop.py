@@ -42,7 +42,7 @@ from jobs.signals import (
 )
 from jobs.worker.current import list_running_jobs
 from jobs.worker.executor import Executor
-from jobs.worker.hand import Hand
+from jobs.worker.hand import LET_OTHERS, Hand
 from jobs.worker.heart import Heart
 from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.keeper import BEAT_PERIOD, Keeper
@@ -376,6 +376,7 @@ class Worker:
         Where listening has only begun now, what came just before must be looked for first.
         """
         if not is_listening:
-            self._lanes.wait(lambda: self._waiter.pause(self._options.sleep))
+            pause = min(self._options.sleep, LET_OTHERS) if self._hand.holds_off() else self._options.sleep
+            self._lanes.wait(lambda: self._waiter.pause(pause))
         elif not self._waiter.listen():
             self._lanes.wait(lambda: self._waiter.wait(self._options.sleep))

@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterable
 from uuid import UUID, uuid4
 
@@ -11,6 +12,7 @@ import structlog
 from jobs.drivers.base import UNKNOWN, Claim
 from jobs.worker.hand import Hand
 from jobs.worker.ledger import Ledger, Rows
+from tests.waiting import wait_until
 
 
 def _claim(name: str = "a", *, crashes: int = 0, queue: str = "default") -> Claim:
@@ -139,14 +141,14 @@ def test_a_job_that_workers_have_died_of_twice_runs_alone() -> None:
     hand, once, suspect, other = Hand(), _claim(crashes=1), _claim(crashes=2), _claim()
     for claim in (once, suspect, other):
         hand.take([claim], until=math.inf)
-    assert hand.has_suspect()
+    assert hand.holds_off()
     assert hand.begin() == once
     assert hand.begin() is None
     hand.end(once)
     assert hand.begin() == suspect
     assert hand.begin() is None
     assert _wait_in_thread(hand, lambda: hand.end(suspect)) == other
-    assert not hand.has_suspect()
+    assert not hand.holds_off()
 
 
 def test_a_job_of_an_isolated_queue_runs_alone_and_is_the_last_of_its_process() -> None:
@@ -161,6 +163,27 @@ def test_a_job_of_an_isolated_queue_runs_alone_and_is_the_last_of_its_process() 
     assert hand.is_spent
     assert hand.begin() is None
     assert hand.take_unbegun() == [other]
+
+
+def test_a_job_that_is_to_run_alone_goes_back_while_others_run_and_waits_longer_each_time() -> None:
+    hand, running, suspect = Hand(), _claim(), _claim(crashes=2)
+    hand.take([running], until=math.inf)
+    hand.begin()
+    hand.take([suspect], until=math.inf)
+    assert hand.take_unbegun(behind=60) == []
+    first = time.monotonic()
+    wait_until(lambda: hand.take_unbegun(behind=0.01) == [suspect])
+    assert time.monotonic() - first < 0.5
+    assert hand.holds_off()  # somebody else is to have it
+    wait_until(lambda: not hand.holds_off())
+    hand.take([suspect], until=math.inf)
+    again = time.monotonic()
+    wait_until(lambda: hand.take_unbegun(behind=0.01) == [suspect])
+    assert time.monotonic() - again > 0.5
+    hand.end(running)
+    assert not hand.holds_off()
+    hand.take([suspect], until=math.inf)
+    assert hand.begin() == suspect
 
 
 @pytest.mark.parametrize("single", [_claim(crashes=1), _claim(queue="apart")], ids=["crashed before", "isolated"])

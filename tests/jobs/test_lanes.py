@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from django.db.backends.signals import connection_created
 from jobs.batch import batch
 from jobs.chain import chain
 from jobs.job import Job
-from jobs.models import FailedJob
+from jobs.models import FailedJob, QueuedJob
 from jobs.services import send
+from jobs.signals import job_claiming
 from jobs.worker.alarm import TimeIsUp
 from jobs.worker.current import list_running_jobs
+from jobs.worker.hand import SUSPECT_CRASHES
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.lane_jobs import (
     NOTES,
@@ -40,7 +42,8 @@ from tests.jobs.lane_jobs import (
     spin,
 )
 from tests.jobs.sample_jobs import MemberJob, NoteJob, read_lines
-from tests.jobs.steps import stored
+from tests.jobs.steps import heard, stored
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
@@ -154,6 +157,55 @@ def test_a_slow_job_in_one_thread_holds_up_no_others(tmp_path: Path, job_connect
 def _wait_until(condition: Any) -> None:  # Any: a function without arguments
     while not condition():
         time.sleep(0.01)
+
+
+@contextmanager
+def _running(**options: Any) -> Iterator[Worker]:  # Any: of WorkerOptions
+    worker = Worker(WorkerOptions(sleep=timedelta(seconds=0.05), has_keeper=True, **options))
+
+    def run() -> None:
+        try:
+            worker.run()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join()
+
+
+def test_a_job_that_is_to_run_alone_goes_to_a_worker_that_is_free(tmp_path: Path) -> None:
+    goes_on = threading.Event()
+    CallingJob.work["slow"] = lambda _job: goes_on.wait(60)
+    CallingJob.dispatch("slow")
+    with _running(threads=2, name="busy"), heard(job_claiming) as looks:
+        try:
+            wait_until(lambda: [job.state for job in stored()] == ["running"])
+            NoteJob.dispatch(str(tmp_path / "notes"), "alone")
+            QueuedJob.objects.filter(job_class="tests.NoteJob").update(crashes=SUSPECT_CRASHES)
+            wait_until(lambda: {job.worker.split(":")[0] for job in stored()} == {"busy"})
+            before = len(looks)
+            with _running():
+                wait_until(lambda: read_lines(tmp_path / "notes"))
+            assert len([fact for _, fact in looks[before:] if fact.worker.startswith("busy")]) < 30
+            assert not goes_on.is_set()
+        finally:
+            goes_on.set()
+        wait_until(lambda: stored() == [])
+
+
+def test_a_job_that_is_to_run_alone_runs_in_the_end_where_nobody_is_free(tmp_path: Path) -> None:
+    CallingJob.work["slow"] = lambda _job: time.sleep(2)
+    CallingJob.dispatch("slow")
+    CallingJob.work["alone"] = lambda _job: _say(str(len(list_running_jobs())))
+    CallingJob.dispatch("alone")
+    QueuedJob.objects.filter(payload__contains="alone").update(crashes=SUSPECT_CRASHES)
+    assert _work(threads=2) == 2
+    assert NOTES == ["1"]
 
 
 @pytest.mark.parametrize("options", [{"threads": 3}, {"concurrency": 7}], ids=str)
