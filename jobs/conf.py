@@ -41,6 +41,13 @@ class JobSettings:
     is_notifying: bool
     #: The oldest due job may wait this long before ``/readyz`` fails.
     max_wait: timedelta
+    #: Where the oldest due job of a queue, or of the outbox, has waited for longer, that is told; 0: it isn't. The
+    #: second one says so for single queues.
+    long_wait: timedelta
+    long_waits: Mapping[str, timedelta]
+    #: Who gets a mail then, and how long it takes until the same queue is told of again.
+    alert_emails: tuple[str, ...]
+    alert_window: timedelta
     #: How long a worker holds what it has claimed; it renews that all the while, so a dead one holds nothing longer.
     lease: timedelta
     #: How many coroutines of jobs a worker process runs at a time.
@@ -96,6 +103,10 @@ def _read(values: Mapping[str, Any]) -> JobSettings:  # Any: as above
             sleep=timedelta(seconds=values["SLEEP_SECONDS"]),
             is_notifying=values["NOTIFY"],
             max_wait=timedelta(seconds=values["MAX_WAIT_SECONDS"]),
+            long_wait=timedelta(seconds=values["LONG_WAIT_SECONDS"]),
+            long_waits={name: timedelta(seconds=seconds) for name, seconds in values["LONG_WAITS"].items()},
+            alert_emails=tuple(values["ALERT_EMAILS"]),
+            alert_window=timedelta(seconds=values["ALERT_WINDOW_SECONDS"]),
             lease=timedelta(seconds=values["LEASE_SECONDS"]),
             concurrency=values["CONCURRENCY"],
             max_crashes=values["MAX_CRASHES"],

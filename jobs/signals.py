@@ -266,6 +266,18 @@ class QueueBusy(QueueFact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongWaitDetected(QueueFact):
+    """A job that is due waits for longer than it should; told again only after a while."""
+
+    wait: timedelta
+    limit: timedelta
+    #: Whether it waits in the outbox, for any queue (``*``) of the connection.
+    in_outbox: bool = False
+    #: Whether nobody takes it because the queue rests.
+    is_paused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFailedOver:
     """A connection could not be reached, and the next one was asked."""
 
@@ -277,6 +289,7 @@ class QueueFailedOver:
 queue_paused = FactSignal[QueuePaused]()
 queue_resumed = FactSignal[QueueResumed]()
 queue_busy = FactSignal[QueueBusy]()
+long_wait_detected = FactSignal[LongWaitDetected]()
 queue_failed_over = FactSignal[QueueFailedOver]()
 
 # --- Workers

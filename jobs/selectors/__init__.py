@@ -33,6 +33,7 @@ from jobs.selectors.tries import (
     list_points,
     list_totals,
 )
+from jobs.selectors.waits import describe_long_wait, list_long_waits
 from jobs.selectors.workers import WORKER_STATES, WorkerStatus, list_workers
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "TryStatistics",
     "WorkerStatus",
     "count_open_failures",
+    "describe_long_wait",
     "find_failed_jobs",
     "find_percentile",
     "find_result",
@@ -69,6 +71,7 @@ __all__ = [
     "list_connection_states",
     "list_failed_jobs",
     "list_jobs",
+    "list_long_waits",
     "list_outbox_figures",
     "list_points",
     "list_schedules",

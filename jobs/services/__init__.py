@@ -1,5 +1,6 @@
 """Everything that changes jobs, batches, failed jobs, the workers' heartbeats and their figures."""
 
+from jobs.services.alerting import tell_long_waits
 from jobs.services.announcing import announce_queued
 from jobs.services.batches import (
     CALLBACK_JOB,
@@ -153,6 +154,7 @@ __all__ = [
     "start_result",
     "steer_some",
     "sweep_expired",
+    "tell_long_waits",
     "tell_worker",
     "uses_outbox",
 ]

@@ -48,6 +48,7 @@ from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.keeper import BEAT_PERIOD, Keeper
 from jobs.worker.lanes import Lanes
 from jobs.worker.ledger import ROWS, Ledger
+from jobs.worker.lookout import Lookout
 from jobs.worker.metering import WRITE_PERIOD, Meter
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.reporting import Reporter
@@ -137,6 +138,7 @@ class Worker:
         self._meter = Meter()
         self._reporter = Reporter(options.report, worker=self.name)
         self._housekeeper = Housekeeper()
+        self._lookout = Lookout()
         self._pauses = PauseWatch(worker=self.name, queues=options.queues, driver=self._driver)
         self._served = ServedQueues(options.queues, self._driver)
         #: Whether the store was asked in this turn, and had nothing: threads may have done all that was claimed by now.
@@ -165,6 +167,7 @@ class Worker:
         with ExitStack() as stack:
             if self._options.has_keeper:
                 stack.enter_context(self._keeper.keeping())
+                stack.enter_context(self._lookout.looking())
                 stack.enter_context(self._lanes.open(self._executor))
             self.stop_reason = self._work_until_told()
             self._finish_what_runs()

@@ -310,6 +310,10 @@ OAUTH2_PROVIDER = {
 # --- Jobs ------------------------------------------------------------------------------------------------------------
 env.group("Jobs")
 _job_connection = env.text("JOB_CONNECTION", help="database or redis; without it redis where REDIS_URL is set.")
+_job_alert_emails = env.words(
+    "JOB_ALERT_EMAILS",
+    help="Addresses that get a mail when jobs wait for too long, comma-separated. Empty: nobody does.",
+)
 _metrics_token = env.text(
     "METRICS_TOKEN",
     help="Bearer token with which Prometheus reads /metrics: 32 random characters or more. Empty: none.",
@@ -357,6 +361,13 @@ JOBS: dict[str, Any] = {  # Any: words and numbers, which jobs.conf and project.
     "NOTIFY": True,
     #: ``/readyz`` fails when the oldest job that is due has waited longer than this, in seconds.
     "MAX_WAIT_SECONDS": 300,
+    #: Where the oldest due job of a queue, or the oldest of the outbox, has waited for longer than this, in seconds, a
+    #: warning is logged, the signal ``long_wait_detected`` sent and a mail to each of these addresses; 0: never. Again
+    #: only after a while, in seconds. LONG_WAITS says for single queues after how many seconds.
+    "LONG_WAIT_SECONDS": 60,
+    "LONG_WAITS": {},
+    "ALERT_EMAILS": _job_alert_emails,
+    "ALERT_WINDOW_SECONDS": 300,
     #: A worker holds what it has claimed for so long, and renews that four times as often; a dead one's jobs go to
     #: others then. In seconds.
     "LEASE_SECONDS": 20,

@@ -181,7 +181,9 @@ def send_poison() -> None:
 def get_state() -> dict[str, Any]:  # Any: JSON
     """Return what the store holds."""
     figures = get_driver().measure()
-    places = Slot.objects.filter(Q(expires_at=None) | Q(expires_at__gt=get_database_now())).exclude(key="sweep")
+    places = Slot.objects.filter(Q(expires_at=None) | Q(expires_at__gt=get_database_now())).exclude(
+        Q(key="sweep") | Q(key__startswith="alerts")
+    )
     runs = ScheduleRun.objects.order_by("run_at").values_list("run_at", "created_at", "job_id", "state")
     return {
         "held": {name: [one.waiting, one.delayed, one.running] for name, one in figures.items()},

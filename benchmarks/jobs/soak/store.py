@@ -20,6 +20,7 @@ from jobs.redis_scripts import OURS
 _KEPT: Final = ("queues", "sequence", "ended:", "hits:", "number:", "lines:", "paused", "pushed:", "relayed")
 #: A lock that nobody gives back: its life is the pause until the next round.
 _SWEEP: Final = "sweep"
+_ALERTS: Final = "alerts"
 
 
 def look(*, is_whole: bool = False) -> Held:
@@ -65,7 +66,9 @@ def _list_rows() -> Iterator[str]:
     now = timezone.now()
     for model in (QueuedJob, OutboxJob):
         yield from (f"{model.__name__} {key}" for key in model.objects.values_list("job_id", flat=True))
-    for slot in Slot.objects.exclude(key__endswith=_SWEEP).exclude(expires_at__lte=now):
+    for slot in (
+        Slot.objects.exclude(key__endswith=_SWEEP).exclude(key__startswith=_ALERTS).exclude(expires_at__lte=now)
+    ):
         yield f"Slot {slot.key}"
     for lasting in (Hit, Counter):
         yield from (
