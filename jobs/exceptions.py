@@ -32,6 +32,13 @@ class JobNotFoundError(DomainError):
     status = HTTPStatus.NOT_FOUND
 
 
+class JobOutOfReachError(JobNotFoundError):
+    """Nobody who answers knows the job, and a connection that may hold it does not answer. Try again in a moment."""
+
+    code = "job_out_of_reach"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class JobNotWaitingError(DomainError):
     """The job runs, or has ended; only one that waits can be cancelled."""
 
@@ -44,6 +51,13 @@ class InvalidCursorError(DomainError):
 
     code = "invalid_cursor"
     status = HTTPStatus.BAD_REQUEST
+
+
+class ConnectionGoneError(DomainError):
+    """The connection that the job came from is not in the settings any more, so nothing can take it back."""
+
+    code = "connection_gone"
+    status = HTTPStatus.CONFLICT
 
 
 class WorkerNotFoundError(DomainError):

@@ -159,12 +159,7 @@ class BatchAdmin(ReadOnlyAdmin):
     @admin.display(description="state")
     def state(self, batch: Batch) -> str:
         """Return how it stands, in a word."""
-        found = to_batch(batch)
-        if found.is_cancelled:
-            return "cancelled"
-        if found.is_finished:
-            return "finished"
-        return "ended with failures" if found.has_ended and found.has_failures else "open"
+        return to_batch(batch).state.replace("_", " ")
 
     @admin.display(description="failed jobs")
     def failed_members(self, batch: Batch) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -87,6 +87,15 @@ class Batch:
     def has_ended(self) -> bool:
         """Whether each of its jobs has ended, well or not."""
         return self.pending_jobs == self.failed_jobs
+
+    @property
+    def state(self) -> Literal["open", "finished", "cancelled", "ended_with_failures"]:
+        """How it stands, in a word."""
+        if self.is_cancelled:
+            return "cancelled"
+        if self.is_finished:
+            return "finished"
+        return "ended_with_failures" if self.has_ended and self.has_failures else "open"
 
     def fresh(self) -> "Batch | None":
         """Return the batch as it stands now; None where it is gone."""

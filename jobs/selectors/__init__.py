@@ -12,7 +12,7 @@ from jobs.selectors.browsing import (
 )
 from jobs.selectors.connections import ConnectionState, QueueState, list_connection_states
 from jobs.selectors.failed import IS_OPEN, count_open_failures, find_result, list_failed_jobs, list_schedules
-from jobs.selectors.life import JobLife, get_job_life
+from jobs.selectors.life import JobLife, find_stored_job, get_job_life
 from jobs.selectors.overview import Overview, QueueOverview, get_overview
 from jobs.selectors.queues import (
     OutboxFigures,
@@ -63,6 +63,7 @@ __all__ = [
     "find_failed_jobs",
     "find_percentile",
     "find_result",
+    "find_stored_job",
     "get_job_life",
     "get_overview",
     "get_queue_health",

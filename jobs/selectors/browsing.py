@@ -1,11 +1,11 @@
 """Jobs as lists that people look through, by where they are and what they are, a page at a time."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
@@ -15,7 +15,7 @@ from django.db.models.functions import Cast
 
 from jobs.drivers.base import JobSearch, JobState, StoredJob, get_driver
 from jobs.exceptions import InvalidCursorError, PayloadError
-from jobs.models import FailedJob, JobTry
+from jobs.models import BatchMember, FailedJob, JobTry
 from jobs.payload import decode_payload
 from jobs.selectors.failed import IS_OPEN
 from jobs.selectors.stores import list_stores
@@ -58,9 +58,11 @@ class JobQuery:
     #: From that moment on, and before that one: when they are due, have ended, or have failed.
     since: datetime | None = None
     until: datetime | None = None
-    #: Of failed jobs: a part of what they raised, in letters of either case; and what became of them.
+    #: Of failed jobs: a part of what they raised, in letters of either case; what became of them; and the batch that
+    #: counts them as failed.
     exception: str = ""
     outcome: FailedState | None = FailedState.FAILED
+    batch_id: UUID | None = None
 
     def as_filter(self) -> dict[str, str]:
         """Return what is said, as text."""
@@ -69,6 +71,22 @@ class JobQuery:
             for name, value in asdict(self).items()
             if value
         }
+
+    @classmethod
+    def from_filter(cls, values: Mapping[str, str]) -> Self:
+        """Return what ``as_filter`` was called on."""
+        read = {name: reader(values[name]) for name, reader in _READERS.items() if name in values}
+        return cls(**{"outcome": None, **values, **read})
+
+
+#: How values that are no texts are read again.
+_READERS: Final[Mapping[str, Callable[[str], Any]]] = {  # Any: each makes a type of its own
+    "status": JobStatus,
+    "since": datetime.fromisoformat,
+    "until": datetime.fromisoformat,
+    "outcome": FailedState,
+    "batch_id": UUID,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +155,9 @@ def find_failed_jobs(query: JobQuery) -> QuerySet[FailedJob]:
         rows = rows.filter(exception__icontains=query.exception.replace("\x00", ""))
     if query.tag:
         rows = _with_tag(rows, query.tag)
+    if query.batch_id is not None:
+        members = BatchMember.objects.filter(batch=query.batch_id, state="failed")
+        rows = rows.filter(job_id__in=members.values("job_id"))
     return rows.filter(_is_between("failed_at", query))
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from jobs.drivers.base import StoredJob, get_driver
-from jobs.exceptions import JobNotFoundError, PayloadError
+from jobs.exceptions import JobNotFoundError, JobOutOfReachError, PayloadError
 from jobs.models import BatchMember, FailedJob, JobTry
 from jobs.payload import Record, decode_payload
 from jobs.selectors.stores import list_stores
@@ -58,14 +58,14 @@ def get_job_life(job_id: UUID, *, now: datetime | None = None) -> JobLife:
     """Return what is known of a job.
 
     Raises:
-        JobNotFoundError: Nothing is known of it.
+        JobNotFoundError: Nothing is known of it; ``JobOutOfReachError`` where somebody who may know doesn't answer.
     """
-    stored, connection, away = _find_stored(job_id, now)
+    stored, connection, away = find_stored_job(job_id, now=now)
     failed = FailedJob.objects.filter(job_id=job_id).first()
     tries = list(JobTry.objects.filter(job_id=job_id).order_by("ended_at", "id").prefetch_related("tags"))
     known: StoredJob | FailedJob | JobTry | None = stored or failed or (tries[-1] if tries else None)
     if known is None:
-        raise JobNotFoundError
+        raise JobOutOfReachError if away else JobNotFoundError
     payload = stored.payload if stored is not None else failed.payload if failed is not None else ""
     record = _read(payload, known)
     return JobLife(
@@ -84,7 +84,8 @@ def get_job_life(job_id: UUID, *, now: datetime | None = None) -> JobLife:
     )
 
 
-def _find_stored(job_id: UUID, now: datetime | None) -> tuple[StoredJob | None, str, list[str]]:
+def find_stored_job(job_id: UUID, *, now: datetime | None = None) -> tuple[StoredJob | None, str, list[str]]:
+    """Return a job that waits or runs, the connection that holds it, and those that didn't answer before it did."""
     away: list[str] = []
     for name in list_stores():
         driver = get_driver(name)

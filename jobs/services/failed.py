@@ -17,6 +17,7 @@ from django.utils import timezone
 from jobs.drivers.base import Message, get_driver
 from jobs.exceptions import (
     BatchNotFoundError,
+    ConnectionGoneError,
     FailedJobNotFoundError,
     PayloadError,
     UniqueJobError,
@@ -32,6 +33,8 @@ from jobs.services.locking import release_unique, take_locks
 from jobs.signals import JobRetryRequested, identify, job_retry_requested
 
 _CHUNK: Final = 1_000
+#: Why a failed job isn't put back: it is none any more, another one of its key waits, or its connection is gone.
+RETRY_REFUSALS: Final = (FailedJobNotFoundError, UniqueJobError, ConnectionGoneError)
 #: A retry of which nothing was heard for so long may be lost, and be asked for again.
 _LOST_AFTER: Final = timedelta(hours=1)
 
@@ -45,6 +48,7 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
         FailedJobNotFoundError: There is no such failed job, or it was retried already and not long ago. (A retry that
             was lost on its way is put back again; one that waits or runs is left as it is.)
         UniqueJobError: Another job of its key waits or runs.
+        ConnectionGoneError: The settings don't have its connection any more.
     """
     now = now or timezone.now()
     with transaction.atomic():
@@ -53,7 +57,10 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
         if failed is None:
             raise FailedJobNotFoundError
         FailedJob.objects.filter(pk=failed.pk).update(retried_at=now, retry_count=F("retry_count") + 1)
-        driver = get_driver(failed.connection)
+        try:
+            driver = get_driver(failed.connection)
+        except UnknownConnectionError as error:
+            raise ConnectionGoneError from error
         record = _read_record(failed, now)
         if record is not None and not take_locks(record):
             raise UniqueJobError
@@ -84,13 +91,13 @@ def retry_failed_jobs(
     """Retry several failed jobs, or without ``job_ids`` all of a queue or of every queue, each in its own transaction.
 
     Returns:
-        The ids that were put back; one that isn't a failed job any more, or waits for another of its key, is left out.
+        The ids that were put back; one that can't be, see ``RETRY_REFUSALS``, is left out.
     """
     retried = []
     for job_id in _list_open_ids(queue) if job_ids is None else list(job_ids):
         try:
             retry_failed_job(job_id=job_id, now=now)
-        except (FailedJobNotFoundError, UniqueJobError):
+        except RETRY_REFUSALS:
             continue
         retried.append(job_id)
     return retried

@@ -22,15 +22,15 @@ from jobs.exceptions import (
     InvalidCursorError,
     JobNotFoundError,
     JobNotWaitingError,
+    JobOutOfReachError,
     PayloadError,
-    UniqueJobError,
 )
 from jobs.models import FailedJob
 from jobs.payload import Record, decode_payload
-from jobs.selectors import FailedState, JobQuery, JobStatus, find_failed_jobs, list_stores
+from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, find_stored_job, list_stores
 from jobs.services.batches import abandon
 from jobs.services.dispatching import admit, push_followers
-from jobs.services.failed import forget_failed_jobs, retry_failed_job
+from jobs.services.failed import RETRY_REFUSALS, forget_failed_jobs, retry_failed_job
 from jobs.services.settlement import release_locks
 from jobs.signals import JobsSteered, jobs_steered
 
@@ -75,7 +75,7 @@ class SteeringPlan:
 def seal_plan(plan: SteeringPlan) -> str:
     """Return a plan as text that whoever asked can carry from one step to the next, and that nobody else can make."""
     values = asdict(plan) | {"started_at": plan.started_at.isoformat(), "query": plan.query.as_filter()}
-    return _signer.sign_object(values | {"has_outcome": plan.query.outcome is not None})
+    return _signer.sign_object(values)
 
 
 def open_plan(text: str) -> SteeringPlan:
@@ -86,40 +86,25 @@ def open_plan(text: str) -> SteeringPlan:
     """
     try:
         values = _signer.unsign_object(text)
-    except (BadSignature, ValueError) as error:
+        query, started_at = JobQuery.from_filter(values["query"]), datetime.fromisoformat(values["started_at"])
+        return SteeringPlan(**{**values, "query": query, "steer": Steer(values["steer"]), "started_at": started_at})
+    except (BadSignature, ValueError, TypeError, LookupError) as error:  # the last two: of another release
         raise InvalidCursorError from error
-    said = values.pop("query") | ({} if values.pop("has_outcome") else {"outcome": None})
-    moments = {name: datetime.fromisoformat(said[name]) for name in ("since", "until") if name in said}
-    query = JobQuery(**{**said, **moments, "status": JobStatus(said["status"])})
-    if said.get("outcome"):
-        query = replace(query, outcome=FailedState(said["outcome"]))
-    return SteeringPlan(
-        **{
-            **values,
-            "query": query,
-            "steer": Steer(values["steer"]),
-            "started_at": datetime.fromisoformat(values["started_at"]),
-        }
-    )
 
 
 def cancel_job(*, job_id: UUID, now: datetime | None = None) -> None:
     """Delete a job that waits, give back its locks, and let it and what follows it leave their batches.
 
     Raises:
-        JobNotFoundError: No connection holds it.
+        JobNotFoundError: No connection holds it; ``JobOutOfReachError`` where one that may doesn't answer.
         JobNotWaitingError: It runs.
     """
-    for name in list_stores():
-        driver = get_driver(name)
-        stored = driver.find_job(job_id, now=now)
-        if stored is None:
-            continue
-        if not _cancel(stored, name, now or timezone.now()):
-            raise JobNotWaitingError
-        jobs_steered.announce(JobsSteered(steer="cancel", count=1, about={"job_id": str(job_id)}))
-        return
-    raise JobNotFoundError
+    stored, name, away = find_stored_job(job_id, now=now)
+    if stored is None:
+        raise JobOutOfReachError if away else JobNotFoundError
+    if not _cancel(stored, name, now or timezone.now()):
+        raise JobNotWaitingError
+    jobs_steered.announce(JobsSteered(steer="cancel", count=1, about={"job_id": str(job_id)}))
 
 
 def plan_steering(query: JobQuery, steer: Steer, *, now: datetime | None = None) -> SteeringPlan:
@@ -154,20 +139,26 @@ def _steer_failed(plan: SteeringPlan) -> SteeringPlan:
         return replace(plan, is_complete=True)
     if plan.steer is Steer.DISCARD:
         count = forget_failed_jobs(job_ids=[job_id for _, job_id in found])
-        return replace(plan, done=plan.done + count, skipped=plan.skipped + len(found) - count, next_key=found[-1][0])
+        return _go_on(plan, found, count, is_complete=len(found) < _AT_ONCE)
     done, end = 0, time.monotonic() + _SECONDS
-    for number, (key, job_id) in enumerate(found, start=1):
+    for number, (_, job_id) in enumerate(found, start=1):
         done += _retry(job_id)
-        if time.monotonic() > end or number == len(found):
-            skipped = plan.skipped + number - done
-            return replace(plan, done=plan.done + done, skipped=skipped, next_key=key)
-    return plan
+        if time.monotonic() > end:
+            return _go_on(plan, found[:number], done)
+    return _go_on(plan, found, done, is_complete=len(found) < _AT_ONCE)
+
+
+def _go_on(
+    plan: SteeringPlan, met: Sequence[tuple[int, UUID]], done: int, *, is_complete: bool = False
+) -> SteeringPlan:
+    skipped = plan.skipped + len(met) - done
+    return replace(plan, done=plan.done + done, skipped=skipped, next_key=met[-1][0], is_complete=is_complete)
 
 
 def _retry(job_id: UUID) -> bool:
     try:
         retry_failed_job(job_id=job_id)
-    except (FailedJobNotFoundError, UniqueJobError):
+    except RETRY_REFUSALS:
         return False
     return True
 

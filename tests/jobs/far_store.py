@@ -1,13 +1,15 @@
 """A store that takes no part in transactions, and can be away."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import ClassVar, override
+from uuid import UUID
 
 import pytest
 from django.db import OperationalError
 from pytest_django import Settings
 
-from jobs.drivers.base import Burial, Claim, Message
+from jobs.drivers.base import Burial, Claim, JobSearch, Message, QueueFigures, StoredJob
 from jobs.drivers.database import DatabaseDriver
 
 
@@ -38,6 +40,28 @@ class FarDriver(DatabaseDriver):
     def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
         self._reach("bury")
         return super().bury(claim, burial, followers=followers)
+
+    @override
+    def find_job(self, job_id: UUID, *, now: datetime | None = None) -> StoredJob | None:
+        self._reach("find_job")
+        return super().find_job(job_id, now=now)
+
+    @override
+    def browse(
+        self, search: JobSearch, *, place: int = 0, limit: int = 50, now: datetime | None = None
+    ) -> tuple[Sequence[StoredJob], int | None]:
+        self._reach("browse")
+        return super().browse(search, place=place, limit=limit, now=now)
+
+    @override
+    def measure(self, *, now: datetime | None = None) -> Mapping[str, QueueFigures]:
+        self._reach("measure")
+        return super().measure(now=now)
+
+    @override
+    def pause(self, queue: str, *, until: datetime | None = None) -> None:
+        self._reach("pause")
+        super().pause(queue, until=until)
 
     def _reach(self, operation: str) -> None:
         if operation in self.away:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from jobs.batch import batch
-from jobs.exceptions import InvalidCursorError, JobNotFoundError
+from jobs.exceptions import InvalidCursorError, JobNotFoundError, JobOutOfReachError
 from jobs.models import FailedJob
 from jobs.queues import pause_queue
 from jobs.selectors import (
@@ -22,10 +22,11 @@ from jobs.selectors import (
     get_overview,
     list_jobs,
 )
-from jobs.services import add_tries, record_heartbeat, retry_failed_job
+from jobs.services import add_tries, cancel_job, record_heartbeat, retry_failed_job
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.batch_jobs import StepJob
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
+from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.messages import push
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
 from tests.jobs.steps import NOON, claim_one, make_try, push_record, soon
@@ -194,6 +195,18 @@ def test_a_job_knows_its_batch_also_when_it_is_done(job_connection: str) -> None
     assert get_job_life(step.job_id).batch_id == found.id
     work()
     assert get_job_life(step.job_id).batch_id == found.id
+
+
+def test_a_job_that_may_be_where_nobody_answers_is_not_said_to_be_gone(far: set[str], tmp_path: Path) -> None:
+    far.add("find_job")
+    with pytest.raises(JobOutOfReachError):
+        get_job_life(uuid4())
+    with pytest.raises(JobOutOfReachError):
+        cancel_job(job_id=uuid4())
+    waiting = NoteJob(str(tmp_path), "x").on_connection("near").dispatch()
+    assert get_job_life(waiting).away == ["far"]
+    cancel_job(job_id=waiting)
+    assert find(JobStatus.WAITING) == []
 
 
 def test_a_record_that_can_not_be_trusted_is_told_as_such(job_connection: str) -> None:

@@ -9,7 +9,13 @@ import pytest
 from django.utils import timezone
 
 from jobs.batch import batch
-from jobs.exceptions import FailedJobNotFoundError, InvalidCursorError, JobNotFoundError, JobNotWaitingError
+from jobs.exceptions import (
+    ConnectionGoneError,
+    FailedJobNotFoundError,
+    InvalidCursorError,
+    JobNotFoundError,
+    JobNotWaitingError,
+)
 from jobs.models import FailedJob
 from jobs.selectors import FailedState, JobQuery, JobStatus, list_jobs
 from jobs.services import (
@@ -19,6 +25,7 @@ from jobs.services import (
     forget_one,
     open_plan,
     plan_steering,
+    retry_failed_jobs,
     retry_one,
     seal_plan,
     steer_some,
@@ -77,6 +84,36 @@ def test_a_unique_job_of_which_another_waits_is_left_among_the_failed() -> None:
     UniqueStepJob("broken").dispatch()
     plan = finish(FAILED, Steer.RETRY)
     assert (plan.done, plan.skipped) == (0, 1)
+
+
+@pytest.mark.parametrize("steer", Steer)
+def test_a_few_jobs_take_one_step(steer: Steer) -> None:
+    fail(3)
+    plan = steer_some(plan_steering(FAILED, steer))
+    assert (plan.done, plan.is_complete) == (3, True)
+
+
+def test_what_failed_in_a_batch_is_found_by_it() -> None:
+    batches = [batch([StepJob("broken"), StepJob("a")]).allow_failures().dispatch() for _ in range(2)]
+    fail(1)
+    drain()
+    query = replace(FAILED, batch_id=batches[0].id)
+    assert len(list_jobs(query).rows) == 1
+    assert finish(query, Steer.RETRY).done == 1
+    assert FailedJob.objects.filter(retried_at=None).count() == 2
+
+
+def test_a_job_whose_connection_is_gone_is_left_among_the_failed() -> None:
+    fail(2)
+    first = FailedJob.objects.order_by("pk")[:1].get()
+    FailedJob.objects.filter(pk=first.pk).update(connection="gone")
+    with pytest.raises(ConnectionGoneError):
+        retry_one(job_id=first.job_id)
+    plan = finish(FAILED, Steer.RETRY)
+    assert (plan.done, plan.skipped) == (1, 1)
+    assert retry_failed_jobs() == []
+    first.refresh_from_db()
+    assert first.state == "failed"
 
 
 @pytest.mark.parametrize("status", [JobStatus.WAITING, JobStatus.DELAYED])
@@ -154,7 +191,7 @@ def test_what_is_done_by_hand_is_recorded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("outcome", [FailedState.RETRYING, None])
 def test_a_plan_goes_through_other_hands_and_nobody_can_make_one(outcome: FailedState | None) -> None:
-    query = JobQuery(status=JobStatus.FAILED, queue="a", tag="é", since=NOON, outcome=outcome)
+    query = JobQuery(status=JobStatus.FAILED, queue="a", tag="é", since=NOON, outcome=outcome, batch_id=uuid4())
     plan = replace(plan_steering(query, Steer.RETRY), done=3, next_key=7)
     sealed = seal_plan(plan)
     assert open_plan(sealed) == plan
