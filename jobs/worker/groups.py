@@ -5,7 +5,8 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import IntEnum
 from typing import Final
 
@@ -63,12 +64,17 @@ class Place:
     """Where one process after the other stands."""
 
     options: WorkerOptions
+    #: Whether those who stand here are one worker to others: its limits of tries and time hold for all together.
+    is_one_worker: bool = False
     process: Process | None = None
     #: No process is wanted here any more.
     is_closed: bool = False
     #: How many broke down, one right after the other.
     breakdowns: int = 0
-    starts_at: float = field(default=0.0)
+    starts_at: float = 0.0
+    made_at: float = field(default_factory=time.monotonic)
+    #: How many tries those have made who have left.
+    tries: int = 0
 
     def is_due(self) -> bool:
         """Say whether a process is to be started here now."""
@@ -76,16 +82,37 @@ class Place:
 
     def start(self, restarts: Restarts) -> None:
         """Start a process here."""
-        ledger = Ledger(self.options.count_held())
+        ledger, options = Ledger(self.options.count_held()), self._get_options()
 
         def work(let_signals_through: Callable[[], None]) -> int:
-            worker = Worker(self.options, ledger=ledger, restarts=restarts)
+            worker = Worker(options, ledger=ledger, restarts=restarts)
             with worker.listen_to_signals():
                 let_signals_through()
                 worker.run()
             return _REASONS.get(worker.stop_reason, Exit.STOPPED)
 
         self.process = Process(fork(work), ledger, time.monotonic())
+
+    def take_leave(self) -> None:
+        """Note that the process has ended; want no other one where the limits of all together are reached."""
+        if self.process is not None:
+            self.tries += self.process.ledger.count_begun()
+        self.process = None
+        left = self._get_options()
+        if self.is_one_worker and (left.max_jobs == 0 or left.max_time == timedelta(0)):
+            self.is_closed = True
+
+    def _get_options(self) -> WorkerOptions:
+        """Return the options of the next process."""
+        if not self.is_one_worker:
+            return self.options
+        jobs, duration = self.options.max_jobs, self.options.max_time
+        passed = timedelta(seconds=time.monotonic() - self.made_at)
+        return replace(
+            self.options,
+            max_jobs=None if jobs is None else max(jobs - self.tries, 0),
+            max_time=None if duration is None else max(duration - passed, timedelta(0)),
+        )
 
     def close(self) -> None:
         """Want no process here any more; the one that is here finishes the job in hand."""
@@ -108,10 +135,10 @@ class Place:
 class Group:
     """Places whose processes serve the same."""
 
-    def __init__(self, options: WorkerOptions, *, size: int) -> None:
-        """Take what they serve, and how many there are at first."""
+    def __init__(self, options: WorkerOptions, *, size: int, is_one_worker: bool = False) -> None:
+        """Take what they serve, and how many there are at first; see ``Place`` for the rest."""
         self.options = options
-        self.places = [Place(options) for _ in range(size)]
+        self.places = [Place(options, is_one_worker=is_one_worker) for _ in range(size)]
 
     def count(self) -> int:
         """Return how many processes there are or will be, those included that were told to end and haven't yet."""

@@ -22,6 +22,8 @@ _ROW: Final = struct.Struct("16s16sBH")
 _NAMES_BYTES: Final = 600
 _ROW_BYTES: Final = _ROW.size + _NAMES_BYTES
 _STAGE_AT: Final = 32
+#: How many jobs were begun, behind the rows.
+_BEGUN: Final = struct.Struct("Q")
 
 
 class Stage(IntEnum):
@@ -56,8 +58,8 @@ class Ledger:
 
     def __init__(self, rows: int = ROWS) -> None:
         """Make the memory for so many jobs; a process that is forked afterwards shares it."""
-        self._rows = rows
-        self._memory = mmap.mmap(-1, rows * _ROW_BYTES)
+        self._begun_at = rows * _ROW_BYTES
+        self._memory = mmap.mmap(-1, self._begun_at + _BEGUN.size)
         self._places: dict[Key, int] = {}
         self._free = list(range(rows))
 
@@ -75,6 +77,8 @@ class Ledger:
 
     def note(self, claim: Claim, stage: Stage) -> None:
         """Write down how far a job is."""
+        if stage is Stage.RUNNING:
+            _BEGUN.pack_into(self._memory, self._begun_at, self.count_begun() + 1)
         place = self._places.get(get_key(claim))
         if place is not None:
             self._memory[place * _ROW_BYTES + _STAGE_AT] = stage
@@ -86,11 +90,16 @@ class Ledger:
             if (place := self._places.pop(get_key(claim), None)) is not None:
                 self._free.append(place)
 
+    def count_begun(self) -> int:
+        """Return how many jobs the process has begun."""
+        (count,) = _BEGUN.unpack_from(self._memory, self._begun_at)
+        return int(count)
+
     def read(self) -> Rows:
         """Return what the dead process held."""
         rows = Rows()
         lists = {Stage.UNBEGUN: rows.unbegun, Stage.RUNNING: rows.running, Stage.DONE: rows.done}
-        for at in range(0, self._rows * _ROW_BYTES, _ROW_BYTES):
+        for at in range(0, self._begun_at, _ROW_BYTES):
             job_id, lease_id, stage, length = _ROW.unpack_from(self._memory, at)
             if stage == Stage.GONE:
                 continue

@@ -131,7 +131,7 @@ class Pool:
         for place, process in self._list_processes():
             pid, status = os.waitpid(process.pid, os.WNOHANG)
             if pid:
-                place.process = None
+                place.take_leave()
                 self._take_leave(place, process, os.waitstatus_to_exitcode(status))
         for group in self._groups:
             group.forget_closed()

@@ -171,6 +171,25 @@ def test_each_job_of_an_isolated_queue_has_a_process_to_itself(
     assert not QueuedJob.objects.exists()
 
 
+def test_a_worker_of_isolated_jobs_ends_after_as_many_tries_as_it_may_make_in_all(tmp_path: Path, apart: str) -> None:
+    (tmp_path / "go").touch()
+    for _ in range(4):
+        PatientWaitJob(str(tmp_path)).on_queue(apart).dispatch()
+    DeadlyJob(str(tmp_path)).on_queue(apart).with_priority(1).dispatch()
+    with _worker("--queue", apart, "--max-jobs", "3") as worker:
+        assert worker.wait(timeout=40) == 0
+    assert len(read_lines(tmp_path / "deaths") + read_lines(tmp_path / "done")) == 3
+    assert QueuedJob.objects.count() == 3
+
+
+def test_a_worker_of_isolated_jobs_ends_after_as_long_as_it_may_run_in_all(tmp_path: Path, apart: str) -> None:
+    (tmp_path / "go").touch()
+    PatientWaitJob(str(tmp_path)).on_queue(apart).dispatch()
+    with _worker("--queue", apart, "--max-time", "3") as worker:
+        assert worker.wait(timeout=40) == 0
+    assert read_lines(tmp_path / "done")
+
+
 @pytest.mark.parametrize("arguments", [("--once",), ("--queue", "default")])
 def test_a_worker_that_isolates_no_job_needs_no_parent(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     PatientWaitJob.dispatch(str(tmp_path))
@@ -281,6 +300,7 @@ def test_a_ledger_tells_how_far_each_job_is() -> None:
     ledger.drop([gone])
     rows = ledger.read()
     assert (rows.unbegun, rows.running, rows.done) == ([unbegun], [running], [done])
+    assert ledger.count_begun() == 1
 
 
 def test_a_ledger_that_is_full_leaves_the_rest_to_the_leases() -> None:

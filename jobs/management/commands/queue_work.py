@@ -147,7 +147,8 @@ class Command(BaseCommand):
         options = replace(_make_options(queue, once=once, **arguments), report=self._write if self._is_json else None)
         is_apart = not once and any(serves_queue(options.queues, name) for name in list_isolated_queues())
         if processes is not None or is_apart:
-            self._run_pool(options, processes=processes or 1, grace=grace)
+            group = Group(options, size=processes or 1, is_one_worker=processes is None)
+            self._run_pool(group, grace=grace)
             return
         worker = Worker(options)
         served = f"the queues {', '.join(queue)}" if queue else "every queue"
@@ -159,8 +160,9 @@ class Command(BaseCommand):
         if worker.stop_reason == "memory":
             sys.exit(EXIT_MEMORY)
 
-    def _run_pool(self, options: WorkerOptions, *, processes: int, grace: float | None) -> None:
-        pool = Pool([Group(options, size=processes)], grace_seconds=grace, report=options.report)
+    def _run_pool(self, group: Group, *, grace: float | None) -> None:
+        options, processes = group.options, group.count()
+        pool = Pool([group], grace_seconds=grace, report=options.report)
         served = f"the queues {', '.join(options.queues)}" if options.queues else "every queue"
         noun = "process serves" if processes == 1 else "processes serve"
         self._say(f"{processes} worker {noun} {served}. Ctrl-C ends each after the job in hand.")
