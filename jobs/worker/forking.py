@@ -30,11 +30,13 @@ def fork(run: Callable[[Callable[[], None]], int], *, last_signal: int = signal.
     _let_go_of_connections()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*STOPS, *PASSED_ON})
     parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        _live(run, blocked, parent=parent, last_signal=last_signal)
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    return pid
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _live(run, blocked, parent=parent, last_signal=last_signal)
+        return pid
+    finally:
+        _let_through(blocked)
 
 
 def _live(
