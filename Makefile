@@ -4,7 +4,7 @@
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
-	queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak
+	queue-work-emails queue-work-notifications queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -124,6 +124,14 @@ db-reset: ## Delete all data and seed anew; asks first
 ## -- Jobs --
 queue-work: ## Run one more worker
 	@sh scripts/setup base && exec $(manage) queue_work $(ARGS)
+queue-work-emails: ## Run one more worker, for the queue emails alone
+	@sh scripts/setup base && exec $(manage) queue_work --queue emails $(ARGS)
+queue-work-notifications: ## Run one more worker, for the queue notifications alone
+	@sh scripts/setup base && exec $(manage) queue_work --queue notifications $(ARGS)
+queue-health: ## Say whether jobs get done, why not, and what to do; ends with 1 or 2 where they don't
+	@sh scripts/setup base && $(manage) queue_health $(ARGS)
+queue-metrics: ## Show throughput, failures and times: ARGS="--since 24h --by class"
+	@sh scripts/setup base && $(manage) queue_metrics $(ARGS)
 queue-stats: ## Show the queues
 	@sh scripts/setup base && $(manage) queue_stats $(ARGS)
 queue-failed: ## List the failed jobs
@@ -168,4 +176,4 @@ bench-%: ## Run one benchmark, such as bench-jobs ARGS="--rounds 5 --large"
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^## -- / {gsub(/^## -- | --$$/, ""); printf "\n%s\n", $$0} \
-		/^[a-z][a-zA-Z0-9%-]*:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z][a-zA-Z0-9%-]*:.*## / {printf "  %-24s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

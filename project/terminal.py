@@ -1,9 +1,21 @@
-"""Questions to the person at the terminal."""
+"""What is said to the person at the terminal, and asked."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from django.core.management.base import CommandError
+
+from project.printable import to_printable
+
+
+def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table: the first column to the left, the others to the right; no cell ends its line."""
+    cells = [[to_printable(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))])
+        for first, *rest in cells
+    ]
 
 
 def confirm_deletion(*, warning: str, say: Callable[[str], object]) -> None:

@@ -12,6 +12,7 @@ from jobs.selectors.browsing import (
 )
 from jobs.selectors.connections import ConnectionState, QueueState, list_connection_states
 from jobs.selectors.failed import IS_OPEN, count_open_failures, find_result, list_failed_jobs, list_schedules
+from jobs.selectors.health import Health, Problem, list_problems
 from jobs.selectors.life import JobLife, find_stored_job, get_job_life
 from jobs.selectors.overview import Overview, QueueOverview, get_overview
 from jobs.selectors.queues import (
@@ -43,6 +44,7 @@ __all__ = [
     "WORKER_STATES",
     "ConnectionState",
     "FailedState",
+    "Health",
     "JobLife",
     "JobPage",
     "JobQuery",
@@ -51,6 +53,7 @@ __all__ = [
     "OutboxFigures",
     "Overview",
     "Point",
+    "Problem",
     "QueueHealth",
     "QueueOverview",
     "QueueState",
@@ -75,6 +78,7 @@ __all__ = [
     "list_long_waits",
     "list_outbox_figures",
     "list_points",
+    "list_problems",
     "list_schedules",
     "list_stores",
     "list_totals",

@@ -35,6 +35,8 @@ class ConnectionState:
 
     connection: str
     is_up: bool
+    #: Whether all its queues rest, besides those that rest by themselves.
+    is_paused: bool = False
     #: Those that hold a job, rest, or are known to be of this connection, by name.
     queues: Sequence[QueueState] = ()
 
@@ -60,7 +62,7 @@ def _look(driver: QueueDriver, *, is_database_up: bool) -> ConnectionState:
         return ConnectionState(connection=driver.name, is_up=False)
     names = sorted({*figures, *pauses, *_list_own_queues(driver.name)} - {EVERY_QUEUE})
     queues = [_to_state(name, figures.get(name, _EMPTY), pauses, now) for name in names]
-    return ConnectionState(connection=driver.name, is_up=True, queues=queues)
+    return ConnectionState(connection=driver.name, is_up=True, is_paused=EVERY_QUEUE in pauses, queues=queues)
 
 
 def _to_state(queue: str, figures: QueueFigures, pauses: Mapping[str, datetime | None], now: datetime) -> QueueState:

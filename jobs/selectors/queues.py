@@ -8,6 +8,7 @@ from django.db.models import Count, Max, Min, Q
 from jobs.drivers.base import QueueFigures, get_driver
 from jobs.models import FailedJob, OutboxJob, WorkerHeartbeat
 from jobs.selectors.failed import IS_OPEN
+from project.printable import to_printable
 
 _EMPTY = QueueFigures(waiting=0, delayed=0, running=0, oldest_due_at=None)
 
@@ -52,8 +53,8 @@ class OutboxFigures:
 
     def describe(self) -> str:
         """Return it in words."""
-        wait = timedelta(seconds=int(self.oldest_wait.total_seconds()))
-        return f"{self.count} jobs wait in the outbox for the connection {self.connection}, the oldest for {wait}."
+        wait, name = timedelta(seconds=int(self.oldest_wait.total_seconds())), to_printable(self.connection)
+        return f"{self.count} jobs wait in the outbox for the connection {name}, the oldest for {wait}."
 
     def as_json(self) -> dict[str, str | int | float]:
         """Return it as commands print it."""

@@ -116,6 +116,8 @@ def get_try_statistics(
     until: datetime,
     by: Grouping = "queue",
     connection: str | None = None,
+    queue: str | None = None,
+    job_class: str | None = None,
     has_percentiles: bool = False,
 ) -> dict[str, TryStatistics]:
     """Return how tries ended and how long they took, for each queue or each class of jobs that had one, by name.
@@ -128,13 +130,13 @@ def get_try_statistics(
         until: End; the minute in which it lies is left out where it is its begin.
         by: What they are told apart by. The class of records that can't be trusted is ``""``.
         connection: Only jobs of that connection.
+        queue: Only those of that queue.
+        job_class: Only those of that class.
         has_percentiles: Whether percentiles are wanted too.
     """
     period = HOUR if until - since > _LONGEST_BY_MINUTE else MINUTE
     begin = _get_begin(since, period)
-    rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
-    if connection is not None:
-        rows = rows.filter(connection=connection)
+    rows = _find(period, begin, until, connection=connection, queue=queue, job_class=job_class)
     sums = _add_up(rows.order_by(by).values_list(by), has_percentiles=has_percentiles)
     return {str(name): _to_statistics(values, until - begin) for (name,), values in sums}
 
@@ -143,7 +145,7 @@ def get_queue_tries(*, since: datetime, until: datetime) -> dict[tuple[str, str]
     """Return how tries went for each connection and queue that had one, with percentiles; see above."""
     period = HOUR if until - since > _LONGEST_BY_MINUTE else MINUTE
     begin = _get_begin(since, period)
-    rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
+    rows = _find(period, begin, until)
     key = ("connection", "queue")
     sums = _add_up(rows.order_by(*key).values_list(*key), has_percentiles=True)
     return {(connection, queue): _to_statistics(values, until - begin) for (connection, queue), values in sums}
@@ -170,9 +172,7 @@ def list_points(
     """
     period = HOUR if step >= timedelta(seconds=HOUR) else MINUTE
     begin = _get_begin(since, period)
-    rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
-    wanted = {"queue": queue, "job_class": job_class, "connection": connection}
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = _find(period, begin, until, connection=connection, queue=queue, job_class=job_class)
     sums: dict[int, list[float]] = {}
     for (at,), values in _add_up(rows.order_by("begins_at").values_list("begins_at"), has_percentiles=True):
         place = (at - begin) // step
@@ -224,6 +224,12 @@ _LONGEST: Final = frozenset({5, 7})
 def _get_begin(moment: datetime, period: int) -> datetime:
     moment = moment.astimezone(UTC).replace(second=0, microsecond=0)
     return moment.replace(minute=0) if period == HOUR else moment
+
+
+def _find(period: int, begin: datetime, until: datetime, **wanted: str | None) -> QuerySet[JobMetric]:
+    """Return the rows of a while, where columns that are given a value have it."""
+    rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
+    return rows.filter(**{name: value for name, value in wanted.items() if value is not None})
 
 
 def _add_up(

@@ -12,6 +12,7 @@ from jobs.exceptions import UnknownConnectionError
 from jobs.management.arguments import positive_count, queue_name
 from jobs.security import describe_arguments
 from jobs.selectors import list_failed_jobs
+from project.printable import to_printable
 
 
 class Command(BaseCommand):
@@ -61,8 +62,9 @@ class Command(BaseCommand):
             self.stdout.write(_to_json(rows))
             return
         for row in rows:
-            self.stdout.write("{failed_at}  {job_id}  {job_class}  {queue}  tries: {attempts}".format(**row))
-            self.stdout.write(f"    {row['exception']}")
+            line = "{failed_at}  {job_id}  {job_class}  {queue}  tries: {attempts}".format(**row)
+            self.stdout.write(to_printable(line))
+            self.stdout.write(f"    {to_printable(str(row['exception']))}")
         self._say_what_next(shown=len(rows), total=failed.count())
 
     def _show_set_apart(self, entries: Sequence[str], *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from jobs.exceptions import UnknownQueueError
 from jobs.management.arguments import connection_name, positive_count, queue_name
 from jobs.queues import check_queue_is_known, monitor_queues
 from jobs.selectors import list_outbox_figures
+from project.printable import to_printable
 
 #: Exit code when a queue is too long, or a job waits in the outbox for too long.
 EXIT_BUSY: Final = 1
@@ -62,7 +63,7 @@ class Command(BaseCommand):
             self.stdout.write(jsonlib.dumps({"max": limit, "busy": busy, "outbox": waiting}, indent=2))
         else:
             for name, size in busy.items():
-                self.stdout.write(f"{name} holds {size} jobs, more than {limit}.")
+                self.stdout.write(f"{to_printable(name)} holds {size} jobs, more than {limit}.")
             if not busy:
                 self.stdout.write(f"None of these holds more than {limit} jobs: {', '.join(names)}.")
         if busy or any(figures.oldest_wait > get_job_settings().max_wait for figures in outbox):

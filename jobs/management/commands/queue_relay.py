@@ -11,6 +11,7 @@ from django.utils import timezone
 from jobs.management.rounds import go_round
 from jobs.selectors import list_outbox_figures
 from jobs.services import RELAY_PERIOD, Relay, relay_outbox
+from project.printable import to_printable
 
 #: Exit code when jobs wait on.
 EXIT_WAITING: Final = 1
@@ -43,7 +44,9 @@ class Command(BaseCommand):
             waiting = {one.connection: one.count for one in left}
             self.stdout.write(jsonlib.dumps({"sent": sent, "away": away, "waiting": waiting}, indent=2))
         else:
-            lines = [f"{look.connection}: {look.count} sent{', it is away' * look.is_away}." for look in looks]
+            lines = [
+                f"{to_printable(look.connection)}: {look.count} sent{', it is away' * look.is_away}." for look in looks
+            ]
             lines += [one.describe() for one in left]
             self.stdout.write("\n".join(lines) or "Nothing waits.")
         if left:

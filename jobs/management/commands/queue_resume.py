@@ -11,6 +11,7 @@ from jobs.exceptions import ConnectionsAwayError, UnknownConnectionError
 from jobs.management.arguments import queue_names
 from jobs.models.queued import EVERY_QUEUE
 from jobs.queues import list_pauses, resume_queue
+from project.printable import to_printable
 
 
 class Command(BaseCommand):
@@ -45,7 +46,7 @@ class Command(BaseCommand):
             self.stdout.write("Nothing rested.")
         else:
             shown = ", ".join("all queues" if name == EVERY_QUEUE else name for name in resumed)
-            self.stdout.write(f"Workers take jobs again from: {shown}.")
+            self.stdout.write(f"Workers take jobs again from: {to_printable(shown)}.")
         if not json and EVERY_QUEUE in pauses and EVERY_QUEUE not in resumed:
             self.stdout.write("All queues still rest; end that with: queue_resume --all")
 

@@ -16,6 +16,7 @@ from jobs.scheduler import Run, Ticker, run_due_schedules, synchronise_schedules
 from jobs.scheduler.ticker import TICK
 from jobs.selectors import list_schedules
 from jobs.services import Relay
+from project.printable import to_printable
 
 
 class Command(BaseCommand):
@@ -97,7 +98,7 @@ def _to_text(rows: list[dict[str, object]]) -> str:
         lines.append(f"    {coming}, last {_to_words(row['last_run_at'])}")
         if row["problem"]:
             lines.append(f"    Problem: {row['problem']}")
-    return "\n".join(lines)
+    return "\n".join(map(to_printable, lines))
 
 
 def _to_words(moment: object) -> str:
@@ -129,7 +130,7 @@ def _say(runs: list[Run]) -> str:
 
 def _describe(run: Run) -> str:
     what = f"job {run.job_id}" if run.job_id else run.detail
-    return f"{run.run_at.isoformat(timespec='seconds')}  {run.schedule}  {what}"
+    return to_printable(f"{run.run_at.isoformat(timespec='seconds')}  {run.schedule}  {what}")
 
 
 def _dump(rows: list[dict[str, object]]) -> str:

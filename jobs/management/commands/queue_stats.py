@@ -18,12 +18,15 @@ from jobs.selectors import (
     list_outbox_figures,
     list_workers,
 )
+from project.printable import to_printable
+from project.terminal import format_table
 
 _FIVE_MINUTES: Final = timedelta(minutes=5)
 _HOUR: Final = timedelta(hours=1)
 _HEAD: Final = (
-    "waiting  delayed  running  failed  oldest wait  done/min 5m  done/min 1h  failed 1h  run time  wait time"
-)
+    "queue", "waiting", "delayed", "running", "failed", "oldest wait", "done/min 5m", "done/min 1h", "failed 1h",
+    "run time", "wait time",
+)  # fmt: skip
 
 
 class Command(BaseCommand):
@@ -130,20 +133,24 @@ def _to_text(
     workers: list[WorkerStatus],
     now: datetime,
 ) -> str:
-    width = max((len(queue.queue) for queue in queues), default=0)
-    width = max(width, len("queue"))
-    lines = [f"{'queue':<{width}}  {_HEAD}"]
+    rows = []
     for queue in queues:
-        five, hour = lately.get(queue.queue, TryStatistics(span=_FIVE_MINUTES)), hourly.get(queue.queue)
-        hour = hour or TryStatistics(span=_HOUR)
-        lines.append(
-            f"{queue.queue:<{width}}  {queue.waiting_count:>7}  {queue.delayed_count:>7}  {queue.running_count:>7}"
-            f"  {queue.failed_count:>6}  {_to_words(queue.oldest_wait):>11}  {five.processed_per_minute:>11.1f}"
-            f"  {hour.processed_per_minute:>11.1f}  {hour.failed_count:>9}  {_to_short(hour.average_run):>8}"
-            f"  {_to_short(hour.average_wait):>9}"
+        five = lately.get(queue.queue, TryStatistics(span=_FIVE_MINUTES))
+        hour = hourly.get(queue.queue, TryStatistics(span=_HOUR))
+        counts = (queue.waiting_count, queue.delayed_count, queue.running_count, queue.failed_count)
+        rates = (five.processed_per_minute, hour.processed_per_minute)
+        rows.append(
+            [
+                queue.queue,
+                *map(str, counts),
+                _to_words(queue.oldest_wait),
+                *(f"{rate:.1f}" for rate in rates),
+                str(hour.failed_count),
+                _to_short(hour.average_run),
+                _to_short(hour.average_wait),
+            ]
         )
-    if not queues:
-        lines = ["No queue holds a job."]
+    lines = format_table(_HEAD, rows) if rows else ["No queue holds a job."]
     if unreadable := sum(queue.unreadable_count for queue in queues):
         lines.append(f"When {unreadable} of the waiting jobs are due can't be read; a worker sets them apart.")
     lines.append("")
@@ -154,10 +161,10 @@ def _to_text(
 
 
 def _describe(worker: WorkerStatus, now: datetime) -> str:
-    served = ", ".join(worker.queues) or "every queue"
+    served = to_printable(", ".join(worker.queues) or "every queue")
     state = f"runs {worker.current_job_id}" if worker.current_job_id else "idle"
     seen = f"last seen {_to_words(now - worker.beat_at)} ago"
-    return f"{worker.name}  {served}  {state if worker.is_alive else 'dead'}, {seen}"
+    return f"{to_printable(worker.name)}  {served}  {state if worker.is_alive else 'dead'}, {seen}"
 
 
 def _to_words(duration: timedelta | None) -> str:
