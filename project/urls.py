@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/v1/oauth/", include("oauth.api.urls")),
     path("", include("jobs.urls")),
     path("accounts/", include("accounts.urls")),
+    path("admin/jobs/", include("jobs.dashboard.urls")),
     path("admin/", admin.site.urls),
 ]
 if settings.DEV_PAGES:

@@ -1,0 +1,197 @@
+"""Batches as bars and as pictures of their jobs; and entries of the schedule."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.signing import BadSignature, Signer
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+
+from jobs.batch import Batch, find_batch, to_batch
+from jobs.dashboard.frame import action, go_back, page, render_page
+from jobs.exceptions import JobArgumentError, QueueFull, ScheduleBrokenError
+from jobs.models import Batch as BatchRow
+from jobs.models import BatchMember, FailedJob, Schedule
+from jobs.scheduler import disable_schedules, enable_schedules, run_schedule_now
+from jobs.selectors import PAGE_SIZE, list_schedules
+from jobs.services import cancel_batch, retry_batch
+from project.exceptions import DomainError
+
+#: Members that one picture draws; of a larger batch it draws the first, and failed ones first of all.
+_DRAWN: Final = 1_000
+_ORDER: Final = ("failed", "retrying", "pending", "processed", "skipped")
+_COLUMNS: Final = 50
+_SIDE: Final = 14
+_SHOWN_FAILURES: Final = 50
+_signer: Final = Signer(salt="jobs.batches")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One job in the picture of a batch."""
+
+    job_id: UUID
+    state: str
+    x: int
+    y: int
+
+
+@page
+def batches(request: HttpRequest) -> HttpResponse:
+    """Show batches, newest first."""
+    wanted, name = request.GET.get("state", ""), request.GET.get("name", "").replace("\x00", "")
+    rows = BatchRow.objects.order_by("-created_at", "-id")
+    match wanted:
+        case "open":
+            rows = rows.filter(finished_at=None)
+        case "finished":
+            rows = rows.filter(finished_at__isnull=False, cancelled_at=None)
+        case "cancelled":
+            rows = rows.filter(cancelled_at__isnull=False)
+        case "failed":
+            rows = rows.filter(failed_jobs__gt=0)
+        case _:
+            wanted = ""
+    if name:
+        rows = rows.filter(name__icontains=name[:200])
+    if (after := _open(request.GET.get("cursor", ""))) is not None:
+        last = BatchRow.objects.filter(pk=after).first()
+        if last is not None:
+            rows = rows.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, pk__lt=last.pk))
+    found = [to_batch(row) for row in rows[: PAGE_SIZE + 1]]
+    shown = found[:PAGE_SIZE]
+    return render_page(
+        request,
+        "batches.html",
+        title="Batches",
+        tab="batches",
+        batches=[(one, get_batch_state(one)) for one in shown],
+        state=wanted,
+        name=name,
+        cursor=_signer.sign(str(shown[-1].id)) if len(found) > PAGE_SIZE else "",
+        is_live=True,
+    )
+
+
+def _open(cursor: str) -> UUID | None:
+    try:
+        return UUID(_signer.unsign(cursor)) if cursor else None
+    except (BadSignature, ValueError):
+        return None
+
+
+def get_batch_state(found: Batch) -> str:
+    """Return how a batch stands, in a word."""
+    if found.is_cancelled:
+        return "cancelled"
+    if found.is_finished:
+        return "finished"
+    return "ended with failures" if found.has_ended and found.has_failures else "open"
+
+
+@page
+def batch(request: HttpRequest, batch_id: UUID) -> HttpResponse:
+    """Show one batch, with a picture of its jobs."""
+    found = find_batch(batch_id)
+    if found is None:
+        reason = "There is no such batch (any more)."
+        return render_page(request, "missing.html", title="No such batch", tab="batches", status=404, reason=reason)
+    members = BatchMember.objects.filter(batch=batch_id)
+    counts = dict(members.order_by("state").values_list("state").annotate(Count("id")))
+    cells = _draw([row for state in _ORDER for row in _list_members(batch_id, state, counts)][:_DRAWN])
+    failed = members.filter(state="failed").values("job_id")
+    return render_page(
+        request,
+        "batch.html",
+        title=found.name or f"Batch {found.id}",
+        tab="batches",
+        batch=found,
+        state=get_batch_state(found),
+        counts=[(state, counts[state]) for state in _ORDER if state in counts],
+        cells=cells,
+        width=min(len(cells), _COLUMNS) * _SIDE,
+        height=-(-len(cells) // _COLUMNS) * _SIDE,
+        drawn=len(cells),
+        total=sum(counts.values()),
+        failures=FailedJob.objects.filter(job_id__in=failed).defer("payload", "traceback")[:_SHOWN_FAILURES],
+        is_live=not found.is_finished,
+    )
+
+
+def _list_members(batch_id: UUID, state: str, counts: dict[str, int]) -> list[tuple[UUID, str]]:
+    if not counts.get(state):
+        return []
+    rows = BatchMember.objects.filter(batch=batch_id, state=state).order_by("id")
+    return list(rows.values_list("job_id", "state")[:_DRAWN])
+
+
+def _draw(members: list[tuple[UUID, str]]) -> list[Cell]:
+    return [
+        Cell(job_id=job_id, state=state, x=number % _COLUMNS * _SIDE, y=number // _COLUMNS * _SIDE)
+        for number, (job_id, state) in enumerate(members)
+    ]
+
+
+@action("change_batch")
+def cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
+    """Cancel a batch."""
+    if cancel_batch(batch_id=batch_id):
+        messages.success(request, "The batch was cancelled: jobs that look at that skip themselves.")
+    else:
+        messages.warning(request, "The batch was cancelled before.")
+    return go_back(request, default="dashboard:batches")
+
+
+@action("retry")
+def retry(request: HttpRequest, batch_id: UUID) -> HttpResponse:
+    """Put the failed jobs of a batch back."""
+    count = len(retry_batch(batch_id=batch_id))
+    messages.success(request, f"{count} failed {'job was' if count == 1 else 'jobs were'} put back.")
+    return go_back(request, default="dashboard:batches")
+
+
+@page
+def schedules(request: HttpRequest) -> HttpResponse:
+    """Show what is due when, in words."""
+    return render_page(
+        request,
+        "schedules.html",
+        title="Schedules",
+        tab="schedules",
+        schedules=list_schedules(),
+        now=timezone.now(),
+        is_live=True,
+    )
+
+
+@action("schedule")
+def change_schedule(request: HttpRequest, schedule_id: int, change: str) -> HttpResponse:
+    """Let an entry be due or rest, or dispatch its job now."""
+    row = Schedule.objects.filter(pk=schedule_id).first()
+    if row is None:
+        raise Http404
+    match change:
+        case "enable":
+            enable_schedules(ids=[row.pk])
+            messages.success(request, f"{row.name} is due again.")
+        case "disable":
+            disable_schedules(ids=[row.pk])
+            messages.success(request, f"{row.name} rests.")
+        case "run":
+            _run(request, row)
+        case _:
+            raise Http404
+    return go_back(request, default="dashboard:schedules")
+
+
+def _run(request: HttpRequest, row: Schedule) -> None:
+    try:
+        run = run_schedule_now(schedule_id=row.pk)
+    except (ScheduleBrokenError, JobArgumentError, QueueFull, DomainError) as error:
+        messages.error(request, f"{row.name}: {error}")
+    else:
+        words = f"job {run.job_id} was dispatched." if run.job_id else run.detail
+        messages.success(request, f"{row.name}: {words}")

@@ -1,0 +1,109 @@
+"""What all pages have in common: who may see them, what they may do there, and the frame of the admin around them."""
+
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from project.exceptions import DomainError
+
+#: What it takes to see the pages.
+VIEW: Final = "jobs.view_dashboard"
+#: What it takes to act, by the names that templates ask for.
+RIGHTS: Final = {
+    "retry": "jobs.change_failedjob",
+    "discard": "jobs.delete_failedjob",
+    "cancel": "jobs.delete_queuedjob",
+    "pause": "jobs.add_queuepause",
+    "resume": "jobs.delete_queuepause",
+    "tell": "jobs.change_workerheartbeat",
+    "change_batch": "jobs.change_batch",
+    "schedule": "jobs.change_schedule",
+    "see_arguments": "jobs.view_payload",
+}
+
+type _View = Callable[..., HttpResponse]
+
+
+def page(view: _View) -> _View:
+    """Let people with the right see a page; the unknown are sent to sign in."""
+
+    def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponseNotAllowed(["GET", "HEAD"])
+        _require(request, VIEW)
+        return view(request, *args, **kwargs)
+
+    return _guard(view, answer)
+
+
+def action(right: str | None) -> Callable[[_View], _View]:
+    """Let people with a right of ``RIGHTS`` act, by POST alone; what is refused is told on the page they came from.
+
+    ``None``: the view itself asks for what it takes.
+    """
+
+    def decorate(view: _View) -> _View:
+        def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+            if request.method != "POST":
+                return HttpResponseNotAllowed(["POST"])
+            _require(request, VIEW)
+            if right is not None:
+                _require(request, RIGHTS[right])
+            try:
+                return view(request, *args, **kwargs)
+            except DomainError as error:
+                messages.error(request, str(error.message))
+                return go_back(request)
+
+        return _guard(view, answer)
+
+    return decorate
+
+
+def render_page(
+    request: HttpRequest,
+    template: str,
+    *,
+    title: str,
+    tab: str,
+    status: int = 200,
+    **context: Any,  # Any: whatever the template shows
+) -> HttpResponse:
+    """Return a page in the frame of the admin."""
+    shared = {
+        **admin.site.each_context(request),
+        "title": title,
+        "tab": tab,
+        "rights": {name: request.user.has_perm(right) for name, right in RIGHTS.items()},
+        "here": request.get_full_path(),
+    }
+    return render(request, f"jobs/{template}", {**shared, **context}, status=status)
+
+
+def go_back(request: HttpRequest, *, default: str = "dashboard:overview") -> HttpResponse:
+    """Send somebody who has acted to the page that the form names, where it is one of these."""
+    back, base = request.POST.get("back", ""), reverse("dashboard:overview")
+    is_here = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and urlsplit(back).path.startswith(base)
+    return HttpResponseRedirect(back if is_here and ".." not in back else reverse(default))
+
+
+def _guard(view: _View, answer: _View) -> _View:
+    """Return a view behind the admin's sign-in, which the site makes when it is first asked."""
+
+    def ask(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        return admin.site.admin_view(answer)(request, *args, **kwargs)
+
+    return update_wrapper(ask, view)
+
+
+def _require(request: HttpRequest, right: str) -> None:
+    if not request.user.has_perm(right):
+        raise PermissionDenied
