@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from project.exceptions import DomainError
+from project.printable import to_printable
 
 #: What it takes to see the pages.
 VIEW: Final = "jobs.view_dashboard"
@@ -29,6 +30,7 @@ RIGHTS: Final = {
     "see_arguments": "jobs.view_payload",
 }
 
+_MAX_TITLE: Final = 200
 type _View = Callable[..., HttpResponse]
 
 
@@ -80,7 +82,7 @@ def render_page(
     """Return a page in the frame of the admin."""
     shared = {
         **admin.site.each_context(request),
-        "title": title,
+        "title": to_printable(title[:_MAX_TITLE]),
         "tab": tab,
         "rights": {name: request.user.has_perm(right) for name, right in RIGHTS.items()},
         "here": request.get_full_path(),
