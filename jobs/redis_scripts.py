@@ -50,7 +50,7 @@ OURS: Final = f"{RQ_KEY_PREFIX}:jobs:"
 _BRISK_SECONDS: Final = 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Scripts that need ``base.lua`` and not ``common.lua``.
-_SHORT: Final = frozenset({"push", "push_step"})
+_SHORT: Final = frozenset({"push"})
 #: How long what the server said of its time is counted on from, in seconds.
 _TRUSTED_SECONDS: Final = 30.0
 

@@ -28,7 +28,7 @@ _SYNC_OPTIONS: Final = {"DRIVER": "jobs.drivers.sync.SyncDriver"}
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """A job as it is handed to a driver. A value, which nobody changes; to make a frozen one takes much longer."""
+    """A job as it is handed to a driver. A value, of which only the key changes; a frozen one takes longer to make."""
 
     #: The job's own id, kept across tries.
     job_id: UUID
@@ -47,6 +47,8 @@ class Message:
     is_at_once: bool = False
     #: How long a try may take, in seconds; 0 means no limit. For workers of RQ, which read it of the store.
     timeout_seconds: float = 60
+    #: Where a push went wrong and the store may have done it all the same: ``push_once`` under this key finds that out.
+    key: UUID | None = None
 
 
 class Claim(NamedTuple):

@@ -16,6 +16,7 @@ import threading
 import zlib
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from functools import cache
 from itertools import batched, chain
@@ -42,6 +43,7 @@ from jobs.drivers.base import (
 from jobs.drivers.failures import remove_failure, store_failure
 from jobs.drivers.listening import Listener, RedisListener
 from jobs.drivers.reading import Reader, read_number, read_seconds, to_text
+from jobs.drivers.senders import Senders
 from jobs.exceptions import PartlySentError, QueueFull
 from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
 
@@ -79,6 +81,7 @@ class RedisDriver(QueueDriver):
         entry = options.get("RQ_QUEUE", "default")
         self._scripts = Scripts(_FOLDER, entry=entry)
         self._brisk_scripts = Scripts(_FOLDER, entry=entry, is_brisk=True)
+        self._senders = Senders()
         self._failure_kept = int(options.get("FAILURE_KEPT_SECONDS", _FAILURE_KEPT_SECONDS))
 
     @override
@@ -89,11 +92,14 @@ class RedisDriver(QueueDriver):
     def push(self, messages: Sequence[Message], *, limits: Mapping[str, int] | None = None) -> None:
         if not messages:
             return
-        if not limits:
-            self._run_briskly("push", *self._to_arguments(messages))
-            return
+        limits = limits or {}
         limited = [value for queue, limit in limits.items() for value in (queue, limit)]
-        refused = self._run_briskly("push_limited", len(limits), *limited, *self._to_arguments(messages))
+        with self._senders.sending(messages) as sender:
+            pushed = (sender.name, sender.count, *self._to_arguments(messages))
+            if limits:
+                refused = self._run_briskly("push_limited", len(limits), *limited, *pushed)
+            else:
+                refused = self._run_briskly("push", *pushed)
         if refused:
             queue = refused[0].decode()
             raise QueueFull.named(queue, count=refused[1], max_jobs=limits[queue])
@@ -104,14 +110,18 @@ class RedisDriver(QueueDriver):
 
         Where the connection breaks, steps that nobody heard of are sent again, and stored once.
         """
-        steps, push_id = list(batched(messages, STEP, strict=False)), uuid4().hex
-        calls = (
-            (RQ_KEY_PREFIX, "", f"{push_id}:{number}", *self._to_arguments(step)) for number, step in enumerate(steps)
-        )
+        steps = list(batched(messages, STEP, strict=False))
         stored: list[UUID] = []
         try:
-            for step, _ in zip(steps, self._brisk_scripts.run_each("push_step", calls), strict=True):
-                stored += [message.job_id for message in step]
+            with ExitStack() as stack:
+                # Each has a sender, for one may be refused when the next is on its way.
+                senders = (stack.enter_context(self._senders.sending(step)) for step in steps)
+                calls = (
+                    (RQ_KEY_PREFIX, "", sender.name, sender.count, *self._to_arguments(step))
+                    for step, sender in zip(steps, senders, strict=True)
+                )
+                for step, _ in zip(steps, self._brisk_scripts.run_each("push", calls), strict=True):
+                    stored += [message.job_id for message in step]
         except Exception as error:
             if stored:
                 raise PartlySentError(stored) from error

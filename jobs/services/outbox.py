@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -139,6 +139,7 @@ def _write(
 ) -> list[OutboxJob]:
     rows = [
         OutboxJob(
+            key=message.key or uuid4(),
             connection=driver.name,
             job_id=message.job_id,
             queue=message.queue,

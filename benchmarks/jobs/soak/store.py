@@ -15,7 +15,7 @@ from jobs.drivers.base import get_driver
 from jobs.models import Batch, Counter, FailedJob, Hit, OutboxJob, QueuedJob, Slot
 from jobs.redis_scripts import OURS
 
-#: Keys that are no job's: names of queues, the last ends of workers, when entries were relayed, steps that were stored
+#: Keys that are no job's: names of queues, the last ends of workers, when entries were relayed, how far senders came
 #: within the last hour, counts of limits.
 _KEPT: Final = ("queues", "sequence", "ended:", "hits:", "number:", "lines:", "paused", "pushed:", "relayed")
 #: A lock that nobody gives back: its life is the pause until the next round.

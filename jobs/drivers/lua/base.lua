@@ -14,7 +14,7 @@
 --             paused           hash of queue to end
 --             sequence         number of the job that came last
 --             ended:<thread>   how a thread of a worker ended the job that it ended last
---             pushed:<step>    that a step of many jobs was stored
+--             pushed:<sender>  number of the job that a sender sent last (see drivers/senders.py)
 --             relayed          keys of rows of the outbox that came lately, by the time of that
 --             quarantine       list of entries that no job can be made of; quarantine:<key>: a key of another type
 --
@@ -218,3 +218,11 @@ local function push_all(first)
   for _, line in pairs(lines) do append(line) end
   announce(due_queues)
 end
+
+-- Say whether a sender, who counts his jobs, has sent one before: whoever heard no answer sends it again.
+local function was_sent(sender, number)
+  return tonumber(redis.call('GET', ours .. 'pushed:' .. sender) or '0') >= tonumber(number)
+end
+
+-- Remember for an hour what a sender has sent.
+local function note_sent(sender, number) redis.call('SET', ours .. 'pushed:' .. sender, number, 'EX', 3600) end

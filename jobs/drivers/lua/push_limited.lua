@@ -1,5 +1,5 @@
--- Store jobs, all or none. ARGV: how many limits, each a queue and how many jobs it may hold, then the jobs.
--- Returns nothing, or the queue that would hold too much and how many it holds.
+-- Store jobs as `push` does. ARGV: how many limits, each a queue and how many jobs it may hold, then sender, number of the
+-- last job, the jobs. Returns nothing, or the queue that would hold too much and how many it holds.
 local function count_jobs(queue)
   local count = redis.call('ZCARD', scheduled_of(queue)) + redis.call('ZCOUNT', leases_of(queue), '(' .. now, '+inf')
   for _, priority in ipairs(priorities_of(queue)) do
@@ -12,7 +12,9 @@ local function count_jobs(queue)
 end
 
 local limits = tonumber(ARGV[3])
-local first = 4 + 2 * limits
+local first = 6 + 2 * limits
+local sender, number_of_last = ARGV[first - 2], ARGV[first - 1]
+if was_sent(sender, number_of_last) then return {} end
 for number = 1, limits do
   local queue, limit, new = ARGV[2 + 2 * number], tonumber(ARGV[3 + 2 * number]), 0
   for at = first, #ARGV, FIELDS do
@@ -22,4 +24,5 @@ for number = 1, limits do
   if count + new > limit then return {queue, count} end
 end
 push_all(first)
+note_sent(sender, number_of_last)
 return {}
