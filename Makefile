@@ -4,7 +4,7 @@
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
-	queue-work-emails queue-work-notifications queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak
+	queue-work-emails queue-work-notifications queue-dashboard terminal-screens queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -61,6 +61,9 @@ test-browser: ## Run the browser tests
 test-interop: ## Run OAuth clients of others, for Node, Python, Apache and browsers, against a live house
 	@sh scripts/setup dev
 	$(python) -m pytest tests/interop $(ARGS)
+terminal-screens: ## Write anew what the tests expect the pages of the terminal to show
+	@sh scripts/setup dev
+	RENEW_SCREENS=1 $(python) -m pytest --stores=servers tests/jobs/terminal $(ARGS)
 format: ## Format the code
 	@sh scripts/setup dev
 	$(python) -m ruff check --quiet --select I --fix . && $(python) -m ruff format .
@@ -132,6 +135,8 @@ queue-health: ## Say whether jobs get done, why not, and what to do; ends with 1
 	@sh scripts/setup base && $(manage) queue_health $(ARGS)
 queue-metrics: ## Show throughput, failures and times: ARGS="--since 24h --by class"
 	@sh scripts/setup base && $(manage) queue_metrics $(ARGS)
+queue-dashboard: ## Watch queues, workers and failed jobs, pause queues, retry jobs; ? tells the keys
+	@sh scripts/setup base && exec $(manage) queue_dashboard $(ARGS)
 queue-stats: ## Show the queues
 	@sh scripts/setup base && $(manage) queue_stats $(ARGS)
 queue-failed: ## List the failed jobs

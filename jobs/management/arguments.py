@@ -130,3 +130,15 @@ def pause_duration(text: str) -> timedelta:
         message = f"{text!r} is not a duration of 1 to 31,536,000 seconds."
         raise ArgumentTypeError(message)
     return timedelta(seconds=int(text))
+
+
+def refresh_seconds(text: str) -> timedelta:
+    """Read how often a page is read anew: 0.5 s to an hour."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0.5 <= seconds <= 3600:
+        message = f"{text!r} is not a pause of 0.5 to 3600 seconds."
+        raise ArgumentTypeError(message)
+    return timedelta(seconds=seconds)
