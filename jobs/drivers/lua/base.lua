@@ -16,6 +16,7 @@
 --             ended:<thread>   how a thread of a worker ended the job that it ended last
 --             pushed:<sender>  number of the job that a sender sent last (see drivers/senders.py)
 --             relayed          keys of rows of the outbox that came lately, by the time of that
+--             passed:<list>    how many jobs of others stand before the first of ours, where they are many, and the last
 --             quarantine       list of entries that no job can be made of; quarantine:<key>: a key of another type
 --
 -- Whoever can write to Redis can write nonsense. What the claim reads is therefore taken as text: `to_number` makes the

@@ -91,21 +91,53 @@ local function take_back(queue)
   end
 end
 
+-- Where many jobs of others stand before ours, each claim looks at so many at the head, and then goes on from where the
+-- last one had come to; for ten minutes, since tools of RQ may put a job of ours before that.
+local NEAR = 100
+local REMEMBERED_SECONDS = 600
+-- How many entries at the head of a list aren't ours, and how many more of them are looked at in this step.
+local passed, left = {}, {}
+
+local function passed_of(list) return ours .. 'passed:' .. list end
+
+local function remember(list, place)
+  passed[list] = place
+  if place <= NEAR then return end
+  local kept = place .. ':' .. (redis.call('LINDEX', list, place - 1) or '')
+  if not redis.call('SET', passed_of(list), kept, 'XX', 'KEEPTTL') then
+    redis.call('SET', passed_of(list), kept, 'EX', REMEMBERED_SECONDS)
+  end
+end
+
+-- Return the place behind the last entry that was passed, also where workers of RQ have taken some from the head since.
+local function recall(list)
+  local kept = redis.pcall('GET', passed_of(list))
+  local place, id = string.match(type(kept) == 'string' and kept or '', '^(%d+):(.*)$')
+  if not place or not is_count(place) then return NEAR end
+  place = tonumber(place)
+  if redis.call('LINDEX', list, place - 1) ~= id then
+    place = (redis.call('LPOS', list, id, 'MAXLEN', place) or -1) + 1
+  end
+  return math.max(place, NEAR)
+end
+
 -- Return the first job of a list that may be claimed now. What isn't ours is left to RQ's own workers.
 local function find_first(list, queue, priority)
-  local place = 0
-  while place < CHUNK do
+  local place = passed[list] or 0
+  left[list] = left[list] or CHUNK
+  while left[list] > 0 do
+    if place == NEAR then place = recall(list) end
     local id = redis.call('LINDEX', list, place)
     if not id then
       if place == 0 then redis.call('ZREM', lines_of(queue), priority) end
-      return nil
+      break
     end
     local values = read(id, 'job_class', 'due', 'sequence', 'status', 'data')
     if not values[1] and not values[5] then
       redis.call('LREM', list, 1, id)
       if redis.call('EXISTS', job_key(id)) == 1 then set_apart(id) end
     elseif not values[1] then
-      place = place + 1
+      place, left[list] = place + 1, left[list] - 1
     elseif not string.match(id, UUID) then
       redis.call('LREM', list, 1, id)
       set_apart(id)
@@ -116,10 +148,12 @@ local function find_first(list, queue, priority)
       redis.call('HSET', job_key(id), 'status', 'scheduled', 'origin', queue)
       redis.call('ZADD', scheduled_of(queue), values[2], id)
     else
+      remember(list, place)
       return {id = id, list = list, queue = queue, priority = priority, due = to_moment(values[2]),
         sequence = to_number(values[3])}
     end
   end
+  remember(list, place)
 end
 
 local function find_best(queue)
