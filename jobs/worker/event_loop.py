@@ -8,10 +8,10 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from typing import Any, Final
+from typing import Any, Final, Self, override
 
 import structlog
 from asgiref.sync import sync_to_async
@@ -41,6 +41,10 @@ class Errand:
         """Take how many seconds it has, None for no limit, and what is called in the loop when it has ended."""
         self.rings_at = math.inf if seconds is None else time.monotonic() + seconds
         self._has_rung = self._is_called = False
+        #: Whether a step goes on, which may be interrupted.
+        self.is_calling = False
+        #: Held while it is interrupted, and when that is taken back; see ``ThreadBell``.
+        self._lock = threading.RLock()
         self._coroutine = coroutine
         self._on_end = on_end
         self._context = copy_context()
@@ -81,11 +85,21 @@ class Errand:
         """
         self._has_rung = True
         self.rings_at = time.monotonic() + AGAIN_SECONDS
-        current = asyncio.current_task(self._loop) if self._is_called else None
-        if current is not None and current.get_context().get(_errand) is self:
-            raise_in_thread(self._thread_id, TimeIsUp)
+        if self._is_called and self._lock.acquire(blocking=False):
+            try:
+                if self.is_calling:
+                    raise_in_thread(self._thread_id, TimeIsUp)
+            finally:
+                self._lock.release()
         self._is_called = True
         self._loop.call_soon_threadsafe(self._cancel)
+
+    def hush(self) -> None:
+        """Let nothing be interrupted from now on; in the loop."""
+        self.is_calling = False
+        if self._has_rung:
+            with self._lock:
+                raise_in_thread(self._thread_id, None)
 
     def _cancel(self) -> None:
         self._is_called = False
@@ -97,7 +111,7 @@ class Errand:
             watchdog.watch(self)
         try:
             self._take_over_locale()
-            self._result = await self._coroutine
+            self._result = await _Steps(self._coroutine, self)
         except BaseException as error:  # noqa: BLE001 - raised where the job is run; here it would end the loop
             self._error = error
         while self.children:
@@ -116,6 +130,55 @@ class Errand:
             translation.activate(self._language)
         if self._timezone is not timezone.get_default_timezone():
             timezone.activate(self._timezone)
+
+
+class _Steps(Coroutine[Any, Any, Any]):  # Any: what a coroutine exchanges with its loop
+    """What an errand runs: interrupted in the middle of a step only, and never between two, when others go on."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], errand: Errand) -> None:  # Any: as above
+        self._coroutine = coroutine
+        self._errand = errand
+
+    @override
+    def send(self, value: object) -> object:
+        return self._go(self._coroutine.send, value)
+
+    @override
+    def throw(self, error: Any, *_others: Any) -> object:  # Any: as of the base
+        return self._go(self._coroutine.throw, error)
+
+    @override
+    def close(self) -> None:
+        self._coroutine.close()
+
+    @override
+    def __await__(self) -> Generator[Any, Any, Any]:  # Any: as above
+        return (yield from self)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> object:
+        return self.send(None)
+
+    def __getattr__(self, name: str) -> object:
+        """Look like the coroutine to who asks how far it is."""
+        found: object = getattr(self._coroutine, name)
+        return found
+
+    def _go(self, step: Callable[[Any], object], value: object) -> object:  # Any: as above
+        errand = self._errand
+        try:
+            try:
+                errand.is_calling = True
+                return step(value)
+            finally:
+                errand.hush()
+        except TimeIsUp as error:
+            errand.hush()  # it may have rung in the middle of the first time
+            if getattr(self._coroutine, "cr_frame", None) is None:
+                raise
+            return self._go(self._coroutine.throw, error)  # the step was over, and its end got lost
 
 
 class EventLoop:
@@ -193,8 +256,10 @@ def _make_task(
     **options: Any,  # Any: as above
 ) -> asyncio.Task[Any]:  # Any: as above
     """Make a task that ends with the errand whose code makes it."""
-    task = asyncio.Task(coroutine, loop=loop, **options)
     errand = _errand.get()
+    if errand is not None and asyncio.iscoroutine(coroutine):
+        coroutine = _Steps(coroutine, errand)
+    task = asyncio.Task(coroutine, loop=loop, **options)
     if errand is not None and not task.done():
         errand.children.add(task)
         task.add_done_callback(errand.children.discard)

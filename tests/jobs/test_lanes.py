@@ -1,6 +1,7 @@
 """Jobs that run several at a time in one worker process: in threads, and in the loop of events."""
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +23,10 @@ from jobs.services import send
 from jobs.signals import job_claiming
 from jobs.worker.alarm import TimeIsUp
 from jobs.worker.current import list_running_jobs
+from jobs.worker.event_loop import Errand, EventLoop
 from jobs.worker.hand import SUSPECT_CRASHES
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.watchdog import Watchdog
 from tests.jobs.lane_jobs import (
     NOTES,
     AwaitingJob,
@@ -354,6 +357,39 @@ async def _spin_in_loop() -> None:
 
 async def _spin() -> None:
     spin()
+
+
+def test_a_coroutine_that_is_interrupted_takes_along_neither_others_nor_the_loop() -> None:
+    is_over = threading.Event()
+    ended: list[str] = []
+
+    begun: list[object] = []
+
+    async def work(swallowed: tuple[type[BaseException], ...] = ()) -> None:
+        begun.append(swallowed)
+        while not is_over.is_set():
+            with suppress(*swallowed):
+                while not is_over.is_set():
+                    await asyncio.sleep(0)
+
+    before, loop = sys.getswitchinterval(), EventLoop(Watchdog())
+    restless = Errand(work((TimeIsUp, asyncio.CancelledError)), seconds=3600, on_end=lambda: ended.append("restless"))
+    others = [Errand(work(), seconds=3600, on_end=lambda: ended.append("other")) for _ in range(3)]
+    with structlog.testing.capture_logs() as lines, loop.running():
+        for errand in (restless, *others):
+            loop.add(errand)
+        loop.flush()
+        wait_until(lambda: len(begun) == 4)
+        sys.setswitchinterval(1e-6)  # threads take turns wherever they may
+        try:
+            for _ in range(300_000):
+                restless.ring()
+        finally:
+            sys.setswitchinterval(before)
+            is_over.set()
+        wait_until(lambda: len(ended) == 4)
+    assert [errand.get_result() for errand in others] == [None, None, None]
+    assert [line["event"] for line in lines] == []
 
 
 @pytest.mark.parametrize("threads", [0, 1])
