@@ -1,5 +1,6 @@
 """Delete the jobs that wait."""
 
+import json as jsonlib
 from argparse import ArgumentParser
 from typing import override
 
@@ -22,14 +23,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--queue", type=queue_name, metavar="NAME", help="Only this queue; every queue by default.")
         parser.add_argument("--no-input", action="store_true", help="Don't ask.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     @override
-    def handle(self, *, queue: str | None, no_input: bool, **_others: object) -> None:
+    def handle(self, *, queue: str | None, no_input: bool, json: bool, **_others: object) -> None:
         place = "every queue" if queue is None else f"the queue {queue}"
         if not no_input:
             warning = f"This deletes all waiting jobs of {place}; what they were to do will not be done."
             confirm_deletion(warning=warning, say=self.stdout.write)
         count = clear_queue(queue=queue)
+        if json:
+            self.stdout.write(jsonlib.dumps({"deleted_count": count}))
+            return
         self.stdout.write(
             f"{count} waiting {'job was' if count == 1 else 'jobs were'} deleted from {place}. See the rest with: "
             "queue_stats"

@@ -1,9 +1,13 @@
 """Ask the workers to start anew."""
 
+import json as jsonlib
+from argparse import ArgumentParser
 from typing import override
 
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
+from jobs.selectors import list_workers
 from jobs.services import request_restart
 
 
@@ -16,6 +20,14 @@ class Command(BaseCommand):
     )
 
     @override
-    def handle(self, **_others: object) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+
+    @override
+    def handle(self, *, json: bool, **_others: object) -> None:
         request_restart()
+        if json:
+            count = sum(worker.is_alive for worker in list_workers(now=timezone.now()))
+            self.stdout.write(jsonlib.dumps({"worker_count": count}))
+            return
         self.stdout.write("Every worker that runs now ends after the job in hand.")
