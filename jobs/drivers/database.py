@@ -19,7 +19,7 @@ from django.db.models.functions import Greatest
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
 from jobs.drivers.base import UNKNOWN, Burial, Claim, JobSearch, JobState, Message, QueueDriver, QueueFigures, StoredJob
-from jobs.drivers.failures import store_failure
+from jobs.drivers.failures import has_stored, store_failure
 from jobs.drivers.listening import Listener, PostgreSQLListener
 from jobs.drivers.pushing import CHANNEL, is_notifying, notify, store
 from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader
@@ -154,10 +154,10 @@ class DatabaseDriver(QueueDriver):
     @override
     def bury(self, claim: Claim, burial: Burial, *, followers: Sequence[Message] = ()) -> bool:
         with transaction.atomic():
-            if not self.finish(claim, followers=followers):
-                return False
-            store_failure(claim, burial)
-        return True
+            if self.finish(claim, followers=followers):
+                store_failure(claim, burial)
+                return True
+        return has_stored(claim, burial)
 
     @override
     def remove(self, job_ids: Collection[UUID]) -> int:

@@ -33,6 +33,12 @@ def store_failure(claim: Claim, burial: Burial) -> None:
     FailedJob.objects.bulk_create([failed], update_conflicts=True, unique_fields=["job_id"], update_fields=_REPLACED)
 
 
+def has_stored(claim: Claim, burial: Burial) -> bool:
+    """Say whether the failure of this very claim was written down before; whoever asks didn't hear of the commit."""
+    written = FailedJob.objects.filter(job_id=claim.job_id, attempts=burial.attempts, failed_at__gte=claim.claimed_at)
+    return written.filter(context__worker=claim.worker).exists()
+
+
 def note_recovery(claim: Claim, *, now: datetime) -> None:
     """Write down that a job which had failed ran to its end after all.
 

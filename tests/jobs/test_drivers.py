@@ -1,6 +1,7 @@
 """What every driver does with single jobs: order, storing, leases, fences, followers, failures."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -274,6 +275,18 @@ def test_burying_a_job_whose_id_has_failed_before_replaces_that_row(driver: Queu
     FailedJob.objects.create(job_id=claim.job_id, queue="q", job_class="c", payload="", attempts=9, failed_at=NOON)
     assert driver.bury(claim, BURIAL)
     assert FailedJob.objects.get().attempts == 1
+
+
+def test_whoever_buries_again_is_told_that_it_is_done_and_nobody_else(driver: QueueDriver) -> None:
+    push()
+    late = claim_one(now=NOON)
+    (claim,) = driver.claim(queues=[], worker="other", now=late.lease_expires_at)
+    burial = replace(BURIAL, attempts=2, failed_at=late.lease_expires_at, context={"worker": "other"})
+    assert driver.bury(claim, burial)
+    assert driver.bury(claim, burial, followers=[make("follower")])
+    assert not driver.bury(late, replace(BURIAL, context={"worker": late.worker}))
+    assert count_all(driver) == 0
+    assert FailedJob.objects.get().attempts == 2
 
 
 def test_a_buried_job_can_be_pushed_again(driver: QueueDriver) -> None:

@@ -22,9 +22,10 @@ from jobs.drivers.base import Claim, Message
 from jobs.drivers.database import DatabaseDriver
 from jobs.job import Job
 from jobs.models import BatchMember, FailedJob, Slot, WorkerHeartbeat
+from jobs.signals import job_failed
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.sample_jobs import FailingJob, MemberJob, NoteJob, TellingJob, append_line, read_lines
-from tests.jobs.steps import drain, run_next, soon, stored, stored_one
+from tests.jobs.steps import drain, heard, run_next, soon, stored, stored_one
 
 # Within a transaction of the test, a query that fails would take all later ones along.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -133,6 +134,33 @@ def test_a_coordinator_that_can_not_count_an_exception_leaves_the_end_of_the_try
     TellingJob(["raise"]).with_max_exceptions(1).with_backoff(3600).dispatch()
     _work()
     assert stored_one().available_at > soon(0.9)
+
+
+class ForgetfulDriver(DatabaseDriver):
+    """A driver whose connection is lost, once, when a burial is committed and nobody has been told."""
+
+    has_told: ClassVar[list[bool]] = []
+
+    @override
+    def bury(self, *arguments: Any, **options: Any) -> bool:  # Any: as of the base
+        told = super().bury(*arguments, **options)
+        self.has_told.append(told)
+        if len(self.has_told) == 1:
+            raise OperationalError
+        return told
+
+
+def test_a_failure_whose_commit_was_not_heard_of_is_told_all_the_same(settings: Settings) -> None:
+    connections = {**settings.JOBS["CONNECTIONS"], "forgetful": {"DRIVER": f"{__name__}.ForgetfulDriver"}}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections, "CONNECTION": "forgetful"}
+    ForgetfulDriver.has_told.clear()
+    TellingJob.done.clear()
+    TellingJob(["raise"]).with_tries(1).dispatch()
+    with heard(job_failed) as facts:
+        _work()
+    assert ForgetfulDriver.has_told == [True, True]
+    assert len(facts) == FailedJob.objects.count() == 1
+    assert [line for line in TellingJob.done if line.startswith("failed")] == TellingJob.done[-1:]
 
 
 class OddDriver(DatabaseDriver):
