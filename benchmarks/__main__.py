@@ -113,6 +113,12 @@ def _measure_permissions(arguments: argparse.Namespace) -> list[Figure]:
     return permissions.measure(user_count=arguments.users)
 
 
+def _measure_dashboards(_arguments: argparse.Namespace) -> list[Figure]:
+    from benchmarks import dashboards  # noqa: PLC0415 - see above
+
+    return dashboards.measure()
+
+
 def _measure_soak(arguments: argparse.Namespace) -> list[Figure]:
     from benchmarks.jobs.soak.run import SoakPlan, measure  # noqa: PLC0415 - see above
 
@@ -133,6 +139,7 @@ _BENCHMARKS: Final[dict[str, Callable[[argparse.Namespace], list[Figure]]]] = {
     "timing": _measure_timing,
     "oauth": _measure_oauth,
     "permissions": _measure_permissions,
+    "dashboards": _measure_dashboards,
 }
 #: Run only where it is asked for.
 _LONG: Final = {"soak": _measure_soak}
