@@ -4,7 +4,7 @@
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
-	queue-work-emails queue-work-notifications queue-dashboard terminal-screens queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak
+	queue-work-emails queue-work-notifications queue-dashboard terminal-screens queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak screenshots
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -169,6 +169,10 @@ make-job: ## Write a job and its test: ARGS="APP.ClassName"
 	@sh scripts/setup base && $(manage) make_job $(ARGS)
 queue-clear: ## Delete the waiting jobs; asks first
 	@sh scripts/setup base && $(manage) queue_clear $(ARGS)
+
+screenshots: ## Take the pictures of the README anew, with the large story of jobs
+	@sh scripts/setup dev
+	$(python) scripts/screenshots
 
 ## -- Measure --
 bench: ## Measure; ARGS=NAME for one benchmark

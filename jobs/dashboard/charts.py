@@ -12,7 +12,8 @@ from jobs.selectors import Point
 WIDTH: Final = 720
 HEIGHT: Final = 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 8, 10, 24
-_STEPS: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
+#: Round numbers whose quarters are round too.
+_STEPS: Final = (1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0)
 _TICKS: Final = 4
 _LABELS: Final = 6
 
