@@ -60,6 +60,13 @@ class ConnectionGoneError(DomainError):
     status = HTTPStatus.CONFLICT
 
 
+class ConnectionAwayError(DomainError):
+    """A connection that keeps jobs does not answer. Try again in a moment."""
+
+    code = "connection_away"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
 class WorkerNotFoundError(DomainError):
     """No worker of this name is alive. It may have ended already."""
 

@@ -19,6 +19,7 @@ urlpatterns = [
     path("api/v1/", include("accounts.api.user_urls")),
     path("api/v1/", include("permissions.api.urls")),
     path("api/v1/oauth/", include("oauth.api.urls")),
+    path("api/v1/jobs/", include("jobs.api.urls")),
     path("", include("jobs.urls")),
     path("accounts/", include("accounts.urls")),
     path("admin/jobs/", include("jobs.dashboard.urls")),

@@ -84,12 +84,8 @@ def _open(cursor: str) -> UUID | None:
 
 
 def get_batch_state(found: Batch) -> str:
-    """Return how a batch stands, in a word."""
-    if found.is_cancelled:
-        return "cancelled"
-    if found.is_finished:
-        return "finished"
-    return "ended with failures" if found.has_ended and found.has_failures else "open"
+    """Return how a batch stands, in a word or three."""
+    return found.state.replace("_", " ")
 
 
 @page

@@ -49,7 +49,9 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
     try:
         life = get_job_life(job_id)
     except JobNotFoundError as error:
-        return render_page(request, "missing.html", title="No such job", tab="jobs", status=404, reason=error.message)
+        return render_page(
+            request, "missing.html", title="No such job", tab="jobs", status=error.status, reason=error.message
+        )
     wants_arguments = request.GET.get("arguments") == "1"
     return render_page(
         request,

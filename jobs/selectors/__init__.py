@@ -1,5 +1,6 @@
 """Everything that reads jobs without changing them."""
 
+from jobs.selectors.batches import count_members, list_batches
 from jobs.selectors.browsing import (
     PAGE_SIZE,
     FailedState,
@@ -61,6 +62,7 @@ __all__ = [
     "Total",
     "TryStatistics",
     "WorkerStatus",
+    "count_members",
     "count_open_failures",
     "describe_long_wait",
     "find_failed_jobs",
@@ -72,6 +74,7 @@ __all__ = [
     "get_queue_health",
     "get_queue_statistics",
     "get_try_statistics",
+    "list_batches",
     "list_connection_states",
     "list_failed_jobs",
     "list_jobs",

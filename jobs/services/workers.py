@@ -106,6 +106,8 @@ def tell_worker(*, name: str, wish: Wish) -> None:
     Raises:
         WorkerNotFoundError: There is none of that name that is alive.
     """
+    if "\x00" in name:  # PostgreSQL can't even look for it
+        raise WorkerNotFoundError
     if not WorkerHeartbeat.objects.filter(name=name, alive_until__gt=timezone.now()).update(wish=wish):
         raise WorkerNotFoundError
     worker_told.announce(WorkerTold(worker=name, wish=str(wish)))

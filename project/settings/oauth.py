@@ -15,9 +15,11 @@ OAUTH: dict[str, Any] = {  # Any: each setting has its own type
         "clients:read": "See the apps that are registered here, and how they are set up",
         "clients:write": "Register, change and delete apps, and give them new secrets",
         "audit:read": "Read the audit log: who did what, when and from which address",
+        "jobs:read": "See background jobs, queues and workers",
+        "jobs:write": "Retry and cancel background jobs, let queues rest, and stop workers",
     },
     #: Scopes that the consent page marks as powerful and shows first.
-    "DANGEROUS_SCOPES": ["roles:write", "clients:write", "audit:read"],
+    "DANGEROUS_SCOPES": ["roles:write", "clients:write", "audit:read", "jobs:write"],
     #: Granted when a client asks for no scope.
     "DEFAULT_SCOPES": ["profile"],
     #: What a person allowed ends after so many seconds, however often it is refreshed.

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from jobs.batch import batch
+from jobs.drivers.base import get_driver
 from jobs.exceptions import (
     ConnectionGoneError,
     FailedJobNotFoundError,
@@ -130,7 +131,7 @@ def test_jobs_that_wait_are_cancelled_by_a_search(status: JobStatus, tmp_path: P
 def test_what_comes_after_the_plan_is_left_alone(tmp_path: Path) -> None:
     query = JobQuery(status=JobStatus.WAITING)
     NoteJob.dispatch(str(tmp_path), "x")
-    plan = plan_steering(query, Steer.DISCARD, now=timezone.now())
+    plan = plan_steering(query, Steer.DISCARD, now=get_driver().get_now())  # by whose clock jobs are sent
     wanted = NoteJob.dispatch(str(tmp_path), "x")
     list(go_through(plan))
     assert [row.job_id for row in list_jobs(query).rows] == [wanted]
