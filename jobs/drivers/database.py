@@ -14,6 +14,7 @@ from django.db.models import (
     QuerySet,
     When,
 )
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Greatest
 
 from jobs.clock import get_database_now
@@ -56,6 +57,8 @@ class DatabaseDriver(QueueDriver):
 
     outage_errors: ClassVar[tuple[type[Exception], ...]] = (OperationalError, InterfaceError)
     is_transactional: ClassVar[bool] = True
+    #: Whether the last claim found nothing, so that the next one had better look whether there is something at all.
+    _is_idle = False
 
     @override
     def get_now(self) -> datetime:
@@ -86,8 +89,11 @@ class DatabaseDriver(QueueDriver):
         # One look per queue keeps each on its index; one look for all would sort every due job.
         take = _update_returning if connection.vendor == "postgresql" else _update_locked
         wanted: Sequence[str | None] = queues or [None]
+        if self._is_idle and len(queues) > 1 and connection.vendor == "postgresql":
+            wanted = _find_due_queues(queues, now)
         looks = (take(queue, worker, count, now, self.name) for queue in wanted)
         found: Sequence[Claim] = next((claims for claims in looks if claims), [])
+        self._is_idle = not found
         return found
 
     @override
@@ -243,6 +249,28 @@ def _write_claim(*, has_queue: bool) -> tuple[str, tuple[Any, ...]]:  # Any: wha
         """,  # noqa: S608 - the parts are written by Django
         params,
     )
+
+
+@cache
+def _write_look() -> tuple[str, tuple[Any, ...]]:  # Any: as above
+    """Return the statement that finds the queues of a list in which something is due, in its order; see above."""
+    first = _list_due(UNKNOWN).filter(queue=RawSQL("named.queue", ())).order_by(*ORDER).values("pk")
+    first_sql, params = first.query.sql_with_params()
+    return (
+        f"""
+        SELECT named.queue FROM unnest(%s::text[]) WITH ORDINALITY AS named (queue, place)
+        CROSS JOIN LATERAL ({first_sql} LIMIT 1) AS first ORDER BY named.place
+        """,  # noqa: S608 - the parts are written by Django
+        params,
+    )
+
+
+def _find_due_queues(queues: Sequence[str], now: datetime) -> list[str]:
+    """Return those of some queues in which a job is due, in their order; one statement, of PostgreSQL."""
+    sql, places = _write_look()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [list(queues), *(now if place == UNKNOWN else place for place in places)])
+        return [str(queue) for (queue,) in cursor.fetchall()]
 
 
 def _update_returning(queue: str | None, worker: str, count: int, now: datetime, name: str) -> list[Claim]:

@@ -300,12 +300,23 @@ def test_a_buried_job_can_be_pushed_again(driver: QueueDriver) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_looking_at_an_empty_queue_is_one_read_without_the_write_lock() -> None:
+@pytest.mark.parametrize("queues", ["a", "abcdefgh"])
+def test_an_idle_worker_looks_at_all_its_queues_with_one_read_without_the_write_lock(queues: str) -> None:
+    claim_next(*queues)
     with CaptureQueriesContext(connection) as queries:
-        claim_next("a", "b")
-    statements = [query["sql"] for query in queries if query["sql"] not in {"BEGIN", "COMMIT"}]
-    assert all(sql.startswith("SELECT") for sql in statements) or connection.vendor == "postgresql"
-    assert len(statements) == (1 if connection.vendor == "sqlite" else 2)
+        claim_next(*queues)
+    statements = [query["sql"].strip() for query in queries if query["sql"] not in {"BEGIN", "COMMIT"}]
+    assert len(statements) == 1
+    assert statements[0].startswith("SELECT") or (connection.vendor == "postgresql" and queues == "a")
+
+
+def test_a_worker_that_was_idle_takes_queues_in_its_order_and_passes_over_those_that_rest(driver: QueueDriver) -> None:
+    assert claim_next("c", "b", "a", "d") is None
+    for name in "abcd":
+        push(name, queue=name)
+    driver.pause("c")
+    claims = driver.claim(queues=["c", "b", "a", "d"], worker="w", now=NOON)
+    assert [claim.queue for claim in claims] == ["b"]
 
 
 @pytest.mark.django_db
