@@ -83,7 +83,7 @@ class JobOut(serializers.Serializer[None]):
         "somebody was shown it is in the audit log.",
     )
     failure = FailureOut(allow_null=True)
-    tries = TryOut(many=True, help_text="Those that are listed, the first one first.")
+    tries = TryOut(many=True, help_text="Those that are listed, the last 200 at most, the first one first.")
     away = serializers.ListField(
         child=serializers.CharField(), help_text="Connections that don't answer, where it may be as well."
     )

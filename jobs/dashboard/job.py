@@ -15,7 +15,7 @@ from jobs.dashboard.frame import RIGHTS, action, go_back, page, render_page
 from jobs.exceptions import JobNotFoundError
 from jobs.payload import get_argument_names
 from jobs.security import describe_arguments
-from jobs.selectors import JobLife, get_job_life
+from jobs.selectors import MAX_TRIES, JobLife, get_job_life
 from jobs.services import cancel_job, forget_one, retry_one
 from permissions import audit
 
@@ -91,6 +91,8 @@ def _list_events(life: JobLife) -> Iterator[Event]:
 
 def _list_tries(life: JobLife) -> Iterator[Event]:
     known = {one.attempt for one in life.tries}
+    if len(life.tries) == MAX_TRIES:
+        known.add(life.tries[0].attempt - 1)  # which may just not be told any more
     for one in life.tries:
         if one.attempt > 1 and one.attempt - 1 not in known:
             yield Event(at=one.started_at, name="cut short", detail=f"Try {one.attempt - 1}: no end was written down.")

@@ -14,7 +14,7 @@ from jobs.selectors.browsing import (
 from jobs.selectors.connections import ConnectionState, QueueState, list_connection_states
 from jobs.selectors.failed import IS_OPEN, count_open_failures, find_result, list_failed_jobs, list_schedules
 from jobs.selectors.health import Health, Problem, list_problems
-from jobs.selectors.life import JobLife, find_stored_job, get_job_life
+from jobs.selectors.life import MAX_TRIES, JobLife, find_stored_job, get_job_life
 from jobs.selectors.overview import Overview, QueueOverview, get_overview
 from jobs.selectors.queues import (
     OutboxFigures,
@@ -40,6 +40,7 @@ from jobs.selectors.workers import WORKER_STATES, WorkerStatus, list_workers
 
 __all__ = [
     "IS_OPEN",
+    "MAX_TRIES",
     "PAGE_SIZE",
     "SHARES",
     "WORKER_STATES",

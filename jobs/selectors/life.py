@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from jobs.drivers.base import StoredJob, get_driver
@@ -10,6 +11,9 @@ from jobs.exceptions import JobNotFoundError, JobOutOfReachError, PayloadError
 from jobs.models import BatchMember, FailedJob, JobTry
 from jobs.payload import Record, decode_payload
 from jobs.selectors.stores import list_stores
+
+#: How many tries of one job are told; it may be put back for days, and be tried each second.
+MAX_TRIES: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +34,7 @@ class JobLife:
     stored: StoredJob | None
     #: As it failed last; None where it never did, or was forgotten.
     failed: FailedJob | None
-    #: Those that are listed, the first one first.
+    #: Those that are listed, the last 200 of them, the first one first.
     tries: Sequence[JobTry]
     batch_id: UUID | None
     #: Connections that didn't answer, where it may be.
@@ -62,7 +66,8 @@ def get_job_life(job_id: UUID, *, now: datetime | None = None) -> JobLife:
     """
     stored, connection, away = find_stored_job(job_id, now=now)
     failed = FailedJob.objects.filter(job_id=job_id).first()
-    tries = list(JobTry.objects.filter(job_id=job_id).order_by("ended_at", "id").prefetch_related("tags"))
+    tries = list(JobTry.objects.filter(job_id=job_id).order_by("-ended_at", "-id").prefetch_related("tags")[:MAX_TRIES])
+    tries.reverse()
     known: StoredJob | FailedJob | JobTry | None = stored or failed or (tries[-1] if tries else None)
     if known is None:
         raise JobOutOfReachError if away else JobNotFoundError

@@ -125,7 +125,11 @@ def plan_steering(query: JobQuery, steer: Steer, *, now: datetime | None = None)
 
 
 def steer_some(plan: SteeringPlan) -> SteeringPlan:
-    """Do a part of it, for a second at most; return how far it has come."""
+    """Do a part of it, for a second at most; return how far it has come.
+
+    Raises:
+        Exception: What a store raises that is away before anything was done.
+    """
     after = _steer_failed(plan) if plan.query.status is JobStatus.FAILED else _cancel_some(plan)
     if count := after.done - plan.done:
         jobs_steered.announce(JobsSteered(steer=str(plan.steer), count=count, about=plan.query.as_filter()))
@@ -142,7 +146,13 @@ def _steer_failed(plan: SteeringPlan) -> SteeringPlan:
         return _go_on(plan, found, count, is_complete=len(found) < _AT_ONCE)
     done, end = 0, time.monotonic() + _SECONDS
     for number, (_, job_id) in enumerate(found, start=1):
-        done += _retry(job_id)
+        try:
+            done += _retry(job_id)
+        except Exception:
+            if number == 1:
+                raise
+            # A store went away. What was done before is told; the next step begins here and raises, if it must.
+            return _go_on(plan, found[: number - 1], done)
         if time.monotonic() > end:
             return _go_on(plan, found[:number], done)
     return _go_on(plan, found, done, is_complete=len(found) < _AT_ONCE)

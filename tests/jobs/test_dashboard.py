@@ -24,6 +24,7 @@ from jobs.models import Batch, FailedJob, JobTry, Schedule, WorkerHeartbeat
 from jobs.queues import is_paused
 from jobs.scheduler import save_entry
 from jobs.schedules import forget_schedule, schedule
+from jobs.selectors import MAX_TRIES
 from jobs.services import MetricKey, TryFigures, add_metrics, add_tries, record_heartbeat
 from jobs.worker.loop import Worker, WorkerOptions
 from permissions.models import AuditEvent
@@ -292,6 +293,14 @@ def test_a_crash_is_seen_in_the_life_of_a_job(viewer: Client) -> None:
     job_id = uuid4()
     add_tries([make_try(job_id=job_id, attempt=1, state="released"), make_try(job_id=job_id, attempt=3)])
     assert "Try 2: no end was written down." in see(viewer, "job", job_id)
+
+
+def test_a_try_that_is_not_told_any_more_was_not_cut_short(viewer: Client) -> None:
+    job_id = uuid4()
+    add_tries([make_try(job_id=job_id, attempt=number, state="released") for number in range(1, MAX_TRIES + 2)])
+    page = see(viewer, "job", job_id)
+    assert "Try 2" in page
+    assert "no end was written down" not in page
 
 
 def test_a_chain_and_a_batch_are_seen_as_pictures(viewer: Client) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
@@ -22,10 +23,20 @@ from jobs.selectors import (
     get_overview,
     list_jobs,
 )
-from jobs.services import add_tries, cancel_job, record_heartbeat, retry_failed_job
+from jobs.services import (
+    Steer,
+    add_tries,
+    cancel_job,
+    plan_steering,
+    record_heartbeat,
+    retry_failed_job,
+    steer_some,
+)
 from jobs.worker.loop import Worker, WorkerOptions
+from permissions import audit
 from tests.jobs.batch_jobs import StepJob
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
+from tests.jobs.far_store import FarDriver
 from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.messages import push
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
@@ -207,6 +218,31 @@ def test_a_job_that_may_be_where_nobody_answers_is_not_said_to_be_gone(far: set[
     assert get_job_life(waiting).away == ["far"]
     cancel_job(job_id=waiting)
     assert find(JobStatus.WAITING) == []
+
+
+@pytest.mark.django_db
+def test_of_a_job_that_was_tried_for_days_the_last_tries_are_told() -> None:
+    record = push_record()
+    add_tries([make_try(job_id=record.job_id, state="released", attempt=number, ended_at=NOON + number * MINUTE)
+               for number in range(1, 251)])  # fmt: skip
+    life = get_job_life(record.job_id)
+    assert [one.attempt for one in life.tries] == list(range(51, 251))
+    assert life.attempts == 250
+
+
+def test_what_was_steered_before_a_store_went_away_is_told(far: set[str]) -> None:
+    for _ in range(3):
+        HopelessJob.dispatch()
+    work()
+    FarDriver.pushes_left = 1
+    plan = steer_some(plan_steering(JobQuery(status=JobStatus.FAILED), Steer.RETRY))
+    assert (plan.done, plan.skipped, plan.is_complete) == (1, 0, False)
+    assert audit.list_events(event="job.retry_by_hand").get().data["count"] == 1
+    with pytest.raises(OperationalError):
+        steer_some(plan)
+    far.clear()
+    FarDriver.pushes_left = None
+    assert steer_some(plan).done == 3
 
 
 def test_a_record_that_can_not_be_trusted_is_told_as_such(job_connection: str) -> None:
