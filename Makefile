@@ -141,9 +141,9 @@ queue-stats: ## Show the queues
 	@sh scripts/setup base && $(manage) queue_stats $(ARGS)
 queue-failed: ## List the failed jobs
 	@sh scripts/setup base && $(manage) queue_failed $(ARGS)
-queue-retry-failed: ## Retry failed jobs: all, or ARGS="ID ..."
+queue-retry-failed: ## Retry failed jobs: all, or ARGS="ID ...", ARGS="--class NAME --since 1h --exception TEXT"
 	@sh scripts/setup base && $(manage) queue_retry_failed $(if $(ARGS),$(ARGS),--all)
-queue-forget: ## Delete failed jobs: ARGS="ID ..."
+queue-forget: ## Delete failed jobs: ARGS="ID ..." or ARGS="--class NAME --since 1h"; then it asks first
 	@sh scripts/setup base && $(manage) queue_forget $(ARGS)
 queue-flush: ## Delete all failed jobs; asks first
 	@sh scripts/setup base && $(manage) queue_flush $(ARGS)

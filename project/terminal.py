@@ -1,9 +1,12 @@
 """What is said to the person at the terminal, and asked."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from django.core.management.base import CommandError
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 
 from project.printable import to_printable
 
@@ -16,6 +19,22 @@ def format_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
         "  ".join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))])
         for first, *rest in cells
     ]
+
+
+@contextmanager
+def show_progress(words: str, *, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show how far long work has come, where stderr is a terminal; call what is yielded with how much is done.
+
+    Nothing of it stays in the terminal, and nothing goes where no person looks.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    with Progress(
+        *Progress.get_default_columns(), MofNCompleteColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
+        task = bar.add_task(words, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def confirm_deletion(*, warning: str, say: Callable[[str], object]) -> None:

@@ -2,14 +2,27 @@
 
 import math
 import os
+import re
 from argparse import ArgumentTypeError
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
+
+from django.utils import timezone
 
 from jobs.backoff import MAX_SECONDS
 from jobs.drivers.base import get_driver
 from jobs.exceptions import UnknownConnectionError
 from jobs.options import is_queue_name, is_queue_pattern
+
+_UNITS: Final[Mapping[str, timedelta]] = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
 
 
 def queue_name(text: str) -> str:
@@ -130,6 +143,18 @@ def pause_duration(text: str) -> timedelta:
         message = f"{text!r} is not a duration of 1 to 31,536,000 seconds."
         raise ArgumentTypeError(message)
     return timedelta(seconds=int(text))
+
+
+def moment(text: str) -> datetime:
+    """Read how long ago (``30m``, ``1h``, ``2d``, ``1w``), or a date or moment; without a zone in that of the house."""
+    if found := re.fullmatch(r"(\d{1,5})([smhdw])", text, re.ASCII):
+        return timezone.now() - int(found[1]) * _UNITS[found[2]]
+    try:
+        read = datetime.fromisoformat(text)
+        return timezone.make_aware(read) if timezone.is_naive(read) else read.astimezone(UTC)
+    except (ValueError, OverflowError):
+        message = f"{text!r} is neither an age such as 30m, 1h, 2d or 1w, nor a moment such as 2026-05-31T12:00."
+        raise ArgumentTypeError(message) from None
 
 
 def refresh_seconds(text: str) -> timedelta:

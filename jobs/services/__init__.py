@@ -18,7 +18,6 @@ from jobs.services.batches import (
 from jobs.services.clearing import clear_queue
 from jobs.services.dispatching import make_messages, send
 from jobs.services.failed import (
-    forget_failed_job,
     forget_failed_jobs,
     prune_failed_jobs,
     retry_batch,
@@ -115,7 +114,6 @@ __all__ = [
     "end_result",
     "fail_job",
     "finish_job",
-    "forget_failed_job",
     "forget_failed_jobs",
     "forget_one",
     "forget_result",

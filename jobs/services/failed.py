@@ -115,22 +115,9 @@ def retry_batch(*, batch_id: UUID, now: datetime | None = None) -> list[UUID]:
     return retry_failed_jobs(job_ids=list(failed), now=now)
 
 
-def forget_failed_job(*, job_id: UUID) -> None:
-    """Delete a failed job for good.
-
-    Raises:
-        FailedJobNotFoundError: There is no such failed job (any more).
-    """
-    if not forget_failed_jobs(job_ids=[job_id]):
-        raise FailedJobNotFoundError
-
-
-def forget_failed_jobs(*, job_ids: Iterable[UUID] | None = None, older_than: timedelta | None = None) -> int:
-    """Delete several failed jobs, or all, or all that failed long ago, for good; return how many there were."""
-    failed = FailedJob.objects.all() if job_ids is None else FailedJob.objects.filter(job_id__in=list(job_ids))
-    if older_than is not None:
-        failed = failed.filter(failed_at__lt=timezone.now() - older_than)
-    return _delete(failed)
+def forget_failed_jobs(*, job_ids: Iterable[UUID]) -> int:
+    """Delete several failed jobs for good; return how many there were."""
+    return _delete(FailedJob.objects.filter(job_id__in=list(job_ids)))
 
 
 def prune_failed_jobs(*, older_than: timedelta = timedelta(days=1), now: datetime | None = None) -> int:

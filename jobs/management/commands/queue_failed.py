@@ -3,26 +3,31 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from datetime import datetime
 from typing import override
 
 from django.core.management.base import BaseCommand, CommandError
 
 from jobs.drivers.base import get_driver
 from jobs.exceptions import UnknownConnectionError
-from jobs.management.arguments import positive_count, queue_name
+from jobs.management.arguments import positive_count
+from jobs.management.failures import add_filters, make_query
 from jobs.security import describe_arguments
-from jobs.selectors import list_failed_jobs
+from jobs.selectors import find_failed_jobs
 from project.printable import to_printable
 
 
 class Command(BaseCommand):
     """List the failed jobs, newest first."""
 
-    help = "List the failed jobs, newest first. Exit code: 0, also when there are none; 1 for an unknown connection."
+    help = (
+        "List the failed jobs, newest first: all, or those that meet each of the filters that is said. Exit code: 0, "
+        "also when there are none; 1 for an unknown connection; 2 for wrong arguments."
+    )
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--queue", type=queue_name, metavar="NAME", help="Only those of this queue.")
+        add_filters(parser)
         parser.add_argument("--limit", type=positive_count, default=100, metavar="N", help="At most N; 100 by default.")
         parser.add_argument(
             "--set-apart", action="store_true", help="Instead, the entries in Redis that not even a failed job can be."
@@ -36,7 +41,17 @@ class Command(BaseCommand):
 
     @override
     def handle(
-        self, *, queue: str | None, limit: int, set_apart: bool, connection: str | None, json: bool, **_others: object
+        self,
+        *,
+        queue: str | None,
+        job_class: str | None,
+        since: datetime | None,
+        exception: str | None,
+        limit: int,
+        set_apart: bool,
+        connection: str | None,
+        json: bool,
+        **_others: object,
     ) -> None:
         try:
             driver = get_driver(connection)
@@ -45,7 +60,10 @@ class Command(BaseCommand):
         if set_apart:
             self._show_set_apart(driver.list_set_apart(limit=limit), as_json=json)
             return
-        failed = list_failed_jobs(queue=queue, connection=connection)
+        query = make_query(
+            queue=queue, job_class=job_class, since=since, exception=exception, connection=connection or ""
+        )
+        failed = find_failed_jobs(query).order_by("-failed_at", "-pk")
         rows = [
             {
                 "job_id": str(job.job_id),

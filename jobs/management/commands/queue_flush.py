@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import override
 
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
 from jobs.management.arguments import age_in_hours
-from jobs.services import forget_failed_jobs
+from jobs.management.failures import steer_found
+from jobs.selectors import JobQuery, JobStatus
+from jobs.services import Steer
 from project.terminal import confirm_deletion
 
 
@@ -34,7 +37,9 @@ class Command(BaseCommand):
                 "all failed jobs" if hours is None else f"the failed jobs older than {hours // timedelta(hours=1)} h"
             )
             confirm_deletion(warning=f"This deletes {which}; none can be retried then.", say=self.stdout.write)
-        count = forget_failed_jobs(older_than=hours)
+        until = None if hours is None else timezone.now() - hours
+        query = JobQuery(status=JobStatus.FAILED, until=until, outcome=None)
+        count = steer_found(query, Steer.DISCARD, words="Deleting").done_count
         if json:
             self.stdout.write(jsonlib.dumps({"deleted_count": count}))
             return

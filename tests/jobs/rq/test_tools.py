@@ -23,7 +23,7 @@ from jobs.drivers.base import Burial, Claim
 from jobs.drivers.failures import store_failure
 from jobs.drivers.redis import RedisDriver
 from jobs.models import FailedJob
-from jobs.services import forget_failed_job, retry_failed_job
+from jobs.services import forget_one, retry_failed_job
 from tests.jobs.rq.steps import clean_all, dispatch, fill, run
 from tests.jobs.sample_jobs import SelfishJob
 from tests.jobs.steps import claim_next, claim_one, drain, soon
@@ -186,7 +186,7 @@ def test_a_failed_job_leaves_rqs_registry_when_it_is_forgotten(
     driver: RedisDriver, server: Redis, tmp_path: Path
 ) -> None:
     job_id = fail(driver, tmp_path / "n")
-    forget_failed_job(job_id=job_id)
+    forget_one(job_id=job_id)
     assert FailedJobRegistry("default", connection=server).get_job_ids() == []
     assert not server.exists(f"rq:job:{job_id}")
 
