@@ -134,7 +134,9 @@ def _find_waits(states: Sequence[ConnectionState], outbox: Sequence[OutboxFigure
 
 def _find_pauses(states: Sequence[ConnectionState]) -> Iterator[Problem]:
     for state in states:
-        resting = [EVERY_QUEUE] if state.is_paused else [queue.queue for queue in state.queues if queue.is_paused]
+        resting = (
+            [EVERY_QUEUE] if EVERY_QUEUE in state.pauses else [queue.queue for queue in state.queues if queue.is_paused]
+        )
         for queue in resting:
             name, place = to_printable(queue), to_printable(state.connection)
             what = f"All queues of {place} rest." if queue == EVERY_QUEUE else f"The queue {name} of {place} rests."

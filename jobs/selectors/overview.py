@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from jobs.drivers.base import QueueFigures, get_driver
+from jobs.drivers.base import QueueFigures
 from jobs.models.queued import EVERY_QUEUE
+from jobs.selectors.connections import ConnectionState, list_connection_states
 from jobs.selectors.failed import count_open_failures
 from jobs.selectors.queues import OutboxFigures, list_outbox_figures
-from jobs.selectors.stores import list_stores
 from jobs.selectors.tries import TryStatistics, get_queue_tries, get_try_statistics
 from jobs.selectors.workers import WorkerStatus, list_workers
 
@@ -89,8 +89,8 @@ class Overview:
 def get_overview(*, now: datetime) -> Overview:
     """Return all that a dashboard shows first, in a number of questions that doesn't grow with the house."""
     workers = list_workers(now=now)
-    figures, pauses, away = _ask_stores(now)
-    queues = _list_queues(figures, pauses, workers, now)
+    states = list_connection_states(now=now)
+    queues = _list_queues(states, workers, now)
     classes = get_try_statistics(since=now - _HOUR, until=now, by="job_class")
     alive = [worker for worker in workers if worker.is_alive]
     return Overview(
@@ -109,34 +109,16 @@ def get_overview(*, now: datetime) -> Overview:
         queues=queues,
         workers=workers,
         outbox=list_outbox_figures(now=now),
-        away=away,
+        away=[state.connection for state in states if not state.is_up],
     )
 
 
-type _Key = tuple[str, str]
-type _Pauses = Mapping[_Key, datetime | None]
-
-
-def _ask_stores(now: datetime) -> tuple[dict[_Key, QueueFigures], dict[_Key, datetime | None], list[str]]:
-    figures: dict[_Key, QueueFigures] = {}
-    pauses: dict[_Key, datetime | None] = {}
-    away = []
-    for name in list_stores():
-        driver = get_driver(name)
-        try:
-            found, resting = driver.measure(now=now), driver.list_pauses(now=now)
-        except driver.outage_errors:
-            away.append(name)
-            continue
-        figures |= {(name, queue): one for queue, one in found.items()}
-        pauses |= {(name, queue): until for queue, until in resting.items()}
-    return figures, pauses, away
-
-
 def _list_queues(
-    figures: Mapping[_Key, QueueFigures], pauses: _Pauses, workers: Sequence[WorkerStatus], now: datetime
+    states: Sequence[ConnectionState], workers: Sequence[WorkerStatus], now: datetime
 ) -> list[QueueOverview]:
     """Return the queues that hold a job, a failed job or a pause, or were worked on in the last hour."""
+    figures = {(state.connection, queue): one for state in states for queue, one in state.figures.items()}
+    pauses = {(state.connection, queue): until for state in states for queue, until in state.pauses.items()}
     failed = count_open_failures()
     lately = get_queue_tries(since=now - _FIVE_MINUTES, until=now)
     hourly = get_queue_tries(since=now - _HOUR, until=now)

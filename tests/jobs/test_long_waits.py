@@ -70,7 +70,7 @@ def test_a_queue_whose_oldest_job_waits_too_long_is_logged_announced_and_mailed(
         (fact,) = tell_long_waits()
     assert [one for _, one in seen] == [fact]
     assert (fact.connection, fact.queue, fact.limit) == (job_connection, "emails", MINUTE)
-    assert 5 * MINUTE <= fact.wait < 6 * MINUTE
+    assert 5 * MINUTE - SECOND <= fact.wait < 6 * MINUTE  # by the clock of the store
     (mail,) = mailoutbox
     assert mail.to == ["ops@example.com", "more@example.com"]
     assert mail.subject == "Jobs wait too long in the queue emails"

@@ -137,7 +137,7 @@ def test_each_queue_tells_what_it_holds(job_connection: str) -> None:
     claim_one("b")
     here = {"connection": job_connection, "queue": "a"}
     assert (value("waiting", **here), value("delayed", **here), value("running", **here)) == (2, 1, 0)
-    assert 300 <= value("oldest_wait_seconds", **here) < 330
+    assert 299 <= value("oldest_wait_seconds", **here) < 330  # by the clock of the store
     there = {**here, "queue": "b"}
     assert (value("waiting", **there), value("running", **there)) == (0, 1)
     assert value("oldest_wait_seconds", **there) == 0
