@@ -14,7 +14,7 @@ from jobs.selectors import FailedState, JobQuery, JobStatus, list_stores
 SPANS: Final = {
     "1h": (timedelta(hours=1), timedelta(minutes=1)),
     "6h": (timedelta(hours=6), timedelta(minutes=5)),
-    "24h": (timedelta(hours=24), timedelta(minutes=20)),
+    "24h": (timedelta(hours=24), timedelta(hours=1)),
     "7d": (timedelta(days=7), timedelta(hours=2)),
     "31d": (timedelta(days=31), timedelta(hours=12)),
 }

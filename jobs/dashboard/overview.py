@@ -18,7 +18,7 @@ from jobs.selectors import (
     JobStatus,
     TryStatistics,
     get_overview,
-    get_try_statistics,
+    get_tables,
     list_jobs,
     list_points,
     list_workers,
@@ -63,6 +63,9 @@ def metrics(request: HttpRequest) -> HttpResponse:
     points = list_points(
         since=now - span, until=now, step=step, queue=said.get("queue"), job_class=said.get("job_class")
     )
+    by_queue, by_class = get_tables(
+        since=now - span, until=now, queue=said.get("queue"), job_class=said.get("job_class")
+    )
     by_day = span > timedelta(days=1)
     return render_page(
         request,
@@ -75,8 +78,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
             draw_times(points, kind="run", step=step, by_day=by_day),
             draw_times(points, kind="wait", step=step, by_day=by_day),
         ],
-        queues=_sort(get_try_statistics(since=now - span, until=now, has_percentiles=True)),
-        classes=_sort(get_try_statistics(since=now - span, until=now, by="job_class", has_percentiles=True)),
+        queues=_sort(by_queue),
+        classes=_sort(by_class),
         is_live=True,
     )
 

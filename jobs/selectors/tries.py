@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import FloatField, Max, QuerySet, Sum
+from django.db.models.functions import Cast
 
 from jobs.models import JobMetric
 from jobs.models.metrics import BOUNDS, EVER, HOUR, MINUTE
@@ -14,11 +15,22 @@ from jobs.models.metrics import BOUNDS, EVER, HOUR, MINUTE
 SHARES: Final = (0.5, 0.95, 0.99)
 #: Beyond it figures are read by the hour, which are kept longer than those by the minute and are fewer.
 _LONGEST_BY_MINUTE: Final = timedelta(hours=24)
+#: Beyond it tables of all queues and classes are.
+_SHORT: Final = timedelta(hours=2)
+
+
+def _sum(name: str) -> Sum:
+    """Return a sum of whole numbers, exact up to 2 ** 53: PostgreSQL adds up numbers without bound far more slowly."""
+    return Sum(Cast(name, FloatField()))
+
+
 _SUMS: Final = (
-    Sum("processed"), Sum("released"), Sum("failed"), Sum("timed_out"),
+    _sum("processed"), _sum("released"), _sum("failed"), _sum("timed_out"),
     Sum("run_seconds"), Max("max_run_seconds"), Sum("wait_seconds"), Max("max_wait_seconds"),
 )  # fmt: skip
-_BUCKETS: Final = tuple(Sum(f"{kind}_bucket_{number}") for kind in ("run", "wait") for number in range(len(BOUNDS) + 1))
+_BUCKETS: Final = tuple(
+    _sum(f"{kind}_bucket_{number}") for kind in ("run", "wait") for number in range(len(BOUNDS) + 1)
+)
 type Grouping = Literal["queue", "job_class"]
 
 
@@ -141,6 +153,35 @@ def get_try_statistics(
     return {str(name): _to_statistics(values, until - begin) for (name,), values in sums}
 
 
+def get_tables(
+    *, since: datetime, until: datetime, queue: str | None = None, job_class: str | None = None
+) -> tuple[dict[str, TryStatistics], dict[str, TryStatistics]]:
+    """Return how tries went by queue and by class of jobs, with percentiles, in one look.
+
+    Of more than two hours figures are read by the hour, of which the first counts whole.
+
+    Args:
+        since: Begin.
+        until: End.
+        queue: Only tries of that queue.
+        job_class: Only those of that class.
+    """
+    period = HOUR if until - since > _SHORT else MINUTE
+    begin = _get_begin(since, period)
+    rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
+    wanted = {"queue": queue, "job_class": job_class}
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    key = ("queue", "job_class")
+    tables: tuple[dict[str, list[float]], dict[str, list[float]]] = {}, {}
+    for names, values in _add_up(rows.order_by(*key).values_list(*key), has_percentiles=True):
+        for name, table in zip(names, tables, strict=True):
+            table[name] = _join(table[name], values) if name in table else values
+    by_queue, by_class = (
+        {name: _to_statistics(values, until - begin) for name, values in table.items()} for table in tables
+    )
+    return by_queue, by_class
+
+
 def get_queue_tries(*, since: datetime, until: datetime) -> dict[tuple[str, str], TryStatistics]:
     """Return how tries went for each connection and queue that had one, with percentiles; see above."""
     period = HOUR if until - since > _LONGEST_BY_MINUTE else MINUTE
@@ -176,10 +217,7 @@ def list_points(
     sums: dict[int, list[float]] = {}
     for (at,), values in _add_up(rows.order_by("begins_at").values_list("begins_at"), has_percentiles=True):
         place = (at - begin) // step
-        sums[place] = [
-            max(one, other) if number in _LONGEST else one + other
-            for number, (one, other) in enumerate(zip(sums.get(place, [0] * len(values)), values, strict=True))
-        ]
+        sums[place] = _join(sums[place], values) if place in sums else values
     count = -(-(until - begin) // step)
     return [
         Point(
@@ -221,6 +259,13 @@ def find_percentile(counts: Sequence[int], share: float, *, longest: timedelta) 
 _LONGEST: Final = frozenset({5, 7})
 
 
+def _join(one: Sequence[float], other: Sequence[float]) -> list[float]:
+    return [
+        max(ours, theirs) if number in _LONGEST else ours + theirs
+        for number, (ours, theirs) in enumerate(zip(one, other, strict=True))
+    ]
+
+
 def _get_begin(moment: datetime, period: int) -> datetime:
     moment = moment.astimezone(UTC).replace(second=0, microsecond=0)
     return moment.replace(minute=0) if period == HOUR else moment
@@ -239,7 +284,7 @@ def _add_up(
 ) -> Iterator[tuple[tuple[Any, ...], list[float]]]:  # Any: as above
     """Yield the values by which the rows are told apart, and the sums of their figures."""
     sums = (*_SUMS, *_BUCKETS) if has_percentiles else _SUMS
-    for values in rows.annotate(*sums):
+    for values in rows.annotate(**{f"sum_{number}": one for number, one in enumerate(sums)}):
         key = len(values) - len(sums)
         yield values[:key], list(values[key:])
 
