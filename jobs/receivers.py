@@ -19,6 +19,7 @@ from jobs.signals import (
     JobsSteered,
     QueuePaused,
     QueueResumed,
+    ScheduleChanged,
     WorkerTold,
     job_failed,
     job_quarantined,
@@ -27,6 +28,7 @@ from jobs.signals import (
     jobs_steered,
     queue_paused,
     queue_resumed,
+    schedule_changed,
     worker_told,
 )
 from jobs.tasks.job import TaskJob
@@ -72,6 +74,12 @@ def record_steering(fact: JobsSteered) -> None:
     about = fact.about.get("job_id", "")
     subject = audit.Reference("jobs.job", about, about) if about else None
     audit.record(f"job.{fact.steer}_by_hand", subject=subject, count=fact.count, about=dict(fact.about))
+
+
+@schedule_changed.listen
+def record_change_of_schedule(fact: ScheduleChanged) -> None:
+    """Note that somebody changed an entry of the schedule, or dispatched it at once."""
+    audit.record(f"schedule.{fact.change}", subject=audit.Reference("jobs.schedule", fact.schedule, fact.schedule))
 
 
 @worker_told.listen

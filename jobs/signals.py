@@ -413,5 +413,14 @@ class ScheduleBroken(ScheduleFact):
     problem: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleChanged(ScheduleFact):
+    """Somebody changed an entry by hand, or dispatched it besides the runs that it is due for."""
+
+    #: ``enabled``, ``disabled``, ``reset``, ``saved`` or ``run``.
+    change: str
+
+
+schedule_changed = FactSignal[ScheduleChanged]()
 schedule_dispatched = FactSignal[ScheduleDispatched]()
 schedule_broken = FactSignal[ScheduleBroken]()

@@ -20,7 +20,7 @@ from jobs.models import Batch, FailedJob, JobResult, WorkerHeartbeat
 from jobs.payload import get_argument_names
 from jobs.schedule_admin import ScheduleAdmin  # noqa: F401 - as above
 from jobs.security import describe_arguments
-from jobs.services import cancel_batch, forget_failed_jobs, retry_batch, retry_failed_jobs
+from jobs.services import Steer, cancel_whole_batch, retry_batch, steer_each
 from permissions import audit
 
 #: Failed jobs that the page of a batch names.
@@ -75,13 +75,13 @@ class FailedJobAdmin(ReadOnlyAdmin):
     @admin.action(permissions=["retry"], description="Retry the selected failed jobs")
     def retry_failed_jobs(self, request: HttpRequest, queryset: QuerySet[FailedJob]) -> None:
         """Put back those that nobody has put back yet."""
-        count = len(retry_failed_jobs(job_ids=_ids(queryset)))
+        count = steer_each(job_ids=_ids(queryset), steer=Steer.RETRY)
         self.message_user(request, f"{_to_words(count)} put back; a worker runs them.", messages.SUCCESS)
 
     @admin.action(permissions=["forget"], description="Forget the selected failed jobs")
     def forget_failed_jobs(self, request: HttpRequest, queryset: QuerySet[FailedJob]) -> None:
         """Delete them for good."""
-        count = forget_failed_jobs(job_ids=_ids(queryset))
+        count = steer_each(job_ids=_ids(queryset), steer=Steer.DISCARD)
         self.message_user(request, f"{_to_words(count)} forgotten.", messages.SUCCESS)
 
     @admin.display(description="arguments")
@@ -133,7 +133,7 @@ class BatchAdmin(ReadOnlyAdmin):
         count = 0
         for batch in queryset:
             try:
-                count += cancel_batch(batch_id=batch.id)
+                count += cancel_whole_batch(batch_id=batch.id)
             except BatchNotFoundError:  # just deleted
                 continue
         self.message_user(

@@ -17,7 +17,7 @@ from jobs.batch import Batch, find_batch, to_batch
 from jobs.exceptions import BatchNotFoundError
 from jobs.models import Batch as BatchRow
 from jobs.selectors import JobQuery, JobStatus, count_members, list_batches, list_jobs
-from jobs.services import Steer, cancel_batch
+from jobs.services import Steer, cancel_whole_batch
 from permissions.drf import HasPermission, HasReadWriteScopes
 
 _ID = OpenApiParameter("batch_id", UUID, OpenApiParameter.PATH, description="Id of the batch.")
@@ -120,7 +120,7 @@ class BatchCancelView(JobsView):
     )
     def post(self, request: Request, batch_id: UUID) -> Response:
         """Cancel it and show it as it is then."""
-        cancel_batch(batch_id=batch_id)
+        cancel_whole_batch(batch_id=batch_id)
         return Response(BatchOut(_find(batch_id)).data)
 
 

@@ -12,12 +12,13 @@ from django.utils import timezone
 
 from jobs.batch import Batch, find_batch, to_batch
 from jobs.dashboard.frame import action, go_back, page, render_page
+from jobs.dashboard.lists import carry_on
 from jobs.exceptions import JobArgumentError, QueueFull, ScheduleBrokenError
 from jobs.models import Batch as BatchRow
 from jobs.models import BatchMember, FailedJob, Schedule
 from jobs.scheduler import disable_schedules, enable_schedules, run_schedule_now
-from jobs.selectors import PAGE_SIZE, list_schedules
-from jobs.services import cancel_batch, retry_batch
+from jobs.selectors import PAGE_SIZE, JobQuery, JobStatus, list_schedules
+from jobs.services import Steer, cancel_whole_batch, plan_steering
 from project.exceptions import DomainError
 
 #: Members that one picture draws; of a larger batch it draws the first, and failed ones first of all.
@@ -134,7 +135,7 @@ def _draw(members: list[tuple[UUID, str]]) -> list[Cell]:
 @action("change_batch")
 def cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """Cancel a batch."""
-    if cancel_batch(batch_id=batch_id):
+    if cancel_whole_batch(batch_id=batch_id):
         messages.success(request, "The batch was cancelled: jobs that look at that skip themselves.")
     else:
         messages.warning(request, "The batch was cancelled before.")
@@ -143,10 +144,9 @@ def cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 
 @action("retry")
 def retry(request: HttpRequest, batch_id: UUID) -> HttpResponse:
-    """Put the failed jobs of a batch back."""
-    count = len(retry_batch(batch_id=batch_id))
-    messages.success(request, f"{count} failed {'job was' if count == 1 else 'jobs were'} put back.")
-    return go_back(request, default="dashboard:batches")
+    """Put the failed jobs of a batch back, step by step."""
+    query = JobQuery(status=JobStatus.FAILED, batch_id=batch_id)
+    return carry_on(request, plan_steering(query, Steer.RETRY))
 
 
 @page

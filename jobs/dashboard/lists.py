@@ -1,6 +1,5 @@
 """Lists of jobs, and what is done to those that were ticked, or to all that a search finds."""
 
-from collections.abc import Callable
 from uuid import UUID
 
 from django.contrib import messages
@@ -13,8 +12,7 @@ from jobs.dashboard.forms import SearchForm
 from jobs.dashboard.frame import RIGHTS, VIEW, action, go_back, page, render_page
 from jobs.exceptions import InvalidCursorError
 from jobs.selectors import PAGE_SIZE, JobPage, JobStatus, list_jobs
-from jobs.services import Steer, SteeringPlan, forget_one, open_plan, plan_steering, retry_one, seal_plan, steer_some
-from project.exceptions import DomainError
+from jobs.services import Steer, SteeringPlan, open_plan, plan_steering, seal_plan, steer_each, steer_some
 
 _EMPTY = JobPage(rows=[], cursor="")
 
@@ -84,6 +82,11 @@ def proceed(request: HttpRequest) -> HttpResponse:
     """Do a part of a plan, and show how far it has come."""
     plan = open_plan(request.POST.get("plan", ""))
     _check_right(request, plan.query.status, plan.steer)
+    return carry_on(request, plan)
+
+
+def carry_on(request: HttpRequest, plan: SteeringPlan) -> HttpResponse:
+    """Do a part of a plan for which the right was asked, and show how far it has come."""
     plan = steer_some(plan)
     if not plan.is_complete:
         return _show_plan(request, plan, is_asking=False)
@@ -137,28 +140,41 @@ def _to_status(status: str) -> JobStatus:
 @action("retry")
 def retry_selected(request: HttpRequest) -> HttpResponse:
     """Put back the failed jobs that were ticked."""
-    return _do_selected(request, retry_one, "put back; workers run them")
+    return _do_selected(request, Steer.RETRY, "put back; workers run them")
 
 
 @action("discard")
 def discard_selected(request: HttpRequest) -> HttpResponse:
     """Forget the failed jobs that were ticked."""
-    return _do_selected(request, forget_one, "deleted")
+    return _do_selected(request, Steer.DISCARD, "deleted")
 
 
-def _do_selected(request: HttpRequest, do: Callable[..., None], verb: str) -> HttpResponse:
-    done, left = 0, 0
-    for text in request.POST.getlist("job")[:PAGE_SIZE]:
-        try:
-            do(job_id=UUID(text))
-        except (ValueError, DomainError):
-            left += 1
-        else:
-            done += 1
-    if not done + left:
+def _do_selected(request: HttpRequest, steer: Steer, verb: str) -> HttpResponse:
+    said = request.POST.getlist("job")[:PAGE_SIZE]
+    ids = [job_id for text in said if (job_id := _to_id(text)) is not None]
+    if not said:
         messages.warning(request, "Tick the jobs first.")
+        return go_back(request)
+    done = steer_each(job_ids=ids, steer=steer)
     if done:
         messages.success(request, f"{done} {'job was' if done == 1 else 'jobs were'} {verb}.")
-    if left:
+    if left := len(said) - done:
         messages.warning(request, f"{left} {'was' if left == 1 else 'were'} left: gone, or another of the key waits.")
     return go_back(request)
+
+
+def _to_id(text: str) -> UUID | None:
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        return None
+
+
+@page
+def find(request: HttpRequest) -> HttpResponse:
+    """Go to the page of the job whose id was typed in."""
+    job_id = _to_id(request.GET.get("id", "")[:100])
+    if job_id is None:
+        messages.warning(request, "That is not the id of a job.")
+        return HttpResponseRedirect(reverse("dashboard:overview"))
+    return HttpResponseRedirect(reverse("dashboard:job", args=[job_id]))

@@ -12,6 +12,7 @@ urlpatterns = [
     path("workers/", overview.workers, name="workers"),
     path("workers/tell/", overview.tell, name="tell"),
     path("metrics/", overview.metrics, name="metrics"),
+    path("find/", lists.find, name="find"),
     path("list/retry/", lists.retry_selected, name="retry-selected"),
     path("list/discard/", lists.discard_selected, name="discard-selected"),
     path("list/proceed/", lists.proceed, name="proceed"),

@@ -35,7 +35,14 @@ from jobs.outlet import Current
 from jobs.payload import Record, encode_payload, read_payload
 from jobs.scheduler.entries import open_schedule
 from jobs.services import announce_queued, make_messages, send, uses_outbox
-from jobs.signals import ScheduleBroken, ScheduleDispatched, schedule_broken, schedule_dispatched
+from jobs.signals import (
+    ScheduleBroken,
+    ScheduleChanged,
+    ScheduleDispatched,
+    schedule_broken,
+    schedule_changed,
+    schedule_dispatched,
+)
 
 #: A run that is dispatched so long after its moment is not missed.
 ON_TIME: Final = timedelta(minutes=1)
@@ -86,6 +93,7 @@ def run_schedule_now(*, schedule_id: int, now: datetime | None = None) -> Run:
             run = _dispatch(row, now, now)
         except (JobArgumentError, JobDefinitionError, JobOptionError) as error:
             raise ScheduleBrokenError(str(error)) from error
+        schedule_changed.announce(ScheduleChanged(schedule=row.name, change="run"))
     return run or Run(schedule=row.name, run_at=now, state=RunState.SKIPPED, detail="it was started just now.")
 
 

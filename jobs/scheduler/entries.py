@@ -23,6 +23,7 @@ from jobs.models import Schedule
 from jobs.payload import read_document, sign_document
 from jobs.schedules import Entry, MissedRunsPolicy, list_entries
 from jobs.security import SecureJob
+from jobs.signals import ScheduleChanged, schedule_changed
 
 #: Where an entry comes from.
 CODE: Final = "code"
@@ -56,6 +57,8 @@ def save_entry(
     if is_new_time or (row.is_enabled and row.next_run_at is None):
         row.next_run_at = entry.timing.get_next(now) if entry.is_enabled else None
     row.save()
+    if origin == ADMIN:
+        schedule_changed.announce(ScheduleChanged(schedule=row.name, change="saved"))
     return row
 
 
@@ -129,6 +132,7 @@ def reset_schedules(*, ids: Iterable[int], now: datetime | None = None) -> int:
         for row in Schedule.objects.select_for_update().filter(pk__in=list(ids), origin=CODE, is_edited=True):
             if row.name in entries:
                 save_entry(entry=entries[row.name], origin=CODE, schedule=row, now=now)
+                schedule_changed.announce(ScheduleChanged(schedule=row.name, change="reset"))
                 count += 1
     return count
 
@@ -157,6 +161,9 @@ def _switch(ids: Iterable[int], *, is_enabled: bool, now: datetime) -> int:
             row.is_edited = row.origin == CODE
             row.next_run_at = _get_next(row, now) if is_enabled else None
             row.save(update_fields=["is_enabled", "origin", "is_gone", "is_edited", "next_run_at"])
+            schedule_changed.announce(
+                ScheduleChanged(schedule=row.name, change="enabled" if is_enabled else "disabled")
+            )
             count += 1
     return count
 

@@ -16,6 +16,7 @@ from django.core.signing import BadSignature, Signer
 from django.db import transaction
 from django.utils import timezone
 
+from jobs.clock import get_database_now
 from jobs.drivers.base import JobSearch, StoredJob, get_driver
 from jobs.exceptions import (
     FailedJobNotFoundError,
@@ -28,15 +29,17 @@ from jobs.exceptions import (
 from jobs.models import FailedJob
 from jobs.payload import Record, decode_payload
 from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, find_stored_job, list_stores
-from jobs.services.batches import abandon
+from jobs.services.batches import abandon, cancel_batch
 from jobs.services.dispatching import admit, push_followers
-from jobs.services.failed import RETRY_REFUSALS, forget_failed_jobs, retry_failed_job
+from jobs.services.failed import RETRY_REFUSALS, forget_failed_jobs, retry_failed_job, retry_failed_jobs
 from jobs.services.settlement import release_locks
 from jobs.signals import JobsSteered, jobs_steered
 
 #: What one step does at most, in jobs and in seconds.
 _AT_ONCE: Final = 500
 _SECONDS: Final = 1.0
+#: How many of the jobs that somebody has picked are named in what is said of it.
+_NAMED: Final = 50
 _signer: Final = Signer(salt="jobs.steering")
 
 
@@ -113,7 +116,7 @@ def plan_steering(query: JobQuery, steer: Steer, *, now: datetime | None = None)
     Raises:
         ValueError: Nothing like that can be done to jobs with that status.
     """
-    now = now or timezone.now()
+    now = now or get_database_now()  # as dispatch writes it down
     if query.status is JobStatus.FAILED:
         found = find_failed_jobs(query)
         last = found.order_by("-pk").values_list("pk", flat=True).first()
@@ -241,3 +244,25 @@ def forget_one(*, job_id: UUID) -> None:
     if not FailedJob.objects.filter(job_id=job_id).exists() or not forget_failed_jobs(job_ids=[job_id]):
         raise FailedJobNotFoundError
     jobs_steered.announce(JobsSteered(steer="discard", count=1, about={"job_id": str(job_id)}))
+
+
+def steer_each(*, job_ids: Sequence[UUID], steer: Steer) -> int:
+    """Retry or forget failed jobs that somebody has picked, and say so; return how many that were."""
+    is_retry = steer is Steer.RETRY
+    done = len(retry_failed_jobs(job_ids=job_ids)) if is_retry else forget_failed_jobs(job_ids=job_ids)
+    if done:
+        picked = ", ".join(map(str, job_ids[:_NAMED]))
+        jobs_steered.announce(JobsSteered(steer=str(steer), count=done, about={"picked": picked}))
+    return done
+
+
+def cancel_whole_batch(*, batch_id: UUID) -> bool:
+    """Cancel a batch, and say so; False where it was cancelled before.
+
+    Raises:
+        BatchNotFoundError: There is no such batch.
+    """
+    is_new = cancel_batch(batch_id=batch_id)
+    if is_new:
+        jobs_steered.announce(JobsSteered(steer="cancel_batch", count=1, about={"batch_id": str(batch_id)}))
+    return is_new

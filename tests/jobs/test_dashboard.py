@@ -354,6 +354,8 @@ def test_schedules_are_told_in_words(operator: Client) -> None:
     assert "due again" in do(operator, "change-schedule", row.pk, "enable")
     assert "was dispatched" in do(operator, "change-schedule", row.pk, "run")
     assert [job.job_class for job in stored()] == ["tests.HopelessJob"]
+    changes = AuditEvent.objects.filter(event__startswith="schedule.").order_by("pk").values_list("event", flat=True)
+    assert list(changes) == ["schedule.saved", "schedule.disabled", "schedule.enabled", "schedule.run"]
 
 
 # --- Doing
@@ -413,6 +415,7 @@ def test_ticked_jobs_are_retried_or_discarded(operator: Client) -> None:
     assert "1 job was deleted." in page
     assert "2 were left" in page
     assert "Tick the jobs first." in do(operator, "retry-selected")
+    assert list_events() == ["job.retry_by_hand", "job.discard_by_hand"]
 
 
 def test_all_that_is_found_is_retried_after_a_question_step_by_step(operator: Client) -> None:
@@ -448,11 +451,19 @@ def test_a_plan_takes_the_right_of_what_it_does(sign_in: SignIn) -> None:
 def test_a_batch_is_cancelled_and_what_failed_in_it_retried(operator: Client) -> None:
     found = batch([StepJob("a"), StepJob("broken")]).dispatch()
     drain()
-    assert "1 failed job was put back" in do(operator, "retry-batch", found.id)
+    assert "1 job was put back" in do(operator, "retry-batch", found.id)
     other = batch([StepJob("a")]).dispatch()
     assert "was cancelled" in do(operator, "cancel-batch", other.id)
     assert "was cancelled before" in do(operator, "cancel-batch", other.id)
     assert "No batch has this id" in do(operator, "cancel-batch", uuid4())
+    assert list_events() == ["job.retry_by_hand", "job.cancel_batch_by_hand"]
+
+
+def test_a_job_is_found_by_its_id(viewer: Client) -> None:
+    job_id = fail()
+    assert "Life" in viewer.get(reverse("dashboard:find"), {"id": f" {job_id} "}, follow=True).content.decode()
+    page = viewer.get(reverse("dashboard:find"), {"id": "x"}, follow=True).content.decode()
+    assert "That is not the id of a job." in page
 
 
 @pytest.mark.parametrize(
