@@ -8,8 +8,8 @@ from redis import Redis
 from rq.defaults import RQ_KEY_PREFIX
 
 #: Keys that stay, or are forgotten by Redis itself: names of queues, counts of limits, the last ends of workers, what
-#: came through the outbox within the last hour.
-_KEPT: Final = ("queues", "sequence", "ended:", "hits:", "number:", "lines:", "paused", "places:", "relayed")
+#: was dispatched and what came through the outbox within the last hour.
+_KEPT: Final = ("queues", "sequence", "ended:", "hits:", "number:", "lines:", "paused", "places:", "pushed:", "relayed")
 
 
 def list_left(ours: str) -> list[str]:
