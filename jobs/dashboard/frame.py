@@ -34,16 +34,26 @@ _MAX_TITLE: Final = 200
 type _View = Callable[..., HttpResponse]
 
 
-def page(view: _View) -> _View:
-    """Let people with the right see a page; the unknown are sent to sign in."""
+def page(view: _View, *, otherwise: _View | None = None) -> _View:
+    """Let people with the right see a page; the unknown are sent to sign in.
+
+    ``otherwise``: what other staff see in its place.
+    """
 
     def answer(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
         if request.method not in {"GET", "HEAD"}:
             return HttpResponseNotAllowed(["GET", "HEAD"])
+        if otherwise is not None and not request.user.has_perm(VIEW):
+            return otherwise(request)
         _require(request, VIEW)
         return view(request, *args, **kwargs)
 
     return _guard(view, answer)
+
+
+def list_tables(request: HttpRequest) -> HttpResponse:
+    """Show what the admin has of jobs, as it does for every app."""
+    return admin.site.app_index(request, "jobs")
 
 
 def action(right: str | None) -> Callable[[_View], _View]:

@@ -1,6 +1,7 @@
 """The first page: tiles, queues, workers and the last failures; and what is done to queues and workers."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from django.contrib import messages
@@ -9,7 +10,7 @@ from django.utils import timezone
 
 from jobs.dashboard.charts import draw_throughput, draw_times
 from jobs.dashboard.forms import MetricsForm, PauseForm
-from jobs.dashboard.frame import action, go_back, page, render_page
+from jobs.dashboard.frame import action, go_back, list_tables, page, render_page
 from jobs.drivers.base import get_driver
 from jobs.exceptions import ConnectionsAwayError, JobOptionError, UnknownConnectionError
 from jobs.queues import pause_queue, resume_queue
@@ -29,7 +30,7 @@ _SHOWN_FAILURES: Final = 10
 _SAID: Final = {Wish.REST: "is told to rest", Wish.GO_ON: "is told to go on", Wish.STOP: "is told to stop"}
 
 
-@page
+@partial(page, otherwise=list_tables)
 def overview(request: HttpRequest) -> HttpResponse:
     """Show all at a glance."""
     now = timezone.now()

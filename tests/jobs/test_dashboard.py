@@ -144,9 +144,17 @@ def test_people_who_are_no_staff_see_nothing(sign_in: SignIn) -> None:
 def test_staff_without_the_right_see_nothing(sign_in: SignIn) -> None:
     client = sign_in(*RIGHTS.values())
     for address in list_pages():
-        assert client.get(address).status_code == 403
+        if address != reverse("dashboard:overview"):
+            assert client.get(address).status_code == 403
     for address, _ in list_actions():
         assert client.post(address).status_code == 403
+
+
+def test_staff_without_the_right_find_the_tables_that_they_may_see_at_the_same_address(sign_in: SignIn) -> None:
+    page = see(sign_in("view_failedjob"), "overview")
+    assert "/admin/jobs/failedjob/" in page
+    assert "jobs-tiles" not in page
+    see(sign_in(), "overview", status=404)
 
 
 def test_who_may_only_look_sees_each_page_and_no_button(viewer: Client) -> None:
