@@ -4,7 +4,7 @@
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
-	queue-work-emails queue-work-notifications queue-dashboard terminal-screens queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak screenshots
+	queue-work-emails queue-work-notifications queue-dashboard queue-top terminal-screens queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak screenshots
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -137,6 +137,8 @@ queue-metrics: ## Show throughput, failures and times: ARGS="--since 24h --by cl
 	@sh scripts/setup base && $(manage) queue_metrics $(ARGS)
 queue-dashboard: ## Watch queues, workers and failed jobs, pause queues, retry jobs; ? tells the keys
 	@sh scripts/setup base && exec $(manage) queue_dashboard $(ARGS)
+queue-top: ## Watch worker processes: memory, processor time, the job in hand
+	@sh scripts/setup base && exec $(manage) queue_top $(ARGS)
 queue-stats: ## Show the queues
 	@sh scripts/setup base && $(manage) queue_stats $(ARGS)
 queue-failed: ## List the failed jobs

@@ -23,6 +23,8 @@ class WorkerHeartbeat(models.Model):
     #: Job in hand, if any.
     current_job_id = models.UUIDField(null=True)
     current_job_class = models.CharField(max_length=200, default="")
+    #: When that was claimed.
+    current_job_since = models.DateTimeField(null=True)
     #: How many jobs it runs at this moment, and how many tries it has begun.
     running_count = models.PositiveIntegerField(default=0)
     try_count = models.PositiveBigIntegerField(default=0)

@@ -24,6 +24,8 @@ class WorkerStatus:
     beat_at: datetime
     current_job_id: str | None
     current_job_class: str = ""
+    #: When that was claimed, by the clock of its store.
+    current_job_since: datetime | None = None
     host: str = ""
     pid: int = 0
     connection: str = ""
@@ -68,6 +70,7 @@ def list_workers(*, now: datetime) -> list[WorkerStatus]:
             beat_at=row.beat_at,
             current_job_id=str(row.current_job_id) if row.current_job_id else None,
             current_job_class=row.current_job_class,
+            current_job_since=row.current_job_since,
             host=row.host,
             pid=row.pid,
             connection=row.connection,

@@ -39,6 +39,7 @@ class WorkerReport:
     pid: int = 0
     connection: str = ""
     current_job_class: str = ""
+    current_job_since: datetime | None = None
     running_count: int = 0
     try_count: int = 0
     memory_mb: float | None = None

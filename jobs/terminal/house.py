@@ -43,7 +43,7 @@ WORKERS: Final = (
     Column("tries", 7, is_number=True),
 )
 FAILED: Final = (Column("failed", 8), Column("job"), Column("queue", 12), Column("what it raised"))
-_STATE_TONES: Final[dict[str, Tone]] = {
+STATE_TONES: Final[dict[str, Tone]] = {
     "busy": "good", "idle": "", "resting": "warning", "stopping": "warning", "dead": "dim",
 }  # fmt: skip
 _STATUS_TONES: Final[dict[str, Tone]] = {"running": "good", "paused": "warning", "inactive": "bad"}
@@ -134,7 +134,7 @@ def make_worker_rows(workers: Sequence[WorkerStatus]) -> list[Row]:
                 "-" if one.cpu_percent is None else f"{one.cpu_percent:.0f}",
                 to_count(one.try_count),
             ),
-            _STATE_TONES[one.state],
+            STATE_TONES[one.state],
         )
         for one in sorted(workers, key=lambda one: not one.is_alive)
     ]
@@ -208,8 +208,15 @@ def _queue_to_json(queue: QueueOverview) -> dict[str, Any]:  # Any: JSON
 
 def worker_to_json(worker: WorkerStatus) -> dict[str, Any]:  # Any: JSON
     """Return a worker as JSON."""
-    moments = {"started_at": worker.started_at.isoformat(), "beat_at": worker.beat_at.isoformat()}
-    return {**asdict(worker), "queues": list(worker.queues), "state": worker.state, **moments}
+    since = worker.current_job_since
+    return {
+        **asdict(worker),
+        "queues": list(worker.queues),
+        "state": worker.state,
+        "started_at": worker.started_at.isoformat(),
+        "beat_at": worker.beat_at.isoformat(),
+        "current_job_since": since.isoformat() if since else None,
+    }
 
 
 def _failure_to_json(failure: JobRow) -> dict[str, Any]:  # Any: JSON

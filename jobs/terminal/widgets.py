@@ -34,8 +34,8 @@ class LineTable(ScrollView, can_focus=True):
     """A table of which one line is selected. It draws what is seen of it alone, however long it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up", "move(-1)", "Up", show=False),
+        Binding("down", "move(1)", "Down", show=False),
         Binding("pageup", "turn(-1)", "Page up", show=False),
         Binding("pagedown", "turn(1)", "Page down", show=False),
         Binding("home", "move(-1000000)", "First", show=False),

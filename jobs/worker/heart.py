@@ -114,6 +114,7 @@ class Heart:
             pid=os.getpid(),
             connection=self._connection,
             current_job_class=running.job_class if running else "",
+            current_job_since=running.claimed_at if running else None,
             running_count=self._hand.count_running(),
             try_count=self._hand.begun,
             memory_mb=vitals.memory_mb,

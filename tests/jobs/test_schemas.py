@@ -84,6 +84,7 @@ CALLS: list[tuple[str, Callable[[], list[str]]]] = [
     ("queue_monitor", lambda: ["--max", "1", "emails", "default"]),
     ("queue_health", list),
     ("queue_dashboard", list),
+    ("queue_top", list),
     ("queue_metrics", list),
     ("queue_metrics", lambda: ["--by", "class", "--since", "24h"]),
     ("queue_metrics", lambda: ["--by", "time", "--since", "7d"]),

@@ -1,7 +1,6 @@
 """Watch queues, workers and failed jobs."""
 
 import json as jsonlib
-import sys
 from argparse import ArgumentParser
 from datetime import timedelta
 from typing import override
@@ -9,7 +8,7 @@ from typing import override
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from jobs.management.arguments import refresh_seconds
+from jobs.management.pages import add_page_options, has_terminal
 from jobs.terminal.dashboard import Dashboard
 from jobs.terminal.house import House, read_house, to_json, to_text
 
@@ -25,21 +24,13 @@ class Command(BaseCommand):
 
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--refresh",
-            type=refresh_seconds,
-            default=timedelta(seconds=5),
-            metavar="SECONDS",
-            help="Read anew so often; every 5 seconds by default, as often as workers report.",
-        )
-        parser.add_argument("--once", action="store_true", help="Print text once, and end.")
-        parser.add_argument("--json", action="store_true", help="Print one JSON object, and end.")
+        add_page_options(parser)
 
     @override
     def handle(self, *, refresh: timedelta, once: bool, json: bool, **_others: object) -> None:
         if json:
             self.stdout.write(jsonlib.dumps(to_json(_read()), indent=2))
-        elif once or not (sys.stdin.isatty() and self.stdout.isatty()):
+        elif once or not has_terminal(self.stdout):
             self.stdout.write(to_text(_read()))
         else:
             Dashboard(source=_read, refresh=refresh).run()

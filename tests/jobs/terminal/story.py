@@ -17,6 +17,8 @@ from jobs.services import MetricKey, TryFigures, WorkerReport, add_metrics, reco
 from jobs.terminal.dashboard import Dashboard
 from jobs.terminal.house import House, read_house
 from jobs.terminal.page import Page
+from jobs.terminal.processes import Sort, read_processes
+from jobs.terminal.top import Top
 from tests.jobs.steps import NOON, claim_one, push_record
 
 MINUTE = timedelta(minutes=1)
@@ -47,7 +49,7 @@ def beat(number: int, *, job: UUID | None = None, age: timedelta = SECOND, life:
         report=WorkerReport(
             host=f"app{number}", pid=1000 + number, connection=get_driver().name, running_count=int(job is not None),
             current_job_class="shop.MakeReportJob" if job else "", try_count=100 * number, memory_mb=80.0 + number,
-            cpu_percent=12.5 * number, is_resting=number == 3,
+            current_job_since=NOON - 75 * SECOND if job else None, cpu_percent=12.5 * number, is_resting=number == 3,
         ),
     )  # fmt: skip
 
@@ -88,6 +90,11 @@ def read() -> House:
 def make_dashboard() -> Dashboard:
     """Return the page, which never reads by itself for a second time within a test."""
     return Dashboard(source=read, refresh=timedelta(hours=1))
+
+
+def make_top(sort: Sort = Sort.CPU) -> Top:
+    """Return the page of processes; see ``make_dashboard``."""
+    return Top(source=lambda: read_processes(now=NOON), refresh=timedelta(hours=1), sort=sort)
 
 
 def play(app: App[None], *script: Script | str, size: tuple[int, int] = (80, 24)) -> list[str]:

@@ -4,12 +4,14 @@ import re
 import signal
 
 import pytest
+from django.utils import timezone
 
+from tests.jobs.steps import NOON
 from tests.jobs.terminal import story
 from tests.jobs.terminal.terminals import terminal
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.process]
-PAGES = [("queue_dashboard", "Gatehouse jobs")]
+PAGES = [("queue_dashboard", "Gatehouse jobs"), ("queue_top", "Gatehouse workers")]
 #: A colour of the terminal: of the text 30 to 38 and 90 to 97, of the ground 40 to 48 and 100 to 107.
 _COLOUR = re.compile(r"\x1b\[(?:[\d;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[\d;]*)?m")
 _LEAVES = "\x1b[?1049l"
@@ -18,6 +20,7 @@ _LEAVES = "\x1b[?1049l"
 @pytest.mark.parametrize(("command", "head"), PAGES)
 def test_a_page_is_shown_in_a_terminal_and_q_leaves_it_as_it_was(job_connection: str, command: str, head: str) -> None:
     story.tell()
+    story.beat(3, age=NOON - timezone.now())  # alive now, not at noon
     with terminal(command) as opened:
         opened.wait_for("app1")
         assert head in opened.text
