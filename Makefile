@@ -4,7 +4,7 @@
 	type-check-strict type-coverage compliance check ci install install-dev lock clean db-seed db-seed-oauth2 create-client \
 	rotate-client-secret db-reset queue-work \
 	queue-stats queue-failed queue-retry-failed queue-forget queue-flush queue-clear queue-monitor queue-pause queue-resume \
-	queue-work-emails queue-work-notifications queue-dashboard queue-top terminal-screens queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak screenshots
+	queue-work-emails queue-work-notifications queue-dashboard queue-top queue-completion terminal-screens queue-health queue-metrics queue-restart queue-prune queue-schedule queue-relay queue-example queue-advanced-example make-job bench bench-soak screenshots
 
 python := .venv/bin/python
 manage := $(python) manage.py
@@ -139,6 +139,8 @@ queue-dashboard: ## Watch queues, workers and failed jobs, pause queues, retry j
 	@sh scripts/setup base && exec $(manage) queue_dashboard $(ARGS)
 queue-top: ## Watch worker processes: memory, processor time, the job in hand
 	@sh scripts/setup base && exec $(manage) queue_top $(ARGS)
+queue-completion: ## Print a script by which a shell completes the commands of jobs: ARGS=bash, zsh or fish
+	@sh scripts/setup base && $(manage) queue_completion $(or $(ARGS),bash)
 queue-stats: ## Show the queues
 	@sh scripts/setup base && $(manage) queue_stats $(ARGS)
 queue-failed: ## List the failed jobs

@@ -29,7 +29,9 @@ SCHEMAS: dict[str, Any] = {path.stem: json.loads(path.read_text()) for path in F
 REGISTRY: Registry[Any] = Registry().with_resources(  # Any: as above
     (f"{name}.json", Resource.from_contents(schema)) for name, schema in SCHEMAS.items()
 )
-COMMANDS = sorted(path.stem for path in (ROOT / "jobs" / "management" / "commands").glob("queue_*.py"))
+#: Prints a script, and no facts.
+_SCRIPT = "queue_completion"
+COMMANDS = sorted({path.stem for path in (ROOT / "jobs" / "management" / "commands").glob("queue_*.py")} - {_SCRIPT})
 MINUTE = timedelta(minutes=1)
 
 

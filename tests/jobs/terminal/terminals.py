@@ -9,7 +9,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from tests.processes import ROOT, child_environment
@@ -49,14 +49,19 @@ class Terminal:
                 self._written += read
 
 
-@contextmanager
-def terminal(*words: str, size: tuple[int, int] = (80, 24), **environment: str) -> Iterator[Terminal]:
+def terminal(*words: str, size: tuple[int, int] = (80, 24), **environment: str) -> AbstractContextManager[Terminal]:
     """Run a management command in a terminal of so many columns and lines; it is killed at the end of the block."""
+    return run(sys.executable, str(ROOT / "manage.py"), *words, size=size, **environment)
+
+
+@contextmanager
+def run(*command: str, size: tuple[int, int] = (80, 24), **environment: str) -> Iterator[Terminal]:
+    """Run a program so."""
     ours, theirs = pty.openpty()
     columns, lines = size
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "manage.py"), *words],
+        command,
         env=child_environment(TERM="xterm-256color", **environment),
         cwd=ROOT,
         stdin=theirs,
