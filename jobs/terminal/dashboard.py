@@ -1,6 +1,7 @@
 """The page of ``queue_dashboard``: tiles, queues, workers, failed jobs."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from functools import partial
 from typing import ClassVar, Final, override
 from uuid import UUID
@@ -26,6 +27,8 @@ from jobs.terminal.page import Page
 from jobs.terminal.table import clean, to_clock
 from jobs.terminal.widgets import LineTable, Tiles
 
+#: What has waited in the outbox for no longer is on its way.
+_LATE: Final = timedelta(seconds=5)
 _HELP: Final = """\
 q        leave
 Tab      go to the next table: queues, workers, failed jobs
@@ -85,7 +88,7 @@ class Dashboard(Page[House]):
     def list_faults(self, reading: House) -> list[str]:
         overview = reading.overview
         away = [f"The connection {name} does not answer; its queues are not shown." for name in overview.away]
-        return away + [figures.describe() for figures in overview.outbox]
+        return away + [figures.describe() for figures in overview.outbox if figures.oldest_wait > _LATE]
 
     def action_pause(self) -> None:
         """Let the selected queue rest, or go on."""

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand
 from jobs.management.arguments import age_in_hours
 from jobs.scheduler import prune_schedule_runs
 from jobs.services import prune_batches, prune_failed_jobs, prune_metrics, prune_results, sweep_expired
+from project.terminal import show_progress
 
 
 class Command(BaseCommand):
@@ -67,6 +68,8 @@ class Command(BaseCommand):
 def _sweep() -> int:
     """Delete all that has expired, step by step; return how many rows."""
     count = 0
-    while not (swept := sweep_expired()).is_complete:
-        count += swept.count
+    with show_progress("Deleting", total=None) as show:
+        while not (swept := sweep_expired()).is_complete:
+            count += swept.count
+            show(count)
     return count + swept.count

@@ -13,11 +13,14 @@ from django.utils import timezone
 from textual.pilot import Pilot
 
 from jobs.drivers.base import get_driver
-from jobs.models import FailedJob
+from jobs.models import FailedJob, OutboxJob
 from jobs.queues import is_paused, pause_queue
 from jobs.terminal.dashboard import Dashboard
 from jobs.terminal.house import House
 from permissions import audit
+from tests.jobs.outbox_store import Server
+from tests.jobs.outbox_store import server_fixture as _server  # noqa: F401 - a fixture
+from tests.jobs.sample_jobs import NoteJob
 from tests.jobs.steps import NOON, push_record, stored
 from tests.jobs.terminal import story
 from tests.jobs.terminal.story import check, get_lines, make_dashboard, meanwhile, play, settle
@@ -159,6 +162,40 @@ def test_a_database_that_is_away_is_told_and_comes_back_by_itself(job_connection
 
     lines = play(Dashboard(source=read, refresh=timedelta(seconds=0.05)), go)
     assert not _holds(lines, "does not answer")
+
+
+def test_a_redis_that_is_away_is_told_and_all_else_is_shown_and_it_comes_back_by_itself(server: Server) -> None:
+    story.tell()
+    away = "The connection outbox does not answer; its queues are not shown."
+
+    async def go(pilot: Pilot[None]) -> None:
+        assert _holds(get_lines(pilot.app), "> emails             12")
+        server.kill()
+        await _wait_for(lambda: _holds(get_lines(pilot.app), away), pilot)
+        assert _holds(get_lines(pilot.app), "shop.MakeReportJob")
+        server.start()
+        await _wait_for(lambda: not _holds(get_lines(pilot.app), away), pilot)
+        await _wait_for(lambda: _holds(get_lines(pilot.app), "> emails             12"), pilot)
+
+    play(Dashboard(source=story.read, refresh=timedelta(seconds=0.05)), go)
+
+
+def test_what_does_not_leave_the_outbox_is_told(server: Server) -> None:
+    server.kill()
+    NoteJob.dispatch("path", "text")
+    words = "1 jobs wait in the outbox for the connection outbox"
+    assert not _holds(play(make_dashboard()), words)
+    OutboxJob.objects.update(created_at=NOON - timedelta(seconds=6))
+    assert _holds(play(make_dashboard()), words)
+
+
+def test_an_action_while_a_store_is_away_says_so(server: Server) -> None:
+    story.tell()
+
+    async def kill(_pilot: Pilot[None]) -> None:
+        server.kill()
+
+    play(make_dashboard(), kill, "p", "y", _until_told("That failed, for a store does not answer"))
 
 
 def test_a_page_reads_while_a_store_stands_still_and_keys_work_nevertheless(job_connection: str) -> None:
