@@ -16,6 +16,9 @@ from permissions.drf import HasPermission, HasReadWriteScopes
 from project.api import StringField
 
 _MAX_TOKEN: Final = 40_000
+#: What is said of the names of fields that there aren't.
+_MAX_NAME: Final = 100
+_MOST_NAMES: Final = 10
 _CONTINUE: Final = "continue"  # a keyword of Python
 #: What every operation of this kind says.
 STEPS: Final = (
@@ -37,7 +40,10 @@ class Continuation(serializers.Serializer[None]):
 
     @override
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:  # Any (twice): DRF's own
-        """Refuse a search beside the one that goes on."""
+        """Refuse a field that there isn't, which would narrow nothing, and a search beside the one that goes on."""
+        unknown = [str(name)[:_MAX_NAME] for name in self.initial_data if name not in self.fields]
+        if unknown:
+            raise serializers.ValidationError(dict.fromkeys(unknown[:_MOST_NAMES], "There is no such field."))
         if _CONTINUE in attrs and len(attrs) > 1:
             raise serializers.ValidationError({_CONTINUE: "It holds what is looked for; say nothing beside it."})
         return attrs
@@ -62,11 +68,28 @@ class Continuation(serializers.Serializer[None]):
         return plan
 
 
+#: Fields that leave every failed job in.
+_WHOLE: Final = {"all", "outcome"}
+_NEEDED: Final = 'Say which failed jobs are meant, such as {"class": "…"}, or {"all": true} for every one.'
+_SOME: Final = "Leave it out, or what else says which jobs are meant."
 _FOREIGN: Final = "This is not what a call before has answered here. Begin anew without it."
 
 
 class SteeringBody(Continuation, JobSearch):
-    """Body that says which failed jobs are meant, all of them where it says nothing; or goes on."""
+    """Body that says which failed jobs are meant, in so many words where it is all of them; or goes on."""
+
+    all = serializers.BooleanField(
+        required=False, help_text="True: every failed job with that `outcome`. Needed where nothing else narrows them."
+    )
+
+    @override
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:  # Any (twice): DRF's own
+        """Refuse a search that finds all though nobody said so, and one that finds some beside ``all``."""
+        attrs = super().validate(attrs)
+        is_narrowed = any(value for name, value in attrs.items() if name not in _WHOLE)
+        if is_narrowed == attrs.get("all", False):
+            raise serializers.ValidationError({"all": _SOME if is_narrowed else _NEEDED})
+        return attrs
 
 
 class SteeringOut(serializers.Serializer[None]):

@@ -122,6 +122,14 @@ def test_a_wrong_question_is_refused_with_its_field(
         ("failed/discard", {"class": "a" * 100_000}, "class"),
         ("failed/discard", {"since": 5}, "since"),
         ("failed/discard", [], ""),
+        ("failed/discard", {"job_class": "x"}, "job_class"),
+        ("failed/retry", {"exeption": "x", "queue": "a"}, "exeption"),
+        ("failed/retry", {"exeption": "x", "all": True}, "exeption"),
+        ("failed/retry", {}, "all"),
+        ("failed/discard", {}, "all"),
+        ("failed/discard", {"all": False, "class": "", "outcome": "all"}, "all"),
+        ("failed/discard", {"all": True, "class": "x"}, "all"),
+        (f"batches/{NOBODY}/retry", {"exeption": "x"}, "exeption"),
     ],
 )
 def test_a_wrong_body_is_refused_with_its_field_and_changes_nothing(

@@ -112,9 +112,9 @@ def test_many_failed_jobs_are_done_step_by_step(
     assert len(stored()) == (5 if path == "failed/retry" else 0)
 
 
-def test_a_body_that_says_nothing_means_all_failed_jobs(root: APIClient, job_connection: str) -> None:
+def test_all_failed_jobs_are_meant_where_the_body_says_so(root: APIClient, job_connection: str) -> None:
     fail(3)
-    (answer,) = go_through(root, "failed/discard", {})
+    (answer,) = go_through(root, "failed/discard", {"all": True})
     assert (answer["total"], answer["done"]) == (3, 3)
 
 
@@ -124,7 +124,7 @@ def test_what_is_answered_for_one_thing_opens_nothing_else(root: APIClient, monk
     found = [batch([StepJob("broken") for _ in range(3)]).allow_failures().dispatch() for _ in range(2)]
     drain()
     monkeypatch.setattr(steering, "_AT_ONCE", 1)
-    of_all = root.post(f"{ROOT}failed/retry").json()["continue"]
+    of_all = root.post(f"{ROOT}failed/retry", {"all": True}).json()["continue"]
     of_batch = root.post(f"{ROOT}batches/{found[0].id}/retry").json()["continue"]
     waiting = plan_steering(JobQuery(status=JobStatus.WAITING), Steer.DISCARD)
     for path, text in [
@@ -142,7 +142,8 @@ def test_what_is_answered_for_one_thing_opens_nothing_else(root: APIClient, monk
 def test_a_right_that_is_lost_stops_what_has_begun(api_client: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
     fail(3)
     monkeypatch.setattr(steering, "_AT_ONCE", 1)
-    text = let(api_client, SEE, "jobs.delete_failedjob").post(f"{ROOT}failed/discard").json()["continue"]
+    client = let(api_client, SEE, "jobs.delete_failedjob")
+    text = client.post(f"{ROOT}failed/discard", {"all": True}).json()["continue"]
     assert let(api_client, SEE).post(f"{ROOT}failed/discard", {"continue": text}).status_code == 403
     assert FailedJob.objects.count() == 2
 
