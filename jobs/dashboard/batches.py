@@ -132,7 +132,7 @@ def _draw(members: list[tuple[UUID, str]]) -> list[Cell]:
     ]
 
 
-@action("change_batch")
+@action("change_batch", ask=lambda _request: "Cancel this batch? Its jobs that look at that skip themselves.")
 def cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """Cancel a batch."""
     if cancel_whole_batch(batch_id=batch_id):
@@ -142,7 +142,7 @@ def cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     return go_back(request, default="dashboard:batches")
 
 
-@action("retry")
+@action("retry", ask=lambda _request: "Put all failed jobs of this batch back, with all their tries?")
 def retry(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """Put the failed jobs of a batch back, step by step."""
     query = JobQuery(status=JobStatus.FAILED, batch_id=batch_id)

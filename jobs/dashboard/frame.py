@@ -5,6 +5,7 @@ from functools import update_wrapper
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import structlog
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -12,6 +13,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
+from jobs.worker.outages import list_outage_errors
 from project.exceptions import DomainError
 from project.printable import to_printable
 
@@ -31,6 +33,9 @@ RIGHTS: Final = {
 }
 
 _MAX_TITLE: Final = 200
+#: The field by which somebody says that they are.
+SURE: Final = "sure"
+_log = structlog.get_logger("gatehouse.jobs")
 type _View = Callable[..., HttpResponse]
 
 
@@ -56,10 +61,12 @@ def list_tables(request: HttpRequest) -> HttpResponse:
     return admin.site.app_index(request, "jobs")
 
 
-def action(right: str | None) -> Callable[[_View], _View]:
+def action(right: str | None, *, ask: Callable[[HttpRequest], str] | None = None) -> Callable[[_View], _View]:
     """Let people with a right of ``RIGHTS`` act, by POST alone; what is refused is told on the page they came from.
 
-    ``None``: the view itself asks for what it takes.
+    Args:
+        right: Its name; None where the view itself asks for what it takes.
+        ask: Returns what to ask before it is done; nothing where it needs no question.
     """
 
     def decorate(view: _View) -> _View:
@@ -69,15 +76,28 @@ def action(right: str | None) -> Callable[[_View], _View]:
             _require(request, VIEW)
             if right is not None:
                 _require(request, RIGHTS[right])
+            if ask is not None and SURE not in request.POST and (question := ask(request)):
+                return _ask(request, question)
             try:
                 return view(request, *args, **kwargs)
             except DomainError as error:
                 messages.error(request, str(error.message))
-                return go_back(request)
+            except list_outage_errors() as error:
+                _log.warning("store_unavailable", error=type(error).__qualname__)
+                messages.error(request, "A store did not answer. What was done before that stays done; try again.")
+            return go_back(request)
 
         return _guard(view, answer)
 
     return decorate
+
+
+def _ask(request: HttpRequest, question: str) -> HttpResponse:
+    """Ask before something is done; the answer sends the same once more."""
+    fields = [
+        (name, value) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken" for value in values
+    ]
+    return render_page(request, "sure.html", title="Are you sure?", tab="", question=question, fields=fields, sure=SURE)
 
 
 def render_page(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.contrib import messages
@@ -18,6 +18,9 @@ from jobs.security import describe_arguments
 from jobs.selectors import MAX_TRIES, JobLife, get_job_life
 from jobs.services import cancel_job, forget_one, retry_one
 from permissions import audit
+
+#: Of these one is enough to see tracebacks, as in the admin.
+_SEE_TRACEBACKS: Final = ("jobs.view_failedjob", "jobs.change_failedjob")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
         events=sorted(_list_events(life), key=lambda event: event.at),
         links=_list_links(life),
         names=get_argument_names(life.payload),
+        may_see_traceback=any(request.user.has_perm(right) for right in _SEE_TRACEBACKS),
         arguments=_describe_arguments(request, life) if wants_arguments else None,
         can_retry=life.failed is not None and life.state in {"failed", "quarantined"},
         can_cancel=life.state in {"waiting", "delayed"},
@@ -85,17 +89,23 @@ def _list_events(life: JobLife) -> Iterator[Event]:
     yield from _list_tries(life)
     yield from _list_failures(life)
     if life.stored is not None:
+        detail = life.stored.fault or {"running": "It runs.", "waiting": "It waits."}.get(life.stored.state, "")
         worker = life.stored.worker if life.stored.state == "running" else ""
-        yield Event(at=life.stored.available_at, name=life.stored.state, detail=life.stored.fault, worker=worker)
+        yield Event(at=life.stored.available_at, name="due", detail=detail, worker=worker)
 
 
 def _list_tries(life: JobLife) -> Iterator[Event]:
-    known = {one.attempt for one in life.tries}
-    if len(life.tries) == MAX_TRIES:
-        known.add(life.tries[0].attempt - 1)  # which may just not be told any more
+    # Those before may just not be told any more.
+    last = life.tries[0].attempt - 1 if len(life.tries) == MAX_TRIES else 0
     for one in life.tries:
-        if one.attempt > 1 and one.attempt - 1 not in known:
-            yield Event(at=one.started_at, name="cut short", detail=f"Try {one.attempt - 1}: no end was written down.")
+        if one.attempt <= last:  # counted anew
+            at = one.dispatched_at or one.started_at
+            yield Event(at=min(at, one.started_at), name="retried", detail="Put back with all its tries.")
+            last = 0
+        if (missing := one.attempt - last - 1) > 0:
+            which = f"Try {last + 1}" if missing == 1 else f"Tries {last + 1} to {one.attempt - 1}"
+            yield Event(at=one.started_at, name="cut short", detail=f"{which}: no end was written down.")
+        last = one.attempt
         yield Event(
             at=one.ended_at,
             name=one.state,
@@ -112,18 +122,18 @@ def _list_failures(life: JobLife) -> Iterator[Event]:
         return
     if not any(one.state in {"failed", "quarantined"} for one in life.tries):
         yield Event(at=failed.failed_at, name="failed", detail=f"After {failed.attempts} tries")
-    if failed.retried_at is not None:
+    # A retry that has had a try is seen by that.
+    if failed.retried_at is not None and not any(one.started_at >= failed.retried_at for one in life.tries):
         yield Event(at=failed.retried_at, name="retried", detail=f"Retry {failed.retry_count}")
     if failed.recovered_at is not None:
         yield Event(at=failed.recovered_at, name="recovered", detail="The retry ran to its end.")
 
 
 def _find_dispatch(life: JobLife) -> datetime | None:
-    if life.stored is not None:
-        return life.stored.created_at
-    if life.record is not None and life.record.created_at is not None:
-        return life.record.created_at
-    return next((one.dispatched_at for one in life.tries if one.dispatched_at is not None), None)
+    """Return when it was dispatched first, as far as that is known: a retry is dispatched anew."""
+    known = [one.dispatched_at for one in life.tries]
+    known += [life.stored.created_at if life.stored else None, life.record.created_at if life.record else None]
+    return min((moment for moment in known if moment is not None), default=None)
 
 
 def _list_links(life: JobLife) -> list[Link]:
@@ -149,7 +159,7 @@ def retry(request: HttpRequest, job_id: UUID) -> HttpResponse:
     return go_back(request)
 
 
-@action("discard")
+@action("discard", ask=lambda _request: "Delete this failed job for good?")
 def discard(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Forget a failed job."""
     forget_one(job_id=job_id)
@@ -157,7 +167,7 @@ def discard(request: HttpRequest, job_id: UUID) -> HttpResponse:
     return HttpResponseRedirect(reverse("dashboard:list", args=["failed"]))
 
 
-@action("cancel")
+@action("cancel", ask=lambda _request: "Delete this job, which has not run yet, for good?")
 def cancel(request: HttpRequest, job_id: UUID) -> HttpResponse:
     """Delete a job that waits."""
     cancel_job(job_id=job_id)

@@ -29,7 +29,7 @@ def list_of_jobs(request: HttpRequest, status: str) -> HttpResponse:
         except InvalidCursorError:
             is_stale = True
             found = list_jobs(query)
-    said = {name: str(value) for name, value in request.GET.items() if name != "cursor" and value}
+    said = {name: request.GET[name] for name, value in getattr(form, "cleaned_data", {}).items() if value}
     return render_page(
         request,
         "list.html",
@@ -108,7 +108,9 @@ def _check_right(request: HttpRequest, status: JobStatus, steer: Steer) -> None:
 
 
 def _show_plan(request: HttpRequest, plan: SteeringPlan, *, is_asking: bool) -> HttpResponse:
-    said = plan.query.as_filter()
+    told = plan.query.as_filter()
+    # A search for failed jobs always says what became of them; of others that says nothing.
+    hidden = {"status"} if plan.query.status is JobStatus.FAILED else {"status", "outcome"}
     gone = plan.done + plan.skipped
     return render_page(
         request,
@@ -120,7 +122,8 @@ def _show_plan(request: HttpRequest, plan: SteeringPlan, *, is_asking: bool) -> 
         is_asking=is_asking,
         gone=gone,
         percent=min(round(gone / plan.total * 100), 100) if plan.total else None,
-        said=[(name.replace("_", " "), value) for name, value in said.items() if name != "status"],
+        said=[(name.replace("_", " "), value) for name, value in told.items() if name not in hidden],
+        is_filtered=bool(told.keys() - {"status", "outcome"}),
         back=reverse("dashboard:list", args=[plan.query.status]),
     )
 
@@ -143,7 +146,12 @@ def retry_selected(request: HttpRequest) -> HttpResponse:
     return _do_selected(request, Steer.RETRY, "put back; workers run them")
 
 
-@action("discard")
+def _ask_to_discard(request: HttpRequest) -> str:
+    count = len(request.POST.getlist("job")[:PAGE_SIZE])
+    return f"Delete {count} failed {'job' if count == 1 else 'jobs'} for good?" if count else ""
+
+
+@action("discard", ask=_ask_to_discard)
 def discard_selected(request: HttpRequest) -> HttpResponse:
     """Forget the failed jobs that were ticked."""
     return _do_selected(request, Steer.DISCARD, "deleted")

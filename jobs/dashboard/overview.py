@@ -25,6 +25,7 @@ from jobs.selectors import (
     list_workers,
 )
 from jobs.services import Wish, tell_worker
+from project.printable import to_printable
 
 _SHOWN_FAILURES: Final = 10
 _SAID: Final = {Wish.REST: "is told to rest", Wish.GO_ON: "is told to go on", Wish.STOP: "is told to stop"}
@@ -142,7 +143,13 @@ def _change(request: HttpRequest, connection: str, queue: str, *, until: datetim
         messages.error(request, f"The connection {connection} does not answer; nothing was changed.")
 
 
-@action("tell")
+def _ask_to_stop(request: HttpRequest) -> str:
+    if request.POST.get("wish") != Wish.STOP:
+        return ""
+    return f"Stop the worker {to_printable(request.POST.get('worker', '')[:200])} after its jobs in hand?"
+
+
+@action("tell", ask=_ask_to_stop)
 def tell(request: HttpRequest) -> HttpResponse:
     """Tell a worker to rest, to go on or to stop."""
     name, wish = request.POST.get("worker", "").replace("\x00", ""), request.POST.get("wish", "")

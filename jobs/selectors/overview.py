@@ -34,6 +34,8 @@ class QueueOverview:
     #: How long the oldest job that is due has waited; None when nothing waits.
     oldest_wait: timedelta | None
     is_paused: bool
+    #: What to resume so that it goes on: its own name, or ``*`` where all of its connection rest.
+    paused_by: str
     #: When the pause ends by itself; None where somebody has to end it, or there is none.
     paused_until: datetime | None
     #: Workers that are alive and take its jobs.
@@ -77,6 +79,8 @@ class Overview:
     #: Dead ones included, for an hour.
     workers: Sequence[WorkerStatus]
     outbox: Sequence[OutboxFigures]
+    #: Connections of which all queues rest, and until when.
+    resting: Mapping[str, datetime | None]
     #: Connections that don't answer.
     away: Sequence[str]
 
@@ -93,9 +97,10 @@ def get_overview(*, now: datetime) -> Overview:
     queues = _list_queues(states, workers, now)
     classes = get_try_statistics(since=now - _HOUR, until=now, by="job_class")
     alive = [worker for worker in workers if worker.is_alive]
+    resting = {one.connection: one.pauses[EVERY_QUEUE] for one in states if EVERY_QUEUE in one.pauses}
     return Overview(
         at=now,
-        status=_get_status(alive, queues),
+        status=_get_status(alive, queues, has_rest=bool(resting)),
         per_minute=sum(queue.lately.processed_per_minute for queue in queues),
         processed_count=sum(queue.hourly.processed_count for queue in queues),
         failed_count=sum(queue.hourly.failed_count for queue in queues),
@@ -109,6 +114,7 @@ def get_overview(*, now: datetime) -> Overview:
         queues=queues,
         workers=workers,
         outbox=list_outbox_figures(now=now),
+        resting=resting,
         away=[state.connection for state in states if not state.is_up],
     )
 
@@ -138,6 +144,7 @@ def _list_queues(
                 failed_count=failed.get(key, 0),
                 oldest_wait=None if held.oldest_due_at is None else max(now - held.oldest_due_at, timedelta(0)),
                 is_paused=pause in pauses,
+                paused_by=pause[1] if pause in pauses else "",
                 paused_until=pauses.get(pause),
                 worker_count=sum(one.is_alive and one.serves(queue, connection) for one in workers),
                 lately=lately.get(key, _NOTHING_LATELY),
@@ -148,11 +155,12 @@ def _list_queues(
 
 
 def _get_status(
-    alive: Sequence[WorkerStatus], queues: Sequence[QueueOverview]
+    alive: Sequence[WorkerStatus], queues: Sequence[QueueOverview], *, has_rest: bool
 ) -> Literal["running", "paused", "inactive"]:
     if not alive:
         return "inactive"
-    is_resting = all(worker.is_resting for worker in alive) or (queues and all(queue.is_paused for queue in queues))
+    are_paused = all(queue.is_paused for queue in queues) if queues else has_rest
+    is_resting = all(worker.is_resting for worker in alive) or are_paused
     return "paused" if is_resting else "running"
 
 

@@ -1,6 +1,7 @@
 """How the pages of jobs write numbers, durations, and texts that anybody may have written."""
 
 from datetime import timedelta
+from hashlib import blake2s
 from typing import Final
 
 from django import template
@@ -31,6 +32,12 @@ def shown_lines(text: object) -> str:
 def _write_out(text: str, limit: int, *, kept: str) -> str:
     cut = text if len(text) <= limit else f"{text[:limit]}…"
     return "".join(one if one in kept else to_printable(one) for one in cut) if kept else to_printable(cut)
+
+
+@register.filter
+def fingerprint(text: object, more: object = "") -> str:
+    """Return letters and digits that stand for texts: the same for the same, so that an element keeps its id."""
+    return blake2s(f"{text}\x00{more}".encode("utf-8", "backslashreplace"), digest_size=8).hexdigest()
 
 
 @register.filter

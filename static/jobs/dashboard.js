@@ -8,15 +8,14 @@
   const plan = document.querySelector("form[data-go-on]");
   if (plan) setTimeout(() => plan.requestSubmit(), 200);
 
-  const tickAll = document.querySelector("[data-tick-all]");
-  if (tickAll) {
-    tickAll.hidden = false;
-    tickAll.addEventListener("click", () => {
-      const boxes = list("input[type=checkbox][name=job]");
-      const isTicking = boxes.some((box) => !box.checked);
-      boxes.forEach((box) => { box.checked = isTicking; });
-    });
-  }
+  const showTickers = () => list("[data-tick-all]").forEach((one) => { one.hidden = false; });
+  showTickers();
+  document.addEventListener("click", (event) => {
+    if (!event.target.matches("[data-tick-all]")) return;
+    const boxes = list("input[type=checkbox][name=job]");
+    const isTicking = boxes.some((box) => !box.checked);
+    boxes.forEach((box) => { box.checked = isTicking; });
+  });
 
   const select = document.querySelector("[data-refresh]");
   if (!select || !list("[data-live]").length) return;
@@ -41,6 +40,7 @@
     const open = [...region.querySelectorAll("details[open]")].map((one) => one.id);
     const scrolled = [...region.querySelectorAll(".jobs-table")].map((one) => one.scrollLeft);
     region.replaceChildren(...fresh.childNodes);
+    showTickers();
     open.forEach((id) => { const one = id && document.getElementById(id); if (one) one.open = true; });
     [...region.querySelectorAll(".jobs-table")].forEach((one, number) => { one.scrollLeft = scrolled[number] || 0; });
     if (!focused) return;

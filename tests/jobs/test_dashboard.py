@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,7 +21,7 @@ from jobs.batch import batch
 from jobs.chain import chain
 from jobs.dashboard.frame import RIGHTS
 from jobs.models import Batch, FailedJob, JobTry, Schedule, WorkerHeartbeat
-from jobs.queues import is_paused
+from jobs.queues import is_paused, pause_queue
 from jobs.scheduler import save_entry
 from jobs.schedules import forget_schedule, schedule
 from jobs.selectors import MAX_TRIES
@@ -32,7 +32,7 @@ from tests.jobs.batch_jobs import StepJob
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.messages import push
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
-from tests.jobs.steps import drain, make_try, stored
+from tests.jobs.steps import NOON, drain, make_try, stored
 
 pytestmark = pytest.mark.usefixtures("job_connection")
 HOSTILE = "<script>alert(1)</script>\x1b[31m\n\u202e{{ 7|add:7 }}"
@@ -75,7 +75,8 @@ def see(client: Client, page: str, /, *arguments: object, status: int = 200, **q
 
 
 def do(client: Client, action: str, /, *arguments: object, **values: Any) -> str:  # Any: fields
-    response = client.post(reverse(f"dashboard:{action}", args=arguments), values, follow=True)
+    """Do something, sure of it, and return the page that follows."""
+    response = client.post(reverse(f"dashboard:{action}", args=arguments), {"sure": "1", **values}, follow=True)
     assert response.status_code == 200
     return unescape(response.content.decode())
 
@@ -480,6 +481,101 @@ def test_a_job_is_found_by_its_id(viewer: Client) -> None:
 def test_nobody_is_sent_elsewhere_after_an_action(back: str, operator: Client, job_connection: str) -> None:
     response = operator.post(reverse("dashboard:pause"), {"connection": job_connection, "queue": "notes", "back": back})
     assert response["Location"] == reverse("dashboard:overview")
+
+
+@pytest.mark.parametrize(
+    ("action", "values"),
+    [
+        ("discard", {}),
+        ("cancel", {}),
+        ("discard-selected", {"job": ["00000000-0000-4000-8000-000000000001", "x<y"]}),
+        ("tell", {"worker": "w", "wish": "stop"}),
+    ],
+)
+def test_what_can_not_be_taken_back_is_asked_before(
+    action: str,
+    values: dict[str, Any],  # Any: texts and lists
+    operator: Client,
+) -> None:
+    job_id = fail()
+    make_worker("w")
+    address = reverse(f"dashboard:{action}", args=[job_id] if action in {"discard", "cancel"} else [])
+    page = operator.post(address, values)
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert "Yes, do it" in text
+    for value in [one for many in values.values() for one in ([many] if isinstance(many, str) else many)]:
+        assert f'value="{escape(value)}"' in text
+    assert f'action="{address}"' in text
+    assert FailedJob.objects.filter(job_id=job_id).exists()
+    assert WorkerHeartbeat.objects.get().wish == ""
+
+
+def test_a_filter_that_there_is_not_is_no_filter_and_the_question_says_so(operator: Client) -> None:
+    fail()
+    push("tests.Waiting")
+    page = see(operator, "list", "waiting", exception="foo", Class="X")
+    assert "Discard all that are waiting" in page
+    page = see(operator, "confirm", "waiting", "discard", exception="foo")
+    assert "No filter is said: this is about all of them." in page
+    assert "<dt>Outcome" not in page
+    assert "No filter is said" not in see(operator, "confirm", "failed", "retry", job_class="x")
+
+
+def test_tracebacks_are_for_who_may_see_failed_jobs(sign_in: SignIn) -> None:
+    job_id = fail()
+    assert "Traceback" not in see(sign_in("view_dashboard"), "job", job_id)
+    for right in ("view_failedjob", "change_failedjob"):
+        assert "Traceback" in see(sign_in("view_dashboard", right), "job", job_id)
+
+
+def test_a_pause_of_all_is_seen_and_ended(operator: Client, job_connection: str) -> None:
+    make_worker()
+    pause_queue()
+    page = see(operator, "overview")
+    assert f"All queues of {job_connection} are paused." in page
+    assert "jobs-status-paused" in page
+    push("tests.Waiting")
+    page = see(operator, "overview")
+    assert f"Resume all of {job_connection}" in page
+    assert 'class="visually-hidden"> default' not in page  # whose own pause it isn't
+    do(operator, "resume", connection=job_connection, queue="*")
+    assert "are paused" not in see(operator, "overview")
+
+
+def test_a_life_with_a_retry_and_crashes_is_told_in_its_order(viewer: Client) -> None:
+    job_id, minute = uuid4(), timedelta(minutes=1)
+    add_tries(
+        [
+            make_try(
+                job_id=job_id, attempt=4, state="failed", started_at=NOON - minute / 2, ended_at=NOON,
+                dispatched_at=NOON - minute,
+            ),
+            make_try(
+                job_id=job_id, attempt=2, ended_at=NOON + 9 * minute, started_at=NOON + 9 * minute,
+                dispatched_at=NOON + 5 * minute,
+            ),
+        ]
+    )  # fmt: skip
+    life = see(viewer, "job", job_id).partition('class="jobs-life"')[2].partition("</ol>")[0]
+    told = re.findall(r"<strong>([^<]+)</strong> ([^<]*)", life)
+    assert [(name, detail.strip()) for name, detail in told] == [
+        ("dispatched", "to default"),
+        ("cut short", "Tries 1 to 3: no end was written down."),
+        ("failed", "Try 4"),
+        ("retried", "Put back with all its tries."),
+        ("cut short", "Try 1: no end was written down."),
+        ("done", "Try 2"),
+    ]
+
+
+def test_a_row_keeps_the_ids_of_its_buttons(operator: Client) -> None:
+    make_worker("m")
+    (before,) = re.findall(r'id="(stop-[^"]+)"', see(operator, "workers"))
+    make_worker("a")
+    after = re.findall(r'id="(stop-[^"]+)"', see(operator, "workers"))
+    assert len(set(after)) == 2
+    assert after[1] == before
 
 
 # --- What strangers may have written
