@@ -19,6 +19,7 @@ from jobs.chain import chain
 from jobs.job import Job
 from jobs.limits import ConcurrencyLimit
 from jobs.middleware import LimitConcurrency, LoggingMiddleware, Middleware, SkipIfBatchCancelled, ThrottleMiddleware
+from jobs.security import SecureJob
 
 _log = structlog.get_logger("gatehouse.examples")
 
@@ -134,6 +135,29 @@ class NewsJob(Job):
         """Send it."""
 
 
+class PayslipJob(SecureJob):
+    """Something about a secret, which nobody sees: stored sealed, and taken out of what goes wrong."""
+
+    tries = 1
+
+    def __init__(self, month: int, account: str) -> None:
+        """Take which payslip it is, and where the money goes."""
+        self.month = month
+        self.account = account
+        self.set_sensitive_fields(["account"])
+
+    @override
+    def handle(self) -> None:
+        """Pay; in December no bank can be found.
+
+        Raises:
+            LookupError: It is December.
+        """
+        if self.month == 12:
+            message = f"No bank has the account {self.account}. It is meant to be: this is an example."
+            raise LookupError(message)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
     """What was dispatched."""
@@ -169,7 +193,7 @@ def tell_small_story() -> Story:
 
 
 def tell_large_story() -> Story:
-    """Dispatch an import as a chain with a batch in it, limited news, urgent mails, and failures of several kinds."""
+    """Dispatch an import as a chain with a batch in it, limited news, urgent mails, secrets, and failures of several kinds."""
     parts = batch([TransformJob(part) for part in range(1, 41)]).name("Transform").allow_failures(5)
     parts.progress(tell_progress).catch(tell_failure).finally_(tell_end)
     chain([ExtractJob(), parts, LoadJob()]).name("Import").dispatch()
@@ -180,5 +204,7 @@ def tell_large_story() -> Story:
         GreetingJob(f"priority {priority}").with_priority(priority).on_queue("high").dispatch()
     for _ in range(5):
         FlakyJob.dispatch()
+    for month in (11, 12):
+        PayslipJob.dispatch(month, "DE02 1203 0000 0000 2020 51")
     HopelessJob.dispatch()
-    return Story(job_count=1 + strict.total_jobs + 30 + 3 + 5 + 1, batch_ids=(strict.id,))
+    return Story(job_count=1 + strict.total_jobs + 30 + 3 + 5 + 2 + 1, batch_ids=(strict.id,))

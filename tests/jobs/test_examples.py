@@ -22,3 +22,11 @@ def test_a_story_is_told_and_ends(command: str, job_connection: str) -> None:
         batch = find_batch(batch_id)
         assert batch is not None
         assert batch.is_cancelled
+
+
+def test_the_secret_of_the_large_story_stays_one(job_connection: str) -> None:
+    call_command("queue_advanced_example", stdout=StringIO())
+    drain(now=None)
+    failed = FailedJob.objects.get(job_class="jobs.PayslipJob")
+    assert "No bank has the account" in failed.exception
+    assert "1203" not in failed.exception + failed.traceback + failed.payload

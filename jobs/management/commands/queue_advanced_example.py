@@ -10,8 +10,8 @@ class Command(SmallStory):
     """Dispatch a large story of jobs."""
 
     help = (
-        "Dispatch a large story: a chain with a batch in it, a batch that is cancelled, limited and urgent jobs, and "
-        "failures of several kinds. They touch nothing but the log. Exit code: 0."
+        "Dispatch a large story: a chain with a batch in it, a batch that is cancelled, limited and urgent jobs, "
+        "secure jobs, and failures of several kinds. They touch nothing but the log. Exit code: 0."
     )
 
     @override
