@@ -193,7 +193,7 @@ def tell_small_story() -> Story:
 
 
 def tell_large_story() -> Story:
-    """Dispatch an import as a chain with a batch in it, limited news, urgent mails, secrets, and failures of several kinds."""
+    """Dispatch an import as a chain with a batch in it, limited news, urgent mails, secrets, and several failures."""
     parts = batch([TransformJob(part) for part in range(1, 41)]).name("Transform").allow_failures(5)
     parts.progress(tell_progress).catch(tell_failure).finally_(tell_end)
     chain([ExtractJob(), parts, LoadJob()]).name("Import").dispatch()
