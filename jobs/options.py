@@ -9,6 +9,7 @@ from typing import Any, Final
 from jobs.backoff import MAX_SECONDS, Backoff, Exponential
 from jobs.callables import find_callable, name_callable
 from jobs.exceptions import JobOptionError, PayloadError
+from project.printable import to_storable
 
 MAX_PRIORITY: Final = 255
 MAX_QUEUE_NAME_LENGTH: Final = 100
@@ -170,7 +171,11 @@ def _is_backoff(value: Any) -> bool:  # Any: as above
 
 
 def _are_tags(value: Any) -> bool:  # Any: as above
-    return len(value) <= _MAX_TAGS and all(isinstance(tag, str) and 0 < len(tag) <= _MAX_TAG_LENGTH for tag in value)
+    return len(value) <= _MAX_TAGS and all(map(_is_tag, value))
+
+
+def _is_tag(value: Any) -> bool:  # Any: as above
+    return isinstance(value, str) and 0 < len(value) <= _MAX_TAG_LENGTH and to_storable(value) == value
 
 
 def _is_flag(value: Any) -> bool:  # Any: as above
@@ -196,7 +201,7 @@ _RULES: Final[Mapping[str, _Rule]] = {
     ),
     "is_failed_on_timeout": _Rule("True or False", _is_flag),
     "is_after_commit": _Rule("True or False", _is_flag),
-    "tags": _Rule("at most 50 texts of 1 to 200 characters", _are_tags),
+    "tags": _Rule("at most 50 texts of 1 to 200 characters without NUL and lone surrogates", _are_tags),
 }
 #: Options that travel in the record; a driver keeps queue, priority and delay.
 _STORED: Final = tuple(

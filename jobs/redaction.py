@@ -10,6 +10,8 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 from uuid import UUID
 
+from project.printable import to_storable
+
 REDACTED: Final = "[redacted]"
 #: A shorter value could be a part of any word, so what a line says goes as a whole where it holds one.
 _SHORT: Final = 4
@@ -139,7 +141,7 @@ def _forms(leaf: object) -> Iterator[str]:
     forms |= {escape(text) for escape in _ESCAPES}
     forms |= {escape(form) for form in forms for escape in _ESCAPES}  # a text that is quoted may be quoted again
     forms.add(repr(leaf))
-    forms.add(text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode())  # as it is stored
+    forms.add(to_storable(text))  # as it is stored
     if text.isprintable():
         forms |= {quote(text, safe=""), quote(text), quote_plus(text)}
     if isinstance(leaf, UUID):

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from jobs.drivers.base import UNKNOWN, Claim, JobState, StoredJob
+from project.printable import to_storable
 
 MAX_ATTEMPTS: Final = 2**31 - 2
 MAX_CRASHES: Final = 2**15 - 2
@@ -149,7 +150,7 @@ def read_seconds(value: bytes | None) -> datetime | None:
 
 def to_text(value: bytes) -> str:
     """Return text that every database can hold."""
-    return value.decode(errors="replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return to_storable(value.decode(errors="replace"))
 
 
 def read_number(value: bytes | None) -> float | None:

@@ -19,6 +19,7 @@ from jobs.models import BatchMember, FailedJob, JobTry
 from jobs.payload import decode_payload
 from jobs.selectors.failed import IS_OPEN
 from jobs.selectors.stores import list_stores
+from project.printable import to_storable
 
 #: Rows of a page.
 PAGE_SIZE: Final = 50
@@ -257,9 +258,9 @@ def _cut[M: (JobTry, FailedJob)](
 
 
 def _said(query: JobQuery, **columns: str) -> dict[str, str]:
-    """Return conditions: those columns hold what is said. PostgreSQL can't look for a NUL, which is in none of them."""
+    """Return conditions: those columns hold what is said, as tables hold it."""
     said = {column: getattr(query, name) for name, column in columns.items() if getattr(query, name)}
-    return {column: value.replace("\x00", "\N{REPLACEMENT CHARACTER}") for column, value in said.items()}
+    return {column: to_storable(value) for column, value in said.items()}
 
 
 def _is_between(name: str, query: JobQuery) -> Q:
@@ -272,7 +273,7 @@ def _is_between(name: str, query: JobQuery) -> Q:
 
 
 def _with_tag(rows: QuerySet[FailedJob], tag: str) -> QuerySet[FailedJob]:
-    tag = tag.replace("\x00", "")
+    tag = to_storable(tag)
     if database.vendor == "postgresql":
         return rows.filter(context__tags__contains=[tag])
     return rows.annotate(text=Cast("context", TextField())).filter(text__contains=json.dumps(tag))

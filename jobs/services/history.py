@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
 from jobs.models import JobTag, JobTry
+from project.printable import to_storable
 
 #: Tries that didn't end well are kept longer than others: as long as failed jobs are by default looked at.
 TROUBLE_KEPT: Final = timedelta(days=7)
@@ -43,21 +44,21 @@ class EndedTry:
 
 
 def add_tries(ended: Sequence[EndedTry]) -> None:
-    """List tries, all or none."""
+    """List tries, all or none; of what they are told, as much as the tables hold."""
     rows = [
         JobTry(
             job_id=one.job_id,
             connection=one.connection,
-            queue=one.queue,
-            job_class=one.job_class[:200],
+            queue=to_storable(one.queue)[:100],
+            job_class=to_storable(one.job_class)[:200],
             state=one.state,
             attempt=one.attempt,
-            worker=one.worker,
+            worker=to_storable(one.worker)[:200],
             started_at=one.started_at,
             wait_seconds=one.wait.total_seconds(),
             run_seconds=one.run.total_seconds(),
             ended_at=one.ended_at,
-            error=one.error[:200],
+            error=to_storable(one.error)[:200],
             dispatched_at=one.dispatched_at,
             batch_id=one.batch_id,
             is_silenced=one.is_silenced,
@@ -69,7 +70,7 @@ def add_tries(ended: Sequence[EndedTry]) -> None:
         tags = [
             JobTag(one_try=row, tag=tag)
             for row, one in zip(stored, ended, strict=True)
-            for tag in dict.fromkeys(text[:_MAX_TAG_LENGTH] for text in one.tags[:_MAX_TAGS])
+            for tag in dict.fromkeys(to_storable(text)[:_MAX_TAG_LENGTH] for text in one.tags[:_MAX_TAGS])
         ]
         if tags:
             JobTag.objects.bulk_create(tags)

@@ -41,6 +41,7 @@ from jobs.signals import (
     job_quarantined,
     job_released,
 )
+from project.printable import to_storable
 
 #: Longest text of an exception, and longest traceback, that a failed job keeps, in characters.
 MAX_EXCEPTION_LENGTH: Final = 10_000
@@ -169,9 +170,9 @@ def fail_job(
 
     burial = Burial(
         attempts=attempts,
-        exception=redact(_to_storable("".join(traceback.format_exception_only(error)).strip()))[:MAX_EXCEPTION_LENGTH],
+        exception=redact(to_storable("".join(traceback.format_exception_only(error)).strip()))[:MAX_EXCEPTION_LENGTH],
         # The end of a traceback says most.
-        traceback=redact(_to_storable("".join(traceback.format_exception(error))))[-MAX_TRACEBACK_LENGTH:],
+        traceback=redact(to_storable("".join(traceback.format_exception(error))))[-MAX_TRACEBACK_LENGTH:],
         failed_at=now,
         context=_get_context(claim, record),
     )
@@ -199,7 +200,7 @@ def quarantine_job(*, claim: Claim, error: Exception, now: datetime) -> bool:
     failure |= {"exception": type(error).__qualname__, "message": str(error)}
     burial = Burial(
         attempts=claim.attempts,
-        exception=_to_storable("".join(traceback.format_exception_only(error)).strip())[:MAX_EXCEPTION_LENGTH],
+        exception=to_storable("".join(traceback.format_exception_only(error)).strip())[:MAX_EXCEPTION_LENGTH],
         traceback="",
         failed_at=now,
         context={"worker": claim.worker},
@@ -228,7 +229,7 @@ def describe_failure(record: Record, error: Exception, redact: Callable[[str], s
         "job_id": str(record.job_id),
         "job_class": record.job_class,
         "exception": type(error).__qualname__,
-        "message": redact(_to_storable(str(error)))[:MAX_EXCEPTION_LENGTH],
+        "message": redact(to_storable(str(error)))[:MAX_EXCEPTION_LENGTH],
     }
 
 
@@ -355,7 +356,7 @@ def _get_context(claim: Claim, record: Record) -> dict[str, Any]:  # Any: JSON
     if record.batch_id:
         context["batch_id"] = str(record.batch_id)
     if record.tags:
-        context["tags"] = list(record.tags)
+        context["tags"] = [to_storable(tag) for tag in record.tags]
     if record.chain:
         context["chain"] = {"name": record.chain.get("name", ""), "links_left": len(record.chain.get("links", []))}
     if record.actor_id:
@@ -383,11 +384,6 @@ def _describe_for_log(error: Exception) -> dict[str, str]:
     frames = traceback.extract_tb(error.__traceback__)
     place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
     return {"error": type(error).__qualname__, "place": place}
-
-
-def _to_storable(text: str) -> str:
-    """Escape what PostgreSQL or UTF-8 can't hold: NUL and lone surrogates."""
-    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _to_milliseconds(duration: timedelta) -> float:

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -66,12 +67,12 @@ class Meter:
             self._trouble.clear()
         try:
             with transaction.atomic():
-                add_tries([*done, *trouble])
-                add_metrics(gathered=gathered)
+                _store(partial(add_tries, [*done, *trouble]), "tries")
+                _store(partial(add_metrics, gathered=gathered), "metrics")
         except list_outage_errors() as error:
             _log.warning("metrics_not_written", error=type(error).__qualname__)
             self._keep(gathered, done, trouble)
-        except Exception as error:  # noqa: BLE001 - figures must not stop jobs, and these would be refused again
+        except Exception as error:  # noqa: BLE001 - as in _store
             _log.error("metrics_refused", error=type(error).__qualname__)
 
     def _keep(self, unwritten: dict[MetricKey, TryFigures], done: list[EndedTry], trouble: Sequence[EndedTry]) -> None:
@@ -81,9 +82,10 @@ class Meter:
             for key, figures in since.items():
                 self._get_row(key).add(figures)
             self._trouble.extendleft(reversed(trouble[: MAX_TROUBLE - len(self._trouble)]))
-            # Those that are done fill what room there is: the figures tell of the others.
-            self._done[:0] = done
-            self._room -= len(done)
+            # Those that are done fill what room one write has: the figures tell of the others.
+            most = _get_room()
+            self._done = [*done, *self._done][:most]
+            self._room = most - len(self._done)
 
     @staticmethod
     def _add(figures: TryFigures, claim: Claim, end: TryEnd) -> None:
@@ -112,6 +114,20 @@ class Meter:
             _log.warning("metrics_dropped")
         figures = self.gathered[key] = TryFigures()
         return figures
+
+
+def _store(write: Callable[[], None], what: str) -> None:
+    """Write one kind of rows, which is all or none; where they are refused, the other kind stays.
+
+    Raises:
+        Exception: What a store raises that is away.
+    """
+    try:
+        write()
+    except list_outage_errors():
+        raise
+    except Exception as error:  # noqa: BLE001 - figures must not stop jobs, and these would be refused again
+        _log.error(f"{what}_refused", error=type(error).__qualname__)
 
 
 def _get_room() -> int:

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.utils.functional import Promise
 
 from project.logging import is_secret_key
+from project.printable import to_storable
 
 type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
@@ -45,8 +46,7 @@ def to_details(data: Mapping[str, object]) -> dict[str, Json]:
 def to_text(value: object, length: int) -> str:
     """Return a text for a column of that length, without what PostgreSQL or UTF-8 can't hold, and without tokens."""
     # What a text can't keep is written out, so that nothing that was said is lost.
-    text = str(value).replace("\0", "\\x00").encode(errors="backslashreplace").decode()
-    return _cut(_TOKEN.sub(_REDACTED, text), length)
+    return _cut(_TOKEN.sub(_REDACTED, to_storable(str(value))), length)
 
 
 def _convert(value: object, path: str, depth: int = 1) -> Json:

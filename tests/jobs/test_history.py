@@ -2,23 +2,39 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import NoReturn
+from uuid import uuid4
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import DataError, OperationalError, connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from jobs.drivers.base import Claim
+from jobs.exceptions import PermanentJobError
 from jobs.job import Job
-from jobs.models import JobTag, JobTry
+from jobs.models import FailedJob, JobTag, JobTry
 from jobs.selectors import list_totals
 from jobs.services import add_tries, prune_tries, sweep_expired
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.metering import Meter
+from jobs.worker.outcomes import TryEnd
 from tests.jobs.messages import push
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob
 from tests.jobs.steps import NOON, make_try
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
+
+
+class StrangeTagsJob(Job):
+    """A job with tags that PostgreSQL can't hold."""
+
+    def get_tags(self) -> list[str]:
+        return ["nul \x00", "surrogate \ud800"]
+
+    def handle(self) -> None:
+        """Fail."""
+        raise PermanentJobError
 
 
 class QuietJob(Job):
@@ -68,6 +84,22 @@ def test_a_silenced_class_and_its_tags_are_noted(job_connection: str) -> None:
     (one,) = JobTry.objects.all()
     assert one.is_silenced
     assert sorted(JobTag.objects.values_list("tag", flat=True)) == ["quiet", "x" * 200]
+
+
+def test_words_that_a_table_can_not_hold_are_written_out(job_connection: str) -> None:
+    StrangeTagsJob.dispatch()
+    work()
+    tags = [r"nul \x00", r"surrogate \ud800"]
+    assert sorted(JobTag.objects.values_list("tag", flat=True)) == tags
+    assert FailedJob.objects.get().context["tags"] == tags
+    assert sum(total.tries.failed_count for total in list_totals()) == 1
+
+
+@pytest.mark.django_db
+def test_no_word_of_a_try_makes_a_table_refuse_it() -> None:
+    odd = "nul \x00 and surrogate \ud800"
+    add_tries([make_try(queue=odd * 9, job_class=odd * 9, worker=odd * 9, error=odd * 9, tags=[odd * 9])])
+    assert JobTry.objects.get().worker.startswith(r"nul \x00 and surrogate \ud800")
 
 
 @pytest.mark.django_db
@@ -131,6 +163,49 @@ def test_what_a_store_did_not_take_is_listed_later(tmp_path: Path) -> None:
     assert refused == 1
     assert JobTry.objects.count() == 2
     assert sum(total.tries.try_count for total in list_totals()) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("table", ["job_tries", "job_metrics"])
+def test_where_tries_are_refused_their_figures_are_not_nor_the_other_way_round(table: str, tmp_path: Path) -> None:
+    NoteJob.dispatch(str(tmp_path / "notes"), "x")
+
+    def refuse(execute, sql, *arguments):  # type: ignore[no-untyped-def]  # whatever Django passes on
+        if sql.replace('"', "").startswith(f"INSERT INTO {table}"):
+            raise DataError
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(refuse):
+        work()
+    assert JobTry.objects.count() == (table != "job_tries")
+    assert sum(total.tries.try_count for total in list_totals()) == (table != "job_metrics")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_went_well_while_the_database_is_away_is_kept_up_to_a_bound(settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "HISTORY_PER_SECOND": 1}  # five in a write
+    meter = Meter()
+
+    def note_and_refuse(*_statement: object) -> NoReturn:
+        note_done()
+        raise OperationalError
+
+    def note_done() -> None:
+        for _ in range(5):
+            meter.note(claim, done, ended_at=NOON)
+
+    claim = Claim(
+        job_id=uuid4(), queue="q", job_class="c", payload="", priority=0, attempts=1, lease_id=uuid4(),
+        lease_expires_at=NOON, connection="database", worker="w",
+    )  # fmt: skip
+    done = TryEnd(state="done", duration=timedelta(0), is_timed_out=False, error=None)
+    note_done()
+    with connection.execute_wrapper(note_and_refuse):
+        for _ in range(3):
+            meter.write(at_once=True)
+    meter.write(at_once=True)
+    assert JobTry.objects.count() == 5
+    assert sum(total.tries.processed_count for total in list_totals()) == 20
 
 
 @pytest.mark.django_db

@@ -104,6 +104,12 @@ def test_an_option_out_of_range_is_refused_for_one_job_and_for_a_class(name: str
         type("OddJob", (NoteJob,), {"__module__": __name__, name: value})
 
 
+@pytest.mark.parametrize("tag", ["", "x" * 201, "nul \x00", "surrogate \ud800"])
+def test_a_tag_that_no_table_can_hold_is_refused_as_it_is_said(tag: str) -> None:
+    with pytest.raises(JobOptionError, match="NoteJob: tags must be"):
+        NoteJob("notes.txt", "x").with_tags(tag)
+
+
 def test_a_word_out_of_range_is_refused_as_it_is_said() -> None:
     with pytest.raises(JobOptionError, match="NoteJob: priority must be a whole number from 0 to 255, not 999"):
         NoteJob("notes.txt", "x").with_priority(999)
@@ -225,7 +231,9 @@ _options = st.builds(
     max_exceptions=st.none() | st.integers(1, 9),
     retry_until=st.none() | st.timedeltas(timedelta(0), timedelta(300)) | st.datetimes(timezones=st.just(UTC)),
     is_failed_on_timeout=st.none() | st.booleans(),
-    tags=st.lists(st.text(min_size=1, max_size=9), max_size=5).map(tuple),
+    tags=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=9), max_size=5
+    ).map(tuple),
 )  # fmt: skip
 
 
