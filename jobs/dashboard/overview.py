@@ -35,14 +35,15 @@ _SAID: Final = {Wish.REST: "is told to rest", Wish.GO_ON: "is told to go on", Wi
 def overview(request: HttpRequest) -> HttpResponse:
     """Show all at a glance."""
     now = timezone.now()
-    points = list_points(since=now - timedelta(minutes=59), until=now, step=timedelta(minutes=1))
+    minute = timedelta(minutes=1)
+    points = list_points(since=now - 59 * minute, until=now, step=minute, has_percentiles=False)
     return render_page(
         request,
         "overview.html",
         title="Jobs",
         tab="overview",
         house=get_overview(now=now),
-        chart=draw_throughput(points, step=timedelta(minutes=1), by_day=False),
+        chart=draw_throughput(points, step=minute, by_day=False),
         failures=list_jobs(JobQuery(status=JobStatus.FAILED), limit=_SHOWN_FAILURES).rows,
         pause_form=PauseForm(),
         is_live=True,

@@ -127,7 +127,7 @@ def _list_queues(
     pauses = {(state.connection, queue): until for state in states for queue, until in state.pauses.items()}
     failed = count_open_failures()
     lately = get_queue_tries(since=now - _FIVE_MINUTES, until=now)
-    hourly = get_queue_tries(since=now - _HOUR, until=now)
+    hourly = get_queue_tries(since=now - _HOUR, until=now, has_percentiles=True)
     resting = {key for key in pauses if key[1] != EVERY_QUEUE}
     found = []
     for connection, queue in sorted({*figures, *failed, *hourly, *resting}):

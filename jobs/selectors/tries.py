@@ -182,13 +182,15 @@ def get_tables(
     return by_queue, by_class
 
 
-def get_queue_tries(*, since: datetime, until: datetime) -> dict[tuple[str, str], TryStatistics]:
-    """Return how tries went for each connection and queue that had one, with percentiles; see above."""
+def get_queue_tries(
+    *, since: datetime, until: datetime, has_percentiles: bool = False
+) -> dict[tuple[str, str], TryStatistics]:
+    """Return how tries went for each connection and queue that had one; see above."""
     period = HOUR if until - since > _LONGEST_BY_MINUTE else MINUTE
     begin = _get_begin(since, period)
     rows = _find(period, begin, until)
     key = ("connection", "queue")
-    sums = _add_up(rows.order_by(*key).values_list(*key), has_percentiles=True)
+    sums = _add_up(rows.order_by(*key).values_list(*key), has_percentiles=has_percentiles)
     return {(connection, queue): _to_statistics(values, until - begin) for (connection, queue), values in sums}
 
 
@@ -200,6 +202,7 @@ def list_points(
     queue: str | None = None,
     job_class: str | None = None,
     connection: str | None = None,
+    has_percentiles: bool = True,
 ) -> list[Point]:
     """Return how tries went, one point for each step, oldest first, those included in which there was none.
 
@@ -210,12 +213,13 @@ def list_points(
         queue: Only tries of that queue.
         job_class: Only those of that class.
         connection: Only those of that connection.
+        has_percentiles: Whether percentiles are wanted too.
     """
     period = HOUR if step >= timedelta(seconds=HOUR) else MINUTE
     begin = _get_begin(since, period)
     rows = _find(period, begin, until, connection=connection, queue=queue, job_class=job_class)
     sums: dict[int, list[float]] = {}
-    for (at,), values in _add_up(rows.order_by("begins_at").values_list("begins_at"), has_percentiles=True):
+    for (at,), values in _add_up(rows.order_by("begins_at").values_list("begins_at"), has_percentiles=has_percentiles):
         place = (at - begin) // step
         sums[place] = _join(sums[place], values) if place in sums else values
     count = -(-(until - begin) // step)
