@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -17,6 +18,9 @@ from project import shared_facts
 from project.logging import configure_logging
 from project.near_cache import get_near_cache
 
+# A machine that others use too may be slow, of which no test is to judge.
+hypothesis.settings.register_profile("house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("house")
 pytest_plugins = ["jobs.testing", "tests.interop.summary"]
 
 
