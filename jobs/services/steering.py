@@ -12,12 +12,13 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+import structlog
 from django.core.signing import BadSignature, Signer
 from django.db import transaction
 from django.utils import timezone
 
 from jobs.clock import get_database_now
-from jobs.drivers.base import JobSearch, StoredJob, get_driver
+from jobs.drivers.base import JobSearch, Message, QueueDriver, StoredJob, get_driver
 from jobs.exceptions import (
     FailedJobNotFoundError,
     InvalidCursorError,
@@ -31,7 +32,7 @@ from jobs.payload import Record, decode_payload
 from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, find_stored_job, list_stores
 from jobs.services.batches import abandon, cancel_batch
 from jobs.services.dispatching import admit, push_followers
-from jobs.services.failed import RETRY_REFUSALS, forget_failed_jobs, retry_failed_job, retry_failed_jobs
+from jobs.services.failed import RETRY_REFUSALS, forget_failed_jobs, retry_failed_job
 from jobs.services.settlement import release_locks
 from jobs.signals import JobsSteered, jobs_steered
 
@@ -40,6 +41,7 @@ _AT_ONCE: Final = 500
 _SECONDS: Final = 1.0
 #: How many of the jobs that somebody has picked are named in what is said of it.
 _NAMED: Final = 50
+_log = structlog.get_logger("gatehouse.jobs")
 _signer: Final = Signer(salt="jobs.steering")
 
 
@@ -182,14 +184,36 @@ def _cancel_some(plan: SteeringPlan) -> SteeringPlan:
         return replace(plan, is_complete=True)
     name = stores[plan.store]
     jobs, following = _find_waiting(plan, name)
-    gone = sum(_cancel(job, name, plan.started_at) for job in jobs)
+    gone, is_through = _cancel_each(jobs, name, plan.started_at)
     plan = replace(plan, done=plan.done + gone, done_in_pass=plan.done_in_pass + gone)
+    if not is_through:
+        return plan  # the next step looks from the same place, where those that are gone stand no more
     if following is not None:
         return replace(plan, place=max(following - gone, 0))
     # Workers take jobs meanwhile, so that some may have been passed over: look until there is none.
     if plan.done_in_pass:
         return replace(plan, place=0, done_in_pass=0)
     return replace(plan, store=plan.store + 1, place=0)
+
+
+def _cancel_each(jobs: Sequence[StoredJob], connection: str, now: datetime) -> tuple[int, bool]:
+    """Cancel some jobs; return how many that were, and whether it came to the last one.
+
+    Raises:
+        Exception: What a store raises that is away before anything was done.
+    """
+    gone, end = 0, time.monotonic() + _SECONDS
+    for job in jobs:
+        try:
+            gone += _cancel(job, connection, now)
+        except Exception:
+            if not gone:
+                raise
+            # What was done before is told; the next step begins here and raises, if it must.
+            return gone, False
+        if gone and time.monotonic() > end:
+            return gone, False
+    return gone, True
 
 
 def _find_waiting(plan: SteeringPlan, name: str) -> tuple[Sequence[StoredJob], int | None]:
@@ -213,13 +237,47 @@ def _find_waiting(plan: SteeringPlan, name: str) -> tuple[Sequence[StoredJob], i
 
 
 def _cancel(job: StoredJob, connection: str, now: datetime) -> bool:
-    if not get_driver(connection).remove([job.job_id]):
-        return False
-    if (record := _read(job)) is not None:
+    """Delete a job, let it leave its batches and give its locks back, all or nothing; False where it can't be had.
+
+    Raises:
+        Exception: What a store raises that is away.
+    """
+    driver, record = get_driver(connection), _read(job)
+    if record is None:
+        return bool(driver.remove([job.job_id]))
+    is_gone = False
+    try:
         with transaction.atomic():
-            push_followers(admit(abandon(record, now=now), now=now), now=now)
-        release_locks(record)
-    return True
+            followers = abandon(record, now=now)
+            is_gone = bool(driver.remove([job.job_id]))
+            if is_gone:
+                push_followers(admit(followers, now=now), now=now)
+                release_locks(record)
+            else:
+                transaction.set_rollback(True)
+    except Exception:
+        if is_gone and not driver.is_transactional:
+            _put_back(driver, job, record)
+        raise
+    return is_gone
+
+
+def _put_back(driver: QueueDriver, job: StoredJob, record: Record) -> None:
+    """Store a job again as it was, but with no try used: a transaction was rolled back of which its store knows not."""
+    message = Message(
+        job_id=job.job_id,
+        queue=job.queue,
+        job_class=job.job_class,
+        payload=job.payload,
+        priority=job.priority,
+        available_at=job.available_at,
+        created_at=job.created_at,
+        timeout_seconds=record.timeout_seconds,
+    )
+    try:
+        driver.push([message])
+    except Exception as error:  # noqa: BLE001 - what came before it is raised
+        _log.error("cancelled_job_not_put_back", job_id=str(job.job_id), error=type(error).__qualname__)
 
 
 def _read(job: StoredJob) -> Record | None:
@@ -247,12 +305,22 @@ def forget_one(*, job_id: UUID) -> None:
 
 
 def steer_each(*, job_ids: Sequence[UUID], steer: Steer) -> int:
-    """Retry or forget failed jobs that somebody has picked, and say so; return how many that were."""
-    is_retry = steer is Steer.RETRY
-    done = len(retry_failed_jobs(job_ids=job_ids)) if is_retry else forget_failed_jobs(job_ids=job_ids)
-    if done:
-        picked = ", ".join(map(str, job_ids[:_NAMED]))
-        jobs_steered.announce(JobsSteered(steer=str(steer), count=done, about={"picked": picked}))
+    """Retry or forget failed jobs that somebody has picked, and say so; return how many that were.
+
+    Raises:
+        Exception: What a store raises that is away; what was done before is said.
+    """
+    done = 0
+    try:
+        if steer is Steer.RETRY:
+            for job_id in job_ids:
+                done += _retry(job_id)
+        else:
+            done = forget_failed_jobs(job_ids=job_ids)
+    finally:
+        if done:
+            picked = ", ".join(map(str, job_ids[:_NAMED]))
+            jobs_steered.announce(JobsSteered(steer=str(steer), count=done, about={"picked": picked}))
     return done
 
 

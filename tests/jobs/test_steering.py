@@ -1,11 +1,13 @@
 """What people do by hand to one job, or to all that a search finds."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from jobs.batch import batch
@@ -29,10 +31,11 @@ from jobs.services import (
     retry_failed_jobs,
     retry_one,
     seal_plan,
+    steer_each,
     steer_some,
 )
 from permissions import audit
-from tests.jobs.batch_jobs import StepJob, UniqueStepJob, read_batch
+from tests.jobs.batch_jobs import StepJob, UniqueStepJob, on_finally, read_batch
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import HopelessJob, NoteJob
 from tests.jobs.steps import NOON, claim_one, drain, stored
@@ -160,6 +163,59 @@ def test_a_job_that_is_cancelled_leaves_its_batch_which_then_ends() -> None:
     cancel_job(job_id=step.job_id)
     drain()
     assert read_batch(found.id).finished_at is not None
+
+
+@contextmanager
+def refused(words: str, *, after: int = 0) -> Iterator[None]:
+    """Let the database go away for statements with these words, once it has taken a few."""
+    seen = 0
+
+    def look(execute: Callable[..., object], sql: str, *arguments: object) -> object:
+        nonlocal seen
+        seen += (is_meant := words in sql.replace('"', ""))
+        if is_meant and seen > after:
+            raise OperationalError
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(look):
+        yield
+
+
+@pytest.mark.parametrize("start", ["UPDATE job_batches ", "INSERT INTO jobs ("], ids=["counting", "what follows"])
+def test_a_job_whose_batch_can_not_be_told_is_not_cancelled_and_can_be_later(start: str, job_connection: str) -> None:
+    step = StepJob("a").on_connection(job_connection)
+    found = batch([step]).on_connection("database").finally_(on_finally).dispatch()
+    (job,) = stored()
+    with pytest.raises(OperationalError), refused(start):
+        cancel_job(job_id=job.job_id)
+    assert [(one.job_id, one.payload, one.state) for one in stored()] == [(job.job_id, job.payload, "waiting")]
+    assert read_batch(found.id).pending_jobs == 1
+    assert not audit.list_events(event="job.cancel_by_hand").exists()
+    cancel_job(job_id=job.job_id)
+    assert read_batch(found.id).finished_at is not None
+
+
+def test_what_was_cancelled_before_a_store_went_away_is_told_and_the_rest_done_later() -> None:
+    found = batch([StepJob(name) for name in "abc"]).dispatch()
+    plan = plan_steering(JobQuery(status=JobStatus.WAITING), Steer.DISCARD)
+    with refused("UPDATE job_batches ", after=2):
+        plan = steer_some(plan)
+        assert (plan.done, len(stored()), plan.is_complete) == (2, 1, False)
+        with pytest.raises(OperationalError):
+            steer_some(plan)
+    assert list(go_through(plan))[-1].done == 3
+    assert read_batch(found.id).finished_at is not None
+    assert audit.list_events(event="job.discard_by_hand").count() == 2
+
+
+def test_what_was_retried_before_a_store_went_away_is_told() -> None:
+    fail(3)
+    ids = list(FailedJob.objects.order_by("pk").values_list("job_id", flat=True))
+    with pytest.raises(OperationalError), refused("UPDATE failed_jobs ", after=2):
+        steer_each(job_ids=ids, steer=Steer.RETRY)
+    assert FailedJob.objects.filter(retried_at=None).count() == 1
+    (event,) = audit.list_events(event="job.retry_by_hand")
+    assert event.data["count"] == 2
 
 
 def test_only_a_job_that_waits_can_be_cancelled(tmp_path: Path) -> None:
