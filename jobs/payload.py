@@ -54,7 +54,8 @@ class Record:
     created_at: datetime | None = None
     tags: tuple[str, ...] = ()
     batch_id: UUID | None = None
-    #: What follows: ``links`` (records, or batches), ``catch`` (callbacks), ``name``.
+    #: What follows: ``links`` (records, or batches), ``catch`` (callbacks), ``name``; and the ids of the last jobs and
+    #: batches before: ``passed``.
     chain: Mapping[str, Any] | None = None  # Any: JSON
     #: Key of a job that may wait or run only once, how long that holds, and until what: ``end`` or ``start``.
     unique: Mapping[str, Any] | None = None  # Any: JSON

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from jobs.dashboard.frame import RIGHTS, action, go_back, page, render_page
 from jobs.exceptions import JobNotFoundError
+from jobs.models import Batch, JobTry
 from jobs.payload import get_argument_names
 from jobs.security import describe_arguments
 from jobs.selectors import MAX_TRIES, JobLife, get_job_life
@@ -43,7 +44,9 @@ class Link:
     name: str
     #: ``done``, ``now`` or ``to come``.
     state: str
+    #: Whose page there is; nothing where there is none (yet).
     job_id: str = ""
+    batch_id: str = ""
 
 
 @page
@@ -137,18 +140,30 @@ def _find_dispatch(life: JobLife) -> datetime | None:
 
 
 def _list_links(life: JobLife) -> list[Link]:
-    """Return the chain from this job on, as far as its record tells."""
+    """Return the chain: what is known of the links before this job, itself, and what follows."""
     if life.record is None or not life.record.chain:
         return []
-    links = [Link(name=life.job_class, state="now", job_id=str(life.job_id))]
+    links = [*_list_passed(life.record.chain), Link(name=life.job_class, state="now", job_id=str(life.job_id))]
     return links + [_to_link(link) for link in life.record.chain.get("links", [])]
+
+
+def _list_passed(chain: Mapping[str, Any]) -> list[Link]:  # Any: JSON
+    ids = [str(one) for one in chain.get("passed", [])]
+    names = {str(key): name for key, name in JobTry.objects.filter(job_id__in=ids).values_list("job_id", "job_class")}
+    batches = {str(row.pk): str(row) for row in Batch.objects.filter(pk__in=ids)} if ids else {}
+    return [
+        Link(name=f"Batch {batches[one]}", state="done", batch_id=one)
+        if one in batches
+        else Link(name=names.get(one, "A job"), state="done", job_id=one if one in names else "")
+        for one in ids
+    ]
 
 
 def _to_link(link: Mapping[str, Any]) -> Link:  # Any: JSON
     if "batch" in link:
         return Link(name=f"Batch {link['batch'].get('name', '')}".strip(), state="to come")
     record = link.get("record", {})
-    return Link(name=str(record.get("job_class", "?")), state="to come", job_id=str(record.get("job_id", "")))
+    return Link(name=str(record.get("job_class", "?")), state="to come")
 
 
 @action("retry")

@@ -325,6 +325,19 @@ def test_a_chain_and_a_batch_are_seen_as_pictures(viewer: Client) -> None:
     assert str(found.id) in see(viewer, "batches")
 
 
+def test_a_chain_shows_what_is_done_of_it_too(viewer: Client) -> None:
+    found = batch([StepJob("b")]).name("Second")
+    chain([StepJob("a"), found, StepJob("broken"), StepJob("d")]).dispatch()
+    work()
+    failed = FailedJob.objects.get()
+    page = see(viewer, "job", failed.job_id)
+    states = re.findall(r'<li class="jobs-link-([a-z-]+)">', page)
+    assert states == ["done", "done", "now", "to-come"]
+    assert "Batch Second" in page
+    (first,) = re.findall(r'/admin/jobs/job/([0-9a-f-]+)/">tests.StepJob', page)
+    assert "done" in see(viewer, "job", UUID(first))
+
+
 def test_arguments_are_shown_to_who_may_see_them_and_that_is_recorded(sign_in: SignIn, tmp_path: Path) -> None:
     job_id = NoteJob.dispatch(str(tmp_path), "a very own text")
     address = f"{reverse('dashboard:job', args=[job_id])}?arguments=1"

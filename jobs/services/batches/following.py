@@ -16,6 +16,8 @@ from jobs.services.batches.storing import create_batch, join, list_jobs_before
 CALLBACK_JOB: Final = "jobs.CallbackJob"
 #: Callbacks go before the jobs of their queue.
 _CALLBACK_PRIORITY: Final = 255
+#: How many of the links that are done a chain remembers, for people.
+_SHOWN_PASSED: Final = 20
 
 
 def start_link(chain: Mapping[str, Any], *, seed: UUID, now: datetime) -> list[Record]:  # Any: JSON
@@ -23,7 +25,8 @@ def start_link(chain: Mapping[str, Any], *, seed: UUID, now: datetime) -> list[R
     links = chain.get("links") or []
     if not links:
         return []
-    rest = {**chain, "links": links[1:]}
+    passed = [*chain.get("passed", []), str(seed)][-_SHOWN_PASSED:]
+    rest = {**chain, "links": links[1:], "passed": passed}
     if "record" in links[0]:
         return [replace(Record.from_json(links[0]["record"]), chain=rest)]
     plan = BatchPlan.from_json(links[0]["batch"])
