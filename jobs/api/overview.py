@@ -17,6 +17,7 @@ class LongestOut(serializers.Serializer[None]):
     """The longest duration, and whose it is."""
 
     name = serializers.CharField()
+    connection = serializers.CharField(help_text="That of the queue; empty for a class.")
     seconds = SecondsField(source="value")
 
 
@@ -24,6 +25,7 @@ class FastestOut(serializers.Serializer[None]):
     """The highest throughput, and whose it is."""
 
     name = serializers.CharField()
+    connection = serializers.CharField(help_text="That of the queue.")
     per_minute = serializers.FloatField(source="value")
 
 

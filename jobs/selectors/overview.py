@@ -51,6 +51,8 @@ class Most:
 
     name: str
     value: timedelta | float
+    #: That of the queue; empty for a class.
+    connection: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +99,9 @@ def get_overview(*, now: datetime) -> Overview:
     queues = _list_queues(states, workers, now)
     classes = get_try_statistics(since=now - _HOUR, until=now, by="job_class")
     alive = [worker for worker in workers if worker.is_alive]
+    waits = {(queue.connection, queue.queue): queue.oldest_wait or timedelta(0) for queue in queues}
+    speeds = {(queue.connection, queue.queue): queue.lately.processed_per_minute for queue in queues}
+    runs = {("", name or "?"): one.longest_run for name, one in classes.items()}
     resting = {one.connection: one.pauses[EVERY_QUEUE] for one in states if EVERY_QUEUE in one.pauses}
     return Overview(
         at=now,
@@ -108,9 +113,9 @@ def get_overview(*, now: datetime) -> Overview:
         waiting_count=sum(queue.waiting_count for queue in queues),
         delayed_count=sum(queue.delayed_count for queue in queues),
         running_count=sum(queue.running_count for queue in queues),
-        longest_wait=_find_most({queue.queue: queue.oldest_wait or timedelta(0) for queue in queues}, timedelta(0)),
-        longest_run=_find_most({name or "?": one.longest_run for name, one in classes.items()}, timedelta(0)),
-        fastest=_find_most({queue.queue: queue.lately.processed_per_minute for queue in queues}, 0.0),
+        longest_wait=_find_most(waits, timedelta(0)),
+        longest_run=_find_most(runs, timedelta(0)),
+        fastest=_find_most(speeds, 0.0),
         queues=queues,
         workers=workers,
         outbox=list_outbox_figures(now=now),
@@ -164,6 +169,9 @@ def _get_status(
     return "paused" if is_resting else "running"
 
 
-def _find_most[V: (timedelta, float)](values: Mapping[str, V], nothing: V) -> Most | None:
-    name = max(values, key=lambda one: values[one], default=None)
-    return None if name is None or values[name] <= nothing else Most(name=name, value=values[name])
+def _find_most[V: (timedelta, float)](values: Mapping[tuple[str, str], V], nothing: V) -> Most | None:
+    """Return the most of what is given by connection and name; None where that is nothing."""
+    key = max(values, key=lambda one: values[one], default=None)
+    if key is None or values[key] <= nothing:
+        return None
+    return Most(connection=key[0], name=key[1], value=values[key])

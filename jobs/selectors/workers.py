@@ -7,6 +7,7 @@ from typing import Final
 
 from jobs.models import WorkerHeartbeat
 from jobs.options import matches_queue
+from jobs.selectors.stores import serves_connection
 
 #: How a worker can be, in a word.
 WORKER_STATES: Final = ("idle", "busy", "resting", "stopping", "dead")
@@ -54,7 +55,7 @@ class WorkerStatus:
 
     def serves(self, queue: str, connection: str) -> bool:
         """Say whether it takes jobs of a queue."""
-        if self.connection and self.connection != connection:
+        if self.connection and not serves_connection(self.connection, connection):
             return False
         return not self.queues or any(matches_queue(pattern, queue) for pattern in self.queues)
 

@@ -93,6 +93,21 @@ def test_a_queue_that_no_living_worker_serves_is_degraded(job_connection: str) -
     assert check() == ("ok", 0, set())
 
 
+def test_a_worker_of_a_connection_that_fails_over_serves_those_behind_it(
+    job_connection: str, settings: Settings
+) -> None:
+    inner = {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": [job_connection]}
+    outer = {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": ["sync", "inner"]}
+    connections = {**settings.JOBS["CONNECTIONS"], "inner": inner, "outer": outer}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": connections}
+    push(at=timezone.now() - SECOND)
+    for name in ("gone", "sync"):
+        start_worker(connection=name)
+        assert check() == ("degraded", 1, {"queue_unserved"})
+    start_worker(connection="outer")
+    assert check() == ("ok", 0, set())
+
+
 def test_a_job_that_waits_too_long_is_degraded(job_connection: str, settings: Settings) -> None:
     start_worker()
     push(queue="emails", at=timezone.now() - 5 * MINUTE)

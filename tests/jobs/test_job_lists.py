@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from jobs.batch import batch
 from jobs.exceptions import InvalidCursorError, JobNotFoundError, JobOutOfReachError
@@ -24,7 +24,10 @@ from jobs.selectors import (
     list_jobs,
 )
 from jobs.services import (
+    MetricKey,
     Steer,
+    TryFigures,
+    add_metrics,
     add_tries,
     cancel_job,
     plan_steering,
@@ -260,6 +263,21 @@ def _beat(**values: Any) -> None:  # Any: fields
     record_heartbeat(
         name="w", queues=[], started_at=now, now=now, alive_until=now + MINUTE, current_job_id=None, **values
     )
+
+
+@pytest.mark.django_db
+def test_queues_of_one_name_on_two_connections_hide_nothing_of_each_other(settings: Settings) -> None:
+    away = {"DRIVER": "tests.jobs.far_store.FarDriver"}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "zzz": away}}
+    now = timezone.now()
+    minute = now.replace(second=0, microsecond=0)
+    for name, count in [("database", 9), ("zzz", 1)]:
+        key = MetricKey(minute=minute, connection=name, queue="q", job_class="c")
+        add_metrics(gathered={key: TryFigures(processed=count)})
+    found = get_overview(now=now)
+    assert found.fastest is not None
+    assert (found.fastest.connection, found.fastest.name) == ("database", "q")
+    assert found.fastest.value == max(queue.lately.processed_per_minute for queue in found.queues)
 
 
 def test_the_overview_of_a_busy_house(tmp_path: Path, job_connection: str) -> None:
