@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Final
 from uuid import UUID
 
@@ -16,6 +17,9 @@ from project.printable import to_storable
 
 #: Tries that didn't end well are kept longer than others: as long as failed jobs are by default looked at.
 TROUBLE_KEPT: Final = timedelta(days=7)
+#: Tries that one step deletes at most, so that nobody waits for it; they come, and go, by the thousand.
+MAX_TRIES_DELETED: Final = 10_000
+_IN_A_STATEMENT: Final = 1_000
 #: Tags that are kept of one job, and of each so many characters.
 _MAX_TAGS: Final = 20
 _MAX_TAG_LENGTH: Final = 200
@@ -84,8 +88,21 @@ def list_old_tries(*, now: datetime) -> QuerySet[JobTry]:
 
 
 def prune_tries(*, older_than: timedelta | None = None, now: datetime | None = None) -> int:
-    """Delete tries that ended long ago, by default those whose time is over; return how many."""
+    """Delete tries that ended long ago, by default those whose time is over, step by step; return how many."""
     now = now or get_database_now()
     old = list_old_tries(now=now) if older_than is None else JobTry.objects.filter(ended_at__lt=now - older_than)
-    JobTag.objects.filter(one_try__in=old).delete()
-    return old.delete()[0]
+    deleted = 0
+    while count := delete_tries(old):
+        deleted += count
+    return deleted
+
+
+def delete_tries(old: QuerySet[JobTry]) -> int:
+    """Delete those of these tries that ended first, with their tags, ``MAX_TRIES_DELETED`` at most; return how many."""
+    keys = list(old.order_by("ended_at").values_list("pk", flat=True)[:MAX_TRIES_DELETED])
+    # By hand, because Django would read the tags of each first.
+    for table, column in ((JobTag, "one_try_id__in"), (JobTry, "pk__in")):
+        for some in batched(keys, _IN_A_STATEMENT, strict=False):
+            rows = table._default_manager.filter(**{column: some})  # noqa: SLF001 - public, in spite of its name
+            rows._raw_delete(rows.db)  # noqa: SLF001 - Django has it for this
+    return len(keys)

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from typing import Final, NamedTuple
 
 from django.db import connection, transaction
@@ -75,6 +76,10 @@ _COLUMNS: Final = (
     *_SIMPLE,
     *(f"{kind}_bucket_{number}" for kind in ("run", "wait") for number in range(len(BOUNDS) + 1)),
 )
+#: The periods in the order in which rows are written.
+_ORDER: Final = (MINUTE, HOUR, EVER)
+#: Rows of one statement, of which each has some fifty values; SQLite takes 32,766 in all.
+_ROWS_AT_ONCE: Final = 100
 _KEY: Final = ("period_seconds", "begins_at", "connection", "queue", "job_class")
 
 
@@ -84,13 +89,15 @@ def add_metrics(*, gathered: Mapping[MetricKey, TryFigures]) -> None:
     Each is added to its minute, its hour and all time, so that nobody has to sum up later, and what is pruned is
     missing nowhere.
     """
-    # All take the rows in one order, so that two never wait for each other.
+    # All take the rows in one order, so that two never wait for each other; those that most want stand last, so that
+    # they are held for the shortest time: all that run share the row of all time, and of an hour.
     rows = [
         (key[0], connection.ops.adapt_datetimefield_value(key[1]), *key[2:], *figures.list_values())
-        for key, figures in sorted(_spread(gathered).items(), key=lambda item: item[0])
+        for key, figures in sorted(_spread(gathered).items(), key=lambda item: (_ORDER.index(item[0][0]), item[0]))
     ]
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.executemany(_STATEMENT, rows)
+        for some in batched(rows, _ROWS_AT_ONCE, strict=False):
+            cursor.execute(_HEAD + ", ".join([_ROW] * len(some)) + _TAIL, [value for row in some for value in row])
 
 
 def prune_metrics(*, older_than: timedelta | None = None, now: datetime | None = None) -> int:
@@ -117,20 +124,14 @@ def _spread(
     return spread
 
 
-def _write_statement() -> str:
-    """Return the statement that adds one row, in the SQL that PostgreSQL and SQLite share."""
-    columns = ", ".join((*_KEY, *_COLUMNS))
-    places = ", ".join(["%s"] * (len(_KEY) + len(_COLUMNS)))
-    changes = ", ".join(f"{name} = {_write_sum(name)}" for name in _COLUMNS)
-    return (
-        f"INSERT INTO job_metrics ({columns}) VALUES ({places})"  # noqa: S608 - names of our own columns
-        f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {changes}"
-    )
-
-
 def _write_sum(name: str) -> str:
     ours, theirs = f"job_metrics.{name}", f"excluded.{name}"
     return f"CASE WHEN {theirs} > {ours} THEN {theirs} ELSE {ours} END" if "max_" in name else f"{ours} + {theirs}"
 
 
-_STATEMENT: Final = _write_statement()
+#: The statement that adds rows, in the SQL that PostgreSQL and SQLite share: what stands before, for, and behind them.
+_HEAD: Final = f"INSERT INTO job_metrics ({', '.join((*_KEY, *_COLUMNS))}) VALUES "  # noqa: S608 - names of our own columns
+_ROW: Final = f"({', '.join(['%s'] * (len(_KEY) + len(_COLUMNS)))})"
+_TAIL: Final = (
+    f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {', '.join(f'{name} = {_write_sum(name)}' for name in _COLUMNS)}"
+)

@@ -2,23 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import batched
 from typing import Any, Final
 
 from django.db.models import Model, QuerySet
 
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
-from jobs.models import Counter, Hit, JobMetric, JobResult, JobTag, JobTry, Slot
+from jobs.models import Counter, Hit, JobMetric, JobResult, Slot
 from jobs.models.metrics import HOUR, MINUTE
-from jobs.services.history import list_old_tries
+from jobs.services.history import MAX_TRIES_DELETED, delete_tries, list_old_tries
 from jobs.services.metrics import HOURS_KEPT
 from jobs.services.workers import remove_dead_heartbeats
 
 #: Rows of one table that one step deletes at most, so that nobody waits for it.
 MAX_SWEPT: Final = 1_000
-#: Tries, which come faster than all else, and go by the thousand.
-_MAX_TRIES_SWEPT: Final = 10_000
 #: Locks and counts stay for so long after their end, in case that the clock is set back.
 _GRACE: Final = timedelta(hours=1)
 
@@ -50,22 +47,10 @@ def sweep_expired(*, now: datetime | None = None) -> Swept:
         ),
         _delete_some(JobMetric.objects.filter(period_seconds=HOUR, begins_at__lt=now - HOURS_KEPT)),
     ]
-    tries = _delete_tries(now)
+    tries = delete_tries(list_old_tries(now=now))
     dead = remove_dead_heartbeats(now=now)
-    is_complete = max(counts) < MAX_SWEPT and tries < _MAX_TRIES_SWEPT
+    is_complete = max(counts) < MAX_SWEPT and tries < MAX_TRIES_DELETED
     return Swept(count=sum(counts) + tries + dead, is_complete=is_complete)
-
-
-def _delete_tries(now: datetime) -> int:
-    keys = list(list_old_tries(now=now).order_by("ended_at").values_list("pk", flat=True)[:_MAX_TRIES_SWEPT])
-    if not keys:
-        return 0
-    # By hand, because Django would read the tags of each first.
-    for table, column in ((JobTag, "one_try_id__in"), (JobTry, "pk__in")):
-        for some in batched(keys, MAX_SWEPT, strict=False):
-            rows = table._default_manager.filter(**{column: some})  # noqa: SLF001 - public, in spite of its name
-            rows._raw_delete(rows.db)  # noqa: SLF001 - Django has it for this
-    return len(keys)
 
 
 def _delete_some[M: Model](rows: QuerySet[M]) -> int:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import DataError, OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from jobs.drivers.base import Claim
@@ -14,7 +15,7 @@ from jobs.exceptions import PermanentJobError
 from jobs.job import Job
 from jobs.models import FailedJob, JobTag, JobTry
 from jobs.selectors import list_totals
-from jobs.services import add_tries, prune_tries, sweep_expired
+from jobs.services import add_tries, history, prune_tries, sweep_expired
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.metering import Meter
 from jobs.worker.outcomes import TryEnd
@@ -217,6 +218,17 @@ def test_what_went_well_goes_soon_and_what_went_wrong_after_a_week() -> None:
     assert prune_tries(now=NOON) == 0
     assert prune_tries(older_than=timedelta(0), now=NOON) == 2
     assert not JobTag.objects.exists()
+
+
+@pytest.mark.django_db
+def test_tries_are_pruned_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_tries([make_try(tags=["a", "b"]) for _ in range(5)])
+    monkeypatch.setattr(history, "MAX_TRIES_DELETED", 2)
+    with CaptureQueriesContext(connection) as seen:
+        assert prune_tries(older_than=timedelta(0), now=NOON + MINUTE) == 5
+    assert not JobTag.objects.exists()
+    deleting = [query["sql"] for query in seen if query["sql"].startswith('DELETE FROM "job_tries"')]
+    assert len(deleting) == 3
 
 
 def test_a_meter_without_tries_asks_nothing() -> None:

@@ -211,6 +211,21 @@ def test_workers_that_add_at_once_to_the_same_rows_lose_and_double_nothing() -> 
 
 
 @pytest.mark.django_db
+def test_rows_are_written_together_and_those_last_that_all_workers_want() -> None:
+    written: list[list[int]] = []
+
+    def look(execute: Callable[..., object], sql: str, values: Sequence[int], *arguments: object) -> object:
+        if sql.startswith("INSERT INTO job_metrics"):
+            written.append([values[place] for place in range(0, len(values), len(values) // sql.count("(%s"))])
+        return execute(sql, values, *arguments)
+
+    with connection.execute_wrapper(look):
+        add_metrics(gathered={key(f"q{number:02}"): figures_of() for number in range(50)})
+    assert written == [[BY_MINUTE] * 50 + [BY_HOUR] * 50, [EVER] * 50]
+    assert JobMetric.objects.count() == 150
+
+
+@pytest.mark.django_db
 def test_statistics_of_a_while_are_told_by_queue_class_and_connection() -> None:
     add_metrics(
         gathered={
