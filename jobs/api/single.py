@@ -72,6 +72,9 @@ class JobOut(serializers.Serializer[None]):
     attempts = serializers.IntegerField(help_text="Tries that it has had, as far as that is known.")
     tags = serializers.ListField(child=serializers.CharField())
     batch_id = serializers.UUIDField(allow_null=True)
+    dispatched_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it was dispatched first, however often it was put back; null if unknown."
+    )
     available_at = serializers.DateTimeField(allow_null=True, help_text="When it is due; null where it has ended.")
     worker = serializers.CharField(help_text="Who runs it; else empty.")
     fault = serializers.CharField(help_text="What can't be read of it.")
@@ -178,6 +181,7 @@ def _tell(life: JobLife, actor: HasRoles) -> dict[str, object]:
         "attempts": life.attempts,
         "tags": [to_shown(tag, _MAX_TAG) for tag in life.tags],
         "batch_id": life.batch_id,
+        "dispatched_at": life.dispatched_at,
         "available_at": stored.available_at if stored else None,
         "worker": stored.worker if stored and stored.state == "running" else "",
         "fault": stored.fault if stored else "",

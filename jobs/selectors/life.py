@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from jobs.drivers.base import StoredJob, get_driver
+from jobs.drivers.base import UNKNOWN, StoredJob, get_driver
+from jobs.drivers.reading import read_moment
 from jobs.exceptions import JobNotFoundError, JobOutOfReachError, PayloadError
 from jobs.models import BatchMember, FailedJob, JobTry
 from jobs.payload import Record, decode_payload
@@ -49,6 +50,18 @@ class JobLife:
         if self.failed is not None:
             known.append(self.failed.attempts)
         return max(known, default=0)
+
+    @property
+    def dispatched_at(self) -> datetime | None:
+        """When it was dispatched first, as far as that is known: one that was put back is dispatched anew."""
+        known = [one.dispatched_at for one in self.tries]
+        if self.failed is not None:
+            known.append(read_moment(str(self.failed.context.get("dispatched_at", "")).encode(errors="replace")))
+        if self.record is not None:
+            known.append(self.record.created_at)
+        if self.stored is not None:
+            known.append(self.stored.created_at)
+        return min((moment for moment in known if moment is not None and moment != UNKNOWN), default=None)
 
     @property
     def tags(self) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """What is read of jobs over HTTP, and how much that asks."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -160,6 +160,7 @@ def test_a_job_is_told_without_what_takes_more_rights(
     shown = reader.get(f"{ROOT}{job_id}").json()
     assert (shown["state"], shown["connection"], shown["tags"]) == ("waiting", job_connection, ["t"])
     assert (shown["arguments"], shown["argument_names"]) == (None, ["path", "text"])
+    assert datetime.fromisoformat(shown["dispatched_at"]) <= datetime.fromisoformat(shown["available_at"])
     assert not audit.list_events(event="job.payload_viewed").exists()
     shown = let(api_client, SEE, "jobs.view_payload").get(f"{ROOT}{job_id}").json()
     assert shown["arguments"]["text"] == '"green"'

@@ -12,6 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from jobs.batch import batch
+from jobs.drivers.base import UNKNOWN
 from jobs.exceptions import InvalidCursorError, JobNotFoundError, JobOutOfReachError
 from jobs.models import FailedJob
 from jobs.queues import pause_queue
@@ -253,6 +254,23 @@ def test_a_record_that_can_not_be_trusted_is_told_as_such(job_connection: str) -
     assert get_job_life(message.job_id).record is None
     work()
     assert get_job_life(message.job_id).state == "quarantined"
+
+
+def test_a_life_tells_when_a_job_was_dispatched_first_though_it_was_put_back(job_connection: str) -> None:
+    job_id = HopelessJob.dispatch()
+    work()
+    before = timezone.now()
+    retry_failed_job(job_id=job_id)
+    life = get_job_life(job_id)
+    assert life.dispatched_at is not None
+    assert life.dispatched_at < before
+    assert replace(life, failed=None).dispatched_at == replace(life, tries=[]).dispatched_at == life.dispatched_at
+    assert life.stored is not None
+    put_back = replace(life, failed=None, tries=[])
+    assert put_back.dispatched_at is not None
+    assert put_back.dispatched_at >= before
+    unreadable = replace(life.stored, created_at=UNKNOWN)
+    assert replace(put_back, record=None, stored=unreadable).dispatched_at is None
 
 
 # --- All at a glance
