@@ -6,8 +6,9 @@ was done and what is left, so whoever asks can show that, and stop.
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -39,6 +40,8 @@ from jobs.signals import JobsSteered, jobs_steered
 #: What one step does at most, in jobs and in seconds.
 _AT_ONCE: Final = 500
 _SECONDS: Final = 1.0
+#: How far apart processes may be about what time it is in a store: what it says is as old as its answer took.
+_CLOCKS_DIFFER: Final = timedelta(seconds=1)
 #: How many of the jobs that somebody has picked are named in what is said of it.
 _NAMED: Final = 50
 _log = structlog.get_logger("gatehouse.jobs")
@@ -60,7 +63,7 @@ class SteeringPlan:
 
     query: JobQuery
     steer: Steer
-    #: When it began: what comes later is left alone.
+    #: When it began, to a second: what comes later is left alone.
     started_at: datetime
     #: How many the search found then; of jobs that wait, None: nobody counts them.
     total: int | None
@@ -118,7 +121,7 @@ def plan_steering(query: JobQuery, steer: Steer, *, now: datetime | None = None)
     Raises:
         ValueError: Nothing like that can be done to jobs with that status.
     """
-    now = now or get_database_now()  # as dispatch writes it down
+    now = now or _find_start(query)
     if query.status is JobStatus.FAILED:
         found = find_failed_jobs(query)
         last = found.order_by("-pk").values_list("pk", flat=True).first()
@@ -127,6 +130,16 @@ def plan_steering(query: JobQuery, steer: Steer, *, now: datetime | None = None)
         return SteeringPlan(query=query, steer=steer, started_at=now, total=None)
     message = f"Jobs that are {query.status} can't be told to {steer}."
     raise ValueError(message)
+
+
+def _find_start(query: JobQuery) -> datetime:
+    """Return the moment up to which jobs are meant, by the clocks that dispatch may have written down."""
+    clocks = [get_database_now()]
+    for name in _list_stores(query):
+        driver = get_driver(name)
+        with suppress(*driver.outage_errors):  # its step will raise
+            clocks.append(driver.get_now())
+    return max(clocks) + _CLOCKS_DIFFER
 
 
 def steer_some(plan: SteeringPlan) -> SteeringPlan:
@@ -178,8 +191,12 @@ def _retry(job_id: UUID) -> bool:
     return True
 
 
+def _list_stores(query: JobQuery) -> list[str]:
+    return [name for name in list_stores() if query.connection in {"", name}]
+
+
 def _cancel_some(plan: SteeringPlan) -> SteeringPlan:
-    stores = [name for name in list_stores() if plan.query.connection in {"", name}]
+    stores = _list_stores(plan.query)
     if plan.store >= len(stores):
         return replace(plan, is_complete=True)
     name = stores[plan.store]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ from jobs.services import (
     retry_failed_jobs,
     retry_one,
     seal_plan,
+    send,
     steer_each,
     steer_some,
 )
@@ -138,6 +140,12 @@ def test_what_comes_after_the_plan_is_left_alone(tmp_path: Path) -> None:
     wanted = NoteJob.dispatch(str(tmp_path), "x")
     list(go_through(plan))
     assert [row.job_id for row in list_jobs(query).rows] == [wanted]
+
+
+def test_a_job_of_a_host_that_is_a_little_ahead_is_among_those_that_wait(tmp_path: Path) -> None:
+    record = replace(NoteJob(str(tmp_path), "x").make_record(), delay_seconds=60)
+    send([record], now=get_driver().get_now() + timedelta(milliseconds=500))
+    assert finish(JobQuery(status=JobStatus.DELAYED), Steer.DISCARD).done == 1
 
 
 def test_running_jobs_can_not_be_steered() -> None:
