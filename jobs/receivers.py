@@ -70,7 +70,7 @@ def record_resumption(fact: QueueResumed) -> None:
 
 @jobs_steered.listen
 def record_steering(fact: JobsSteered) -> None:
-    """Note that somebody retried, discarded or cancelled jobs by hand, which and how many."""
+    """Note that somebody retried, discarded, cancelled or cleared jobs by hand, which and how many."""
     about = fact.about.get("job_id", "")
     subject = audit.Reference("jobs.job", about, about) if about else None
     audit.record(f"job.{fact.steer}_by_hand", subject=subject, count=fact.count, about=dict(fact.about))

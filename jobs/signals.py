@@ -185,9 +185,9 @@ job_quarantined = FactSignal[JobQuarantined]()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsSteered:
-    """Somebody retried, discarded or cancelled jobs by hand: one, or a part of those that a search finds."""
+    """Jobs were retried, discarded or cancelled by hand: one, or a part of what a search finds; or cleared queues."""
 
-    #: ``retry``, ``discard`` or ``cancel``.
+    #: ``retry``, ``discard``, ``cancel`` or ``clear``.
     steer: str
     count: int
     #: Which one, or what was looked for.

@@ -37,8 +37,8 @@ def show_progress(words: str, *, total: int | None) -> Iterator[Callable[[int], 
         yield lambda done: bar.update(task, completed=done)
 
 
-def confirm_deletion(*, warning: str, say: Callable[[str], object]) -> None:
-    """Ask before something is deleted.
+def confirm_deletion(*, warning: str) -> None:
+    """Ask before something is deleted, by way of stderr: what a command answers goes to stdout.
 
     Raises:
         CommandError: The answer wasn't "yes", or there is no terminal to ask on.
@@ -46,12 +46,13 @@ def confirm_deletion(*, warning: str, say: Callable[[str], object]) -> None:
     if not sys.stdin.isatty():
         message = "Nothing was deleted: there is no terminal to ask on. Say --no-input to delete without asking."
         raise CommandError(message)
-    say(warning)
+    sys.stderr.write(f"{warning}\nType 'yes' to go on: ")
+    sys.stderr.flush()
     try:
-        answer = input("Type 'yes' to go on: ")
+        answer = input()
     except (EOFError, KeyboardInterrupt):
         answer = ""
-        say("")
+        sys.stderr.write("\n")
     if answer != "yes":
         message = "Nothing was deleted."
         raise CommandError(message)

@@ -87,8 +87,8 @@ def _describe_arguments(request: HttpRequest, life: JobLife) -> Mapping[str, str
 
 
 def _list_events(life: JobLife) -> Iterator[Event]:
-    if (dispatched_at := _find_dispatch(life)) is not None:
-        yield Event(at=dispatched_at, name="dispatched", detail=f"to {life.queue}")
+    if life.dispatched_at is not None:
+        yield Event(at=life.dispatched_at, name="dispatched", detail=f"to {life.queue}")
     yield from _list_tries(life)
     yield from _list_failures(life)
     if life.stored is not None:
@@ -130,13 +130,6 @@ def _list_failures(life: JobLife) -> Iterator[Event]:
         yield Event(at=failed.retried_at, name="retried", detail=f"Retry {failed.retry_count}")
     if failed.recovered_at is not None:
         yield Event(at=failed.recovered_at, name="recovered", detail="The retry ran to its end.")
-
-
-def _find_dispatch(life: JobLife) -> datetime | None:
-    """Return when it was dispatched first, as far as that is known: a retry is dispatched anew."""
-    known = [one.dispatched_at for one in life.tries]
-    known += [life.stored.created_at if life.stored else None, life.record.created_at if life.record else None]
-    return min((moment for moment in known if moment is not None), default=None)
 
 
 def _list_links(life: JobLife) -> list[Link]:

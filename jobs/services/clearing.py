@@ -1,36 +1,50 @@
 """Emptying queues."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
 from jobs.drivers.base import JobState, QueueDriver, StoredJob, get_driver
 from jobs.services.settlement import release_locks_of
+from jobs.signals import JobsSteered, jobs_steered
 
 _CHUNK: Final = 1_000
 _MOST_RUNNING: Final = 100_000
 _FREE: Final[tuple[JobState, ...]] = ("waiting", "delayed")
 
 
-def clear_queue(*, queue: str | None = None, connection: str | None = None, now: datetime | None = None) -> int:
+def clear_queue(
+    *,
+    queue: str | None = None,
+    connection: str | None = None,
+    now: datetime | None = None,
+    show: Callable[[int], object] = lambda _count: None,
+) -> int:
     """Delete the jobs of one queue, or of all, that wait or are delayed, and give back their locks; return how many.
 
-    Running ones are left.
+    Running ones are left. ``show`` is told from time to time how many are gone.
     """
-    driver = get_driver(connection)
-    cleared = sum(_clear(driver, queue, state, now) for state in _FREE)
-    return cleared + driver.clear(queue=queue, now=now)
+    driver, cleared = get_driver(connection), 0
+    try:
+        for state in _FREE:
+            for count in _clear(driver, queue, state, now):
+                cleared += count
+                show(cleared)
+        cleared += driver.clear(queue=queue, now=now)
+    finally:  # those that are gone are told of though the store went away, or somebody interrupted
+        if cleared:
+            about = {"queue": queue or "", "connection": driver.name}
+            jobs_steered.announce(JobsSteered(steer="clear", count=cleared, about=about))
+    return cleared
 
 
-def _clear(driver: QueueDriver, queue: str | None, state: JobState, now: datetime | None) -> int:
-    cleared = 0
+def _clear(driver: QueueDriver, queue: str | None, state: JobState, now: datetime | None) -> Iterator[int]:
     while jobs := driver.list_jobs(queue=queue, state=state, limit=_CHUNK, now=now):
         count = driver.remove([job.job_id for job in jobs])
         _give_back(driver, jobs, are_gone=count == len(jobs))
-        cleared += count
+        yield count
         if count == 0:
             break
-    return cleared
 
 
 def _give_back(driver: QueueDriver, jobs: Sequence[StoredJob], *, are_gone: bool) -> None:

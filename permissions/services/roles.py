@@ -1,7 +1,8 @@
 """Roles themselves."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING, Final
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
@@ -31,6 +32,16 @@ from permissions.services.inheritance import inherit, sync_parents
 from permissions.services.mirror import name_group
 from permissions.services.role_permissions import give_role_permissions, sync_role_permissions
 from permissions.services.rows import lock_role, own_change
+
+#: What may be done on the pages of jobs, but for seeing what a job was given.
+_STEERING: Final = frozenset(
+    f"jobs.{right}"
+    for right in (
+        "change_failedjob", "delete_failedjob", "delete_queuedjob", "add_queuepause", "delete_queuepause",
+        "change_workerheartbeat", "change_batch", "change_schedule",
+    )
+)  # fmt: skip
+_LOOKING: Final = frozenset({"jobs.view_dashboard"})
 
 
 @transaction.atomic
@@ -187,7 +198,13 @@ def find_or_create_role(*, name: str, guard: str | None = None, team: scope.Team
 def seed_roles() -> list[Role]:
     """Make the roles of a new installation; one that is there stays as it is."""
     everything = {permission.identifier for permission in Permission.objects.all()}
-    seeds = {"admin": everything, "editor": {"accounts.view_user", "permissions.view_role"}, "user": set[str]()}
+    seeds: dict[str, AbstractSet[str]] = {
+        "admin": everything,
+        "editor": {"accounts.view_user", "permissions.view_role"},
+        "user": frozenset(),
+        "jobs-operator": _LOOKING | _STEERING,
+        "jobs-viewer": _LOOKING,
+    }
     guard = conf.get().default_guard
     existing = {role.name: role for role in Role.objects.filter(name__in=seeds, guard=guard, team_id="")}
     return [

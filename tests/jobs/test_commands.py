@@ -223,13 +223,14 @@ def test_queue_clear_asks_at_a_terminal_and_deletes_only_on_yes(answer: str, cod
     NoteJob.dispatch("notes.txt", "x")
     ours, theirs = pty.openpty()
     os.write(ours, answer.encode())  # the last one is Ctrl-D
-    command = [sys.executable, str(ROOT / "manage.py"), "queue_clear"]
+    command = [sys.executable, str(ROOT / "manage.py"), "queue_clear", "--json"]
     process = subprocess.run(
         command, stdin=theirs, env=worker_environment(), capture_output=True, text=True, check=False
     )
     os.close(ours)
     os.close(theirs)
-    assert "This deletes all waiting jobs" in process.stdout
+    assert "This deletes all waiting jobs" in process.stderr
+    assert process.stdout == ("" if left else '{"deleted_count": 1}\n')  # what is asked is no part of the answer
     assert (process.returncode, "Traceback" in process.stderr) == (code, False)
     assert QueuedJob.objects.count() == left
 

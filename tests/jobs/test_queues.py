@@ -27,6 +27,7 @@ from jobs.queues import (
 )
 from jobs.services import clear_queue
 from jobs.signals import QueueBusy, QueuePaused, QueueResumed, queue_busy, queue_paused, queue_resumed
+from permissions import audit
 from tests.jobs.sample_jobs import FailingJob, NoteJob
 from tests.jobs.steps import claim_next, claim_one, drain, heard, soon, stored, stored_one
 from tests.waiting import wait_until
@@ -295,6 +296,22 @@ def test_clearing_deletes_waiting_and_delayed_jobs_and_spares_running_ones(job_c
     assert clear_queue(queue="default") == 0
     assert clear_queue(queue="notes") == 2
     assert [job.state for job in stored()] == ["running"]
+    (event,) = audit.list_events(event="job.clear_by_hand")
+    assert event.data == {"count": 2, "about": {"queue": "notes", "connection": job_connection}}
+
+
+def test_what_was_cleared_before_a_store_went_away_is_told(job_connection: str) -> None:
+    NoteJob.dispatch("notes.txt", "waiting")
+    NoteJob("notes.txt", "delayed").delay_until(3600).dispatch()
+
+    def go_away(_count: int) -> None:
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        clear_queue(show=go_away)
+    assert [job.state for job in stored()] == ["delayed"]
+    (event,) = audit.list_events(event="job.clear_by_hand")
+    assert event.data == {"count": 1, "about": {"queue": "", "connection": job_connection}}
 
 
 # --- Size

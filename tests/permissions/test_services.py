@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from accounts.models import User
+from jobs.dashboard.frame import RIGHTS, VIEW
 from permissions import services
 from permissions.exceptions import (
     Escalation,
@@ -203,11 +204,14 @@ def test_taking_a_role_that_is_not_had_does_nothing(user: User) -> None:
     assert user.get_role_names() == []
 
 
-def test_the_seed_makes_three_roles() -> None:
-    assert [role.name for role in services.seed_roles()] == ["admin", "editor", "user"]
+def test_the_seed_makes_five_roles() -> None:
+    assert [role.name for role in services.seed_roles()] == ["admin", "editor", "user", "jobs-operator", "jobs-viewer"]
     assert get_role(name="admin").group.permissions.count() == Permission.objects.count()
     assert get_permission_names(role=get_role(name="editor")) == ["accounts.view_user", "permissions.view_role"]
     assert get_permission_names(role=get_role(name="user")) == []
+    assert get_permission_names(role=get_role(name="jobs-viewer")) == ["jobs.view_dashboard"]
+    steering = {right for name, right in RIGHTS.items() if name != "see_arguments"}
+    assert set(get_permission_names(role=get_role(name="jobs-operator"))) == {VIEW, *steering}
 
 
 def test_a_second_seed_leaves_changed_roles_alone() -> None:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand
 
 from jobs.management.arguments import queue_name
 from jobs.services import clear_queue
-from project.terminal import confirm_deletion
+from project.terminal import confirm_deletion, show_progress
 
 
 class Command(BaseCommand):
@@ -30,8 +30,9 @@ class Command(BaseCommand):
         place = "every queue" if queue is None else f"the queue {queue}"
         if not no_input:
             warning = f"This deletes all waiting jobs of {place}; what they were to do will not be done."
-            confirm_deletion(warning=warning, say=self.stdout.write)
-        count = clear_queue(queue=queue)
+            confirm_deletion(warning=warning)
+        with show_progress("Deleting", total=None) as show:
+            count = clear_queue(queue=queue, show=show)
         if json:
             self.stdout.write(jsonlib.dumps({"deleted_count": count}))
             return

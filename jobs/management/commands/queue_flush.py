@@ -36,7 +36,7 @@ class Command(BaseCommand):
             which = (
                 "all failed jobs" if hours is None else f"the failed jobs older than {hours // timedelta(hours=1)} h"
             )
-            confirm_deletion(warning=f"This deletes {which}; none can be retried then.", say=self.stdout.write)
+            confirm_deletion(warning=f"This deletes {which}; none can be retried then.")
         until = None if hours is None else timezone.now() - hours
         query = JobQuery(status=JobStatus.FAILED, until=until, outcome=None)
         count = steer_found(query, Steer.DISCARD, words="Deleting").done_count

@@ -56,7 +56,7 @@ class Command(BaseCommand):
             if not no_input:
                 count = find_failed_jobs(query).count()
                 warning = f"This deletes {count} failed jobs; none can be retried then."
-                confirm_deletion(warning=warning, say=self.stdout.write)
+                confirm_deletion(warning=warning)
             steered = steer_found(query, Steer.DISCARD, words="Deleting")
         count = steered.done_count
         text = f"{count} failed {'job was' if count == 1 else 'jobs were'} deleted."

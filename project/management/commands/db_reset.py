@@ -26,7 +26,7 @@ class Command(BaseCommand):
         name = str(connection.settings_dict["NAME"])
         if not options["no_input"]:
             warning = f"This deletes ALL data in {name}: users, clients, tokens, jobs."
-            confirm_deletion(warning=warning, say=self.stdout.write)
+            confirm_deletion(warning=warning)
         try:
             with ProcessLock():
                 call_command("migrate", verbosity=0, interactive=False)
