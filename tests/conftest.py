@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from accounts.keys import forget_keys, store_key
 from accounts.models import SigningKey
+from jobs.services.outbox import forget_outages
 from permissions import gate, registrar
 from project import shared_facts
 from project.logging import configure_logging
@@ -30,6 +31,12 @@ def empty_cache() -> None:
     cache.clear()
     if shared_facts.is_shared():
         get_near_cache(settings.SHARED_FACTS["URL"], settings.SHARED_FACTS["SILENCE_SECONDS"]).clear()
+
+
+@pytest.fixture(autouse=True)
+def reachable_stores() -> None:
+    """Start each test with no store that was away in another one: its jobs would wait in the outbox for a moment."""
+    forget_outages()
 
 
 @pytest.fixture(autouse=True)

@@ -54,6 +54,11 @@ def note_outage(driver: QueueDriver, error: Exception) -> None:
     _away_until[driver] = time.monotonic() + _AWAY_SECONDS
 
 
+def forget_outages() -> None:
+    """Ask each store again, as a process does that has just begun."""
+    _away_until.clear()
+
+
 def send_with_commit(driver: QueueDriver, messages: Sequence[Message]) -> None:
     """Write jobs into the transaction that is open, and send them after its commit, in one step with others of it."""
     if is_away(driver):

@@ -14,12 +14,10 @@ from jobs.job import dispatch_many
 from jobs.models import OutboxJob
 from jobs.queues import define_queue, forget_queue
 from jobs.services import relay_outbox
-from jobs.services.outbox import is_away
 from tests.jobs.lossy_proxy import LossyProxy, lossy_way
 from tests.jobs.messages import make
 from tests.jobs.sample_jobs import NoteJob, read_lines
 from tests.jobs.steps import drain, soon, stored
-from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -34,7 +32,6 @@ NEEDLE = "/notes"
 def proxy(settings: Settings) -> Iterator[LossyProxy]:
     """The way to Redis on which answers get lost, which all jobs take."""
     with lossy_way(settings) as proxy:
-        wait_until(lambda: not is_away(get_driver()))  # as the test before may have left it
         yield proxy
 
 
