@@ -10,8 +10,8 @@ from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
 from django.db import connection as database
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import BooleanField, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
 from jobs.drivers.base import JobSearch, JobState, StoredJob, get_driver
 from jobs.exceptions import InvalidCursorError, PayloadError
@@ -276,7 +276,13 @@ def _with_tag(rows: QuerySet[FailedJob], tag: str) -> QuerySet[FailedJob]:
     tag = to_storable(tag)
     if database.vendor == "postgresql":
         return rows.filter(context__tags__contains=[tag])
-    return rows.annotate(text=Cast("context", TextField())).filter(text__contains=json.dumps(tag))
+    return rows.filter(
+        RawSQL(
+            "EXISTS (SELECT 1 FROM json_each(failed_jobs.context, '$.tags') WHERE value = %s)",
+            [tag],
+            output_field=BooleanField(),
+        )
+    )
 
 
 def _has_tag(job: StoredJob, tag: str) -> bool:

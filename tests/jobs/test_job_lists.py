@@ -115,6 +115,17 @@ def test_failed_jobs_are_found_by_what_is_said_of_them(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("tag", ["worker", "w1", "tags", "GREEN", "gree", "5"])
+def test_a_failed_job_is_found_by_its_tags_and_by_nothing_else_that_was_noted_of_it(tag: str) -> None:
+    fail(1, context={"worker": "w1", "tags": ["green", "t"]})
+    fail(1, context={"worker": "w1"})
+    fail(1, context={"tags": [5]})
+    fail(1, context=[])
+    wanted = fail(2, context={"worker": "w1", "tags": ["t", tag]})
+    assert find(JobStatus.FAILED, tag=tag) == [wanted]
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("values", "words"),
     [
