@@ -84,7 +84,7 @@ def record_change_of_schedule(fact: ScheduleChanged) -> None:
 
 @worker_told.listen
 def record_order(fact: WorkerTold) -> None:
-    """Note that a worker was told to rest, to go on or to stop, and by whom."""
+    """Note that a worker, or each (``*``), was told to rest, to go on, to stop or to start anew, and by whom."""
     audit.record(f"worker.told_to_{fact.wish}", subject=audit.Reference("jobs.worker", fact.worker, fact.worker))
 
 

@@ -187,7 +187,7 @@ job_quarantined = FactSignal[JobQuarantined]()
 class JobsSteered:
     """Jobs were retried, discarded or cancelled by hand: one, or a part of what a search finds; or cleared queues."""
 
-    #: ``retry``, ``discard``, ``cancel`` or ``clear``.
+    #: ``retry``, ``discard``, ``cancel``, ``cancel_batch`` or ``clear``.
     steer: str
     count: int
     #: Which one, or what was looked for.
@@ -370,9 +370,9 @@ class WorkerQueueResumed(WorkerFact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerTold(WorkerFact):
-    """Somebody told a worker to rest, to go on or to stop; it hears that within seconds."""
+    """Somebody told a worker, or all (``*``), to rest, to go on, to stop or to start anew; heard within seconds."""
 
-    #: ``rest``, ``go_on`` or ``stop``.
+    #: ``rest``, ``go_on``, ``stop`` or ``restart``.
     wish: str
 
 

@@ -20,7 +20,8 @@ from jobs.models import Batch, FailedJob, JobResult, WorkerHeartbeat
 from jobs.payload import get_argument_names
 from jobs.schedule_admin import ScheduleAdmin  # noqa: F401 - as above
 from jobs.security import describe_arguments
-from jobs.services import Steer, cancel_whole_batch, retry_batch, steer_each
+from jobs.selectors import JobQuery, JobStatus
+from jobs.services import Steer, cancel_whole_batch, plan_steering, steer_each, steer_some
 from permissions import audit
 
 #: Failed jobs that the page of a batch names.
@@ -145,10 +146,10 @@ class BatchAdmin(ReadOnlyAdmin):
         """Put back those jobs that nobody has put back yet."""
         count = 0
         for batch in queryset:
-            try:
-                count += len(retry_batch(batch_id=batch.id))
-            except BatchNotFoundError:
-                continue
+            plan = plan_steering(JobQuery(status=JobStatus.FAILED, batch_id=batch.id), Steer.RETRY)
+            while not plan.is_complete:
+                plan = steer_some(plan)
+            count += plan.done
         self.message_user(request, f"{_to_words(count)} put back; a worker runs them.", messages.SUCCESS)
 
     @admin.display(description="progress")

@@ -19,7 +19,6 @@ from jobs.services.clearing import clear_queue
 from jobs.services.dispatching import make_messages, send
 from jobs.services.failed import (
     forget_failed_jobs,
-    prune_failed_jobs,
     retry_batch,
     retry_failed_job,
     retry_failed_jobs,
@@ -129,7 +128,6 @@ __all__ = [
     "open_plan",
     "plan_steering",
     "prune_batches",
-    "prune_failed_jobs",
     "prune_metrics",
     "prune_results",
     "prune_tries",

@@ -1,4 +1,4 @@
-"""Failed jobs: tried again, forgotten, pruned."""
+"""Failed jobs: tried again, forgotten."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q
 from django.utils import timezone
 
 from jobs.drivers.base import Message, get_driver
@@ -116,24 +116,19 @@ def retry_batch(*, batch_id: UUID, now: datetime | None = None) -> list[UUID]:
 
 
 def forget_failed_jobs(*, job_ids: Iterable[UUID]) -> int:
-    """Delete several failed jobs for good; return how many there were."""
-    return _delete(FailedJob.objects.filter(job_id__in=list(job_ids)))
+    """Delete several failed jobs for good, and what the stores that they came from show of them to tools of their own.
 
-
-def prune_failed_jobs(*, older_than: timedelta = timedelta(days=1), now: datetime | None = None) -> int:
-    """Delete what failed long ago, whatever became of it; return how many there were."""
-    return _delete(FailedJob.objects.filter(failed_at__lt=(now or timezone.now()) - older_than))
-
-
-def _delete(failed: QuerySet[FailedJob]) -> int:
-    """Delete failed jobs, and what the stores that they came from show of them to tools of their own."""
+    Returns:
+        How many there were.
+    """
+    failed = FailedJob.objects.filter(job_id__in=list(job_ids))
     ids: defaultdict[str, list[UUID]] = defaultdict(list)
     with transaction.atomic():
         for connection, job_id in failed.values_list("connection", "job_id"):
             ids[connection].append(job_id)
         count = failed.delete()[0]
-    for connection, job_ids in ids.items():
-        transaction.on_commit(partial(_forget_in_store, connection, job_ids))
+    for connection, gone in ids.items():
+        transaction.on_commit(partial(_forget_in_store, connection, gone))
     return count
 
 

@@ -128,6 +128,7 @@ def request_restart() -> None:
     """Let every worker that runs now end after the job in hand, so that whoever keeps it alive starts it anew."""
     Counter.objects.get_or_create(key=_RESTARTS, defaults={"expires_at": _FOR_EVER})
     Counter.objects.filter(key=_RESTARTS).update(value=F("value") + 1)
+    worker_told.announce(WorkerTold(worker="*", wish=str(Wish.RESTART)))
 
 
 def get_restart_count() -> int:

@@ -23,6 +23,7 @@ from jobs.queues import is_paused, pause_queue
 from jobs.security import SecureJob
 from jobs.services import record_heartbeat
 from jobs.signals import queue_paused, queue_resumed
+from permissions import audit
 from permissions.models import AuditEvent
 from tests.jobs.batch_jobs import StepJob
 from tests.jobs.foreign_tasks import double
@@ -362,6 +363,8 @@ def test_a_batch_is_cancelled_and_its_failed_jobs_are_put_back(action: str, word
         "cancel_batches": (True, "failed"),
         "retry_failed": (False, "retrying"),
     }[action]
+    event = "job.cancel_batch_by_hand" if action == "cancel_batches" else "job.retry_by_hand"
+    assert audit.list_events(event=event).get().data["about"]["batch_id"] == str(row.pk)
     assert "cancelled" in superuser.get(BATCHES).content.decode()
 
 

@@ -1,7 +1,6 @@
 """Failed jobs: what is kept of them, retried, forgotten, pruned."""
 
 import threading
-from datetime import timedelta
 from typing import ClassVar, override
 from uuid import UUID, uuid4
 
@@ -18,7 +17,6 @@ from jobs.selectors import list_failed_jobs
 from jobs.services import (
     forget_failed_jobs,
     forget_one,
-    prune_failed_jobs,
     retry_failed_job,
     retry_failed_jobs,
 )
@@ -28,7 +26,7 @@ from tests.jobs.batch_jobs import BROKEN, StepJob, UniqueStepJob, read_batch, re
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import HopelessJob
-from tests.jobs.steps import NOON, drain, heard, run_next, soon, stored, stored_one
+from tests.jobs.steps import drain, heard, run_next, soon, stored, stored_one
 
 pytestmark = pytest.mark.usefixtures("job_connection")
 
@@ -229,11 +227,3 @@ def test_forgetting_several_counts_those_that_were_there() -> None:
     ids = [_fail_one(), _fail_one()]
     assert forget_failed_jobs(job_ids=[ids[0], uuid4()]) == 1
     assert FailedJob.objects.get().job_id == ids[1]
-
-
-def test_what_failed_long_ago_is_pruned_and_the_rest_stays() -> None:
-    old, young = _fail_one(), _fail_one()
-    FailedJob.objects.filter(job_id=old).update(failed_at=NOON)
-    FailedJob.objects.filter(job_id=young).update(failed_at=NOON + timedelta(hours=2))
-    assert prune_failed_jobs(older_than=timedelta(hours=1), now=NOON + timedelta(hours=2)) == 1
-    assert FailedJob.objects.get().job_id == young

@@ -147,6 +147,16 @@ def test_a_flush_is_audited() -> None:
     assert count_audited("job.discard_by_hand") == 4
 
 
+@pytest.mark.django_db
+def test_what_is_pruned_is_what_failed_long_ago_whatever_became_of_it_and_it_is_audited() -> None:
+    tell()
+    fail("e", queue="reports", job_class="shop.ReportJob", exception="ValueError: no", age=HOUR * 25)
+    FailedJob.objects.filter(job_id=to_id("d")).update(retried_at=timezone.now())
+    assert [json.loads(call("queue_prune", "--json"))["failed_jobs"] for _ in range(2)] == [2, 0]
+    assert set(FailedJob.objects.values_list("job_id", flat=True)) == to_ids("abc")
+    assert audit.list_events().get().data["count"] == count_audited("job.discard_by_hand") == 2
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.process
 def test_a_terminal_shows_how_far_it_has_come_and_a_pipe_gets_nothing_of_it(capfd: pytest.CaptureFixture[str]) -> None:

@@ -72,6 +72,8 @@ def test_each_request_for_a_restart_is_counted() -> None:
     request_restart()
     request_restart()
     assert get_restart_count() == 2
+    events = [(one.event, one.subject_label) for one in audit.list_events()]
+    assert events == [("worker.told_to_restart", "*")] * 2
 
 
 # --- What a worker says of itself, and is told

@@ -6,10 +6,13 @@ from datetime import timedelta
 from typing import override
 
 from django.core.management.base import BaseCommand
+from django.utils import timezone
 
 from jobs.management.arguments import age_in_hours
+from jobs.management.failures import steer_found
 from jobs.scheduler import prune_schedule_runs
-from jobs.services import prune_batches, prune_failed_jobs, prune_metrics, prune_results, sweep_expired
+from jobs.selectors import JobQuery, JobStatus
+from jobs.services import Steer, prune_batches, prune_metrics, prune_results, sweep_expired
 from project.terminal import show_progress
 
 
@@ -46,7 +49,8 @@ class Command(BaseCommand):
         json: bool,
         **_others: object,
     ) -> None:
-        failed = prune_failed_jobs(older_than=hours)
+        query = JobQuery(status=JobStatus.FAILED, until=timezone.now() - hours, outcome=None)
+        failed = steer_found(query, Steer.DISCARD, words="Deleting").done_count
         batches = prune_batches(
             older_than=hours,
             unfinished_older_than=unfinished,
