@@ -10,6 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from jobs.conf import get_job_settings
 from jobs.prometheus import render_metrics
+from permissions.scope import use_team
 from project.api import problem_response
 
 
@@ -25,6 +26,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, content_type=content_type)
 
 
+@use_team(None)  # jobs belong to the whole house, so what one may in one team opens nothing
 def _refuse(request: HttpRequest) -> HttpResponse | None:
     """Return how who may not see the figures is told so; a header ``Authorization`` alone counts where there is one."""
     if "Authorization" in request.headers:

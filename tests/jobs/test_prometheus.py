@@ -22,6 +22,8 @@ from jobs.models.queued import EVERY_QUEUE
 from jobs.prometheus import render_metrics
 from jobs.queues import pause_queue
 from jobs.services import MetricKey, TryFigures, WorkerReport, add_metrics, record_heartbeat
+from permissions.scope import use_team
+from tests.articles.models import Team
 from tests.jobs.messages import make, push
 from tests.jobs.outbox_store import Server
 from tests.jobs.outbox_store import server_fixture as _server  # noqa: F401 - a fixture
@@ -97,6 +99,21 @@ def test_who_may_view_the_dashboard_may_read_them_and_nobody_else(client: Client
     get_user_model().objects.all().delete()
     sign_in(client, "view_dashboard")
     assert client.get("/metrics").status_code == HTTPStatus.OK
+
+
+@pytest.mark.django_db
+def test_what_one_may_in_a_team_alone_opens_no_figures(client: Client, settings: Settings) -> None:
+    resolver = "permissions.middleware.team_from_header"
+    settings.PERMISSIONS = {"TEAM_MODEL": "articles.Team", "TEAM_RESOLVER": resolver}
+    team = Team.objects.create(name="north")
+    sign_in(client)
+    with use_team(team):
+        get_user_model().objects.get().give_permission_to("jobs.view_dashboard")
+    refused = client.get("/metrics", headers={"X-Team": str(team.pk)})
+    assert refused.status_code == HTTPStatus.FORBIDDEN
+    get_user_model().objects.get().give_permission_to("jobs.view_dashboard")
+    opened = client.get("/metrics", headers={"X-Team": str(team.pk)})
+    assert opened.status_code == HTTPStatus.OK
 
 
 @pytest.mark.django_db
