@@ -1,16 +1,17 @@
 """What queues hold, and what waits for them in the outbox."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Max, Min, Q
 
-from jobs.drivers.base import QueueFigures, get_driver
+from jobs.drivers.base import get_driver
 from jobs.models import FailedJob, OutboxJob, WorkerHeartbeat
+from jobs.selectors.connections import ConnectionState, QueueState
 from jobs.selectors.failed import IS_OPEN
 from project.printable import to_printable
-
-_EMPTY = QueueFigures(waiting=0, delayed=0, running=0, oldest_due_at=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class QueueHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatistics:
-    """What one queue holds."""
+    """What one queue holds, in all connections."""
 
     queue: str
     waiting_count: int
@@ -77,22 +78,26 @@ def get_queue_health(*, now: datetime) -> QueueHealth:
     )
 
 
-def get_queue_statistics(*, now: datetime) -> list[QueueStatistics]:
-    """Return the figures of every queue that holds a job or a failed job, by name."""
-    figures = get_driver().measure(now=now)
+def get_queue_statistics(states: Sequence[ConnectionState]) -> list[QueueStatistics]:
+    """Return the figures of every queue that holds a job or a failed job, by name, summed up over connections."""
+    held: defaultdict[str, list[QueueState]] = defaultdict(list)
+    for state in states:
+        for one in state.queues:
+            if one.queue in state.figures:
+                held[one.queue].append(one)
     failed = dict(FailedJob.objects.filter(IS_OPEN).order_by("queue").values_list("queue").annotate(Count("id")))
     statistics = []
-    for queue in sorted({*figures, *failed}):
-        found = figures.get(queue, _EMPTY)
+    for queue in sorted({*held, *failed}):
+        found = held[queue]
         statistics.append(
             QueueStatistics(
                 queue=queue,
-                waiting_count=found.waiting,
-                delayed_count=found.delayed,
-                running_count=found.running,
+                waiting_count=sum(one.figures.waiting for one in found),
+                delayed_count=sum(one.figures.delayed for one in found),
+                running_count=sum(one.figures.running for one in found),
                 failed_count=failed.get(queue, 0),
-                oldest_wait=_wait(found.oldest_due_at, now),
-                unreadable_count=found.unreadable,
+                oldest_wait=max((one.oldest_wait for one in found if one.oldest_wait is not None), default=None),
+                unreadable_count=sum(one.figures.unreadable for one in found),
             )
         )
     return statistics

@@ -14,8 +14,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
+from jobs.drivers.base import get_driver
 from jobs.models import OutboxJob
-from jobs.redis_scripts import OUTAGES
+from tests.jobs.messages import make
 from tests.jobs.outbox_store import Server
 from tests.jobs.outbox_store import server_fixture as _server  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import NoteJob
@@ -23,6 +24,7 @@ from tests.jobs.steps import stored_one, worker_environment
 from tests.processes import manage
 from tests.waiting import wait_until
 
+HOUR = timedelta(hours=1)
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -81,14 +83,37 @@ def test_it_is_relayed_until_the_command_is_told_to_stop(command: str, waiting: 
 
 
 def test_statistics_tell_of_it_though_the_store_is_away(waiting: OutboxJob, server: Server) -> None:
-    output = io.StringIO()
-    with pytest.raises(OUTAGES):
-        call_command("queue_stats", stdout=output)
-    assert "1 jobs wait in the outbox for the connection outbox" in output.getvalue()
+    output, code = _call("queue_stats")
+    assert "1 jobs wait in the outbox for the connection outbox" in output
+    assert code == 1
     server.start()
     (figures,) = json.loads(_call("queue_stats", "--json")[0])["outbox"]
     assert (figures["connection"], figures["count"]) == ("outbox", 1)
     assert figures["oldest_wait_seconds"] > 599
+
+
+def test_statistics_are_those_of_all_connections_that_answer_and_name_the_others(server: Server) -> None:
+    now = timezone.now()
+    for name, minutes in {"database": 5, "outbox": 2}.items():
+        waiting, delayed = make(queue="q", at=now - timedelta(minutes=minutes)), make(queue="q", at=now + HOUR)
+        get_driver(name).push([waiting, delayed])
+
+    def look() -> tuple[int, int, int, list[str], int]:
+        text, code = _call("queue_stats", "--json")
+        body = json.loads(text)
+        (queue,) = body["queues"]
+        minutes = int(queue["oldest_wait_seconds"] // 60)
+        return queue["waiting_count"], queue["delayed_count"], minutes, body["away"], code
+
+    assert look() == (2, 2, 5, [], 0)
+    get_driver("database").clear(queue=None)
+    assert look() == (1, 1, 2, [], 0)
+    get_driver("database").push([make(queue="q", at=now)])
+    server.kill()
+    assert look() == (1, 0, 0, ["outbox"], 1)
+    text, code = _call("queue_stats")
+    assert "The connection outbox does not answer." in text
+    assert code == 1
 
 
 def test_the_monitor_fails_when_a_job_has_waited_in_it_for_too_long(

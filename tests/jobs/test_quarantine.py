@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from jobs.drivers.base import get_driver
 from jobs.models import FailedJob, QueuedJob
-from jobs.selectors import get_queue_health, get_queue_statistics
+from jobs.selectors import get_queue_health, get_queue_statistics, list_connection_states
 from jobs.services import clear_queue, retry_failed_job
 from jobs.signals import job_failed, job_quarantined
 from jobs.worker.loop import Worker, WorkerOptions
@@ -227,7 +227,7 @@ def _check_is_shown_and_set_apart(path: Path, field: str, *, has_unreadable_time
     assert (figures.waiting, figures.delayed, figures.running) == (1, 0, 0)
     assert figures.unreadable == has_unreadable_time
     assert get_queue_health(now=now).waiting_count == 1
-    (statistics,) = get_queue_statistics(now=now)
+    (statistics,) = get_queue_statistics(list_connection_states(now=now))
     assert statistics.unreadable_count == has_unreadable_time
     NoteJob.dispatch(str(path), "next")
     assert len(get_driver().list_jobs(now=timezone.now())) == 2

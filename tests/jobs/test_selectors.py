@@ -6,7 +6,14 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from jobs.models import FailedJob
-from jobs.selectors import QueueHealth, get_queue_health, get_queue_statistics, list_failed_jobs, list_workers
+from jobs.selectors import (
+    QueueHealth,
+    get_queue_health,
+    get_queue_statistics,
+    list_connection_states,
+    list_failed_jobs,
+    list_workers,
+)
 from jobs.services import record_heartbeat
 from tests.jobs.steps import NOON, claim_one, push_record
 
@@ -66,7 +73,7 @@ def test_statistics_cover_each_queue_also_one_with_failed_jobs_alone() -> None:
     )
     figures = [
         (row.queue, row.waiting_count, row.delayed_count, row.running_count, row.failed_count)
-        for row in get_queue_statistics(now=NOON)
+        for row in get_queue_statistics(list_connection_states(now=NOON))
     ]
     assert figures == [("a", 1, 1, 0, 0), ("b", 0, 0, 0, 1)]
 

@@ -1,6 +1,7 @@
 """Show what the queues hold, how fast they are worked off, and who works on them."""
 
 import json as jsonlib
+import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -15,12 +16,15 @@ from jobs.selectors import (
     WorkerStatus,
     get_queue_statistics,
     get_try_statistics,
+    list_connection_states,
     list_outbox_figures,
     list_workers,
 )
 from project.printable import to_printable
 from project.terminal import format_table
 
+#: Exit code when a connection doesn't answer, so that the figures are not all.
+EXIT_AWAY: Final = 1
 _FIVE_MINUTES: Final = timedelta(minutes=5)
 _HOUR: Final = timedelta(hours=1)
 _HEAD: Final = (
@@ -35,7 +39,8 @@ class Command(BaseCommand):
     help = (
         "Show waiting, delayed, running and failed jobs of each queue, how many were done per minute of the last five "
         "minutes and of the last hour, how many failed in that hour, their average run time and wait, and the workers. "
-        "What waits in the outbox is told first. Exit code: 0, or 1 when the store can't be read."
+        "Queues of one name are summed up over all connections. What waits in the outbox, and which connection doesn't "
+        "answer, is told first. Exit code: 0; 1 when the database can't be read, or a connection doesn't answer."
     )
 
     @override
@@ -46,22 +51,28 @@ class Command(BaseCommand):
     def handle(self, *, json: bool, **_others: object) -> None:
         now = timezone.now()
         outbox = list_outbox_figures(now=now)
-        if not json:  # told even where the store is away, for that is when jobs wait there
-            for figures in outbox:
-                self.stdout.write(figures.describe())
+        states = list_connection_states()
+        away = [state.connection for state in states if not state.is_up]
         lately = get_try_statistics(since=now - _FIVE_MINUTES, until=now)
         hourly = get_try_statistics(since=now - _HOUR, until=now)
-        queues, workers = _complete(get_queue_statistics(now=now), hourly), list_workers(now=now)
-        if not json:
+        queues, workers = _complete(get_queue_statistics(states), hourly), list_workers(now=now)
+        if json:
+            body = {
+                "queues": [{**_to_row(queue), **_to_figures(queue.queue, lately, hourly)} for queue in queues],
+                "job_classes": _to_classes(now),
+                "workers": [_to_worker(worker) for worker in workers],
+                "outbox": [figures.as_json() for figures in outbox],
+                "away": away,
+            }
+            self.stdout.write(jsonlib.dumps(body, indent=2))
+        else:
+            for figures in outbox:
+                self.stdout.write(figures.describe())
+            for name in away:
+                self.stdout.write(f"The connection {name} does not answer.")
             self.stdout.write(_to_text(queues, lately, hourly, workers, now))
-            return
-        body = {
-            "queues": [{**_to_row(queue), **_to_figures(queue.queue, lately, hourly)} for queue in queues],
-            "job_classes": _to_classes(now),
-            "workers": [_to_worker(worker) for worker in workers],
-            "outbox": [figures.as_json() for figures in outbox],
-        }
-        self.stdout.write(jsonlib.dumps(body, indent=2))
+        if away:
+            sys.exit(EXIT_AWAY)
 
 
 def _complete(queues: list[QueueStatistics], hourly: Mapping[str, TryStatistics]) -> list[QueueStatistics]:
