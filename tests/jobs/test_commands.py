@@ -13,8 +13,12 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from jobs.drivers.base import get_driver
 from jobs.models import FailedJob, QueuedJob
 from jobs.services import record_heartbeat
+from tests.jobs.messages import count_all, make
+from tests.jobs.outbox_store import Server
+from tests.jobs.outbox_store import server_fixture as _server  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob, read_lines
 from tests.jobs.steps import NOON, run_next, worker_environment
 from tests.processes import ROOT
@@ -205,8 +209,22 @@ def test_queue_retry_failed_wants_ids_or_all(arguments: tuple[str, ...]) -> None
 def test_queue_clear_deletes_without_asking_when_told_so() -> None:
     NoteJob.dispatch("notes.txt", "x")
     FailingJob.dispatch()
-    assert "1 waiting job was deleted from the queue notes." in _call("queue_clear", "--queue", "notes", "--no-input")
-    assert "1 waiting job was deleted from every queue." in _call("queue_clear", "--no-input")
+    one = _call("queue_clear", "--queue", "notes", "--no-input")
+    assert "1 waiting job was deleted from the queue notes of the connection database." in one
+    every = _call("queue_clear", "--no-input")
+    assert "1 waiting job was deleted from every queue of the connection database." in every
+
+
+def test_queue_clear_clears_the_named_connection_alone(server: Server) -> None:
+    for name in ("database", "outbox"):
+        get_driver(name).push([make(queue="notes")])
+    body = json.loads(_call("queue_clear", "--connection", "database", "--no-input", "--json"))
+    assert body == {"connection": "database", "deleted_count": 1}
+    assert [count_all(get_driver(name)) for name in ("database", "outbox")] == [0, 1]
+    body = json.loads(_call("queue_clear", "--no-input", "--json"))
+    assert body == {"connection": "outbox", "deleted_count": 1}
+    with pytest.raises(CommandError, match="There is no connection 'nowhere'"):
+        _call("queue_clear", "--connection", "nowhere")
 
 
 def test_queue_clear_refuses_to_guess_where_nobody_can_be_asked() -> None:
@@ -229,8 +247,10 @@ def test_queue_clear_asks_at_a_terminal_and_deletes_only_on_yes(answer: str, cod
     )
     os.close(ours)
     os.close(theirs)
-    assert "This deletes all waiting jobs" in process.stderr
-    assert process.stdout == ("" if left else '{"deleted_count": 1}\n')  # what is asked is no part of the answer
+    assert "This deletes all waiting jobs of every queue of the connection database" in process.stderr
+    assert process.stdout == (
+        "" if left else '{"connection": "database", "deleted_count": 1}\n'
+    )  # what is asked is no part of the answer
     assert (process.returncode, "Traceback" in process.stderr) == (code, False)
     assert QueuedJob.objects.count() == left
 
