@@ -128,9 +128,9 @@ db-reset: ## Delete all data and seed anew; asks first
 queue-work: ## Run one more worker
 	@sh scripts/setup base && exec $(manage) queue_work $(ARGS)
 queue-work-emails: ## Run one more worker, for the queue emails alone
-	@sh scripts/setup base && exec $(manage) queue_work --queue emails $(ARGS)
+	@sh scripts/setup base && exec $(manage) queue_work_emails $(ARGS)
 queue-work-notifications: ## Run one more worker, for the queue notifications alone
-	@sh scripts/setup base && exec $(manage) queue_work --queue notifications $(ARGS)
+	@sh scripts/setup base && exec $(manage) queue_work_notifications $(ARGS)
 queue-health: ## Say whether jobs get done, why not, and what to do; ends with 1 or 2 where they don't
 	@sh scripts/setup base && $(manage) queue_health $(ARGS)
 queue-metrics: ## Show throughput, failures and times: ARGS="--since 24h --by class"

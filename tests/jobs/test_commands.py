@@ -67,6 +67,18 @@ def test_queue_work_serves_the_named_queues_only() -> None:
     assert "after 0 tries" in output
 
 
+@IN_PROCESS
+@pytest.mark.parametrize("queue", ["emails", "notifications"])
+def test_a_worker_of_one_queue_leaves_all_others_and_has_the_same_options(queue: str, tmp_path: Path) -> None:
+    FailingJob.dispatch()
+    NoteJob(str(tmp_path / "notes"), "x").on_queue(queue).dispatch()
+    output = _call(f"queue_work_{queue}", "--stop-when-empty", "--name", "w1")
+    assert "Worker w1:" in output
+    assert f"serves the queues {queue}." in output
+    assert "ended after 1 try." in output
+    assert read_lines(tmp_path / "notes") == ["x"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

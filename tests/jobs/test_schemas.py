@@ -105,7 +105,7 @@ CALLS: list[tuple[str, Callable[[], list[str]]]] = [
     ("queue_schedule", lambda: ["--once"]),
 ]
 #: Those that print a line for each event, until they are told to end.
-STREAMS = {"queue_work", "queue_supervise"}
+STREAMS = {"queue_work", "queue_work_emails", "queue_work_notifications", "queue_supervise"}
 
 
 def test_every_command_has_a_schema_and_is_held_to_it() -> None:
@@ -148,6 +148,17 @@ def test_a_command_prints_what_its_schema_says(name: str, words: Callable[[], li
 @pytest.mark.parametrize("name", ["queue_stats", "queue_metrics", "queue_health", "queue_dashboard"])
 def test_also_of_an_empty_house(name: str, job_connection: str) -> None:
     validate(name, json.loads(call(name)))
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["queue_work_emails", "queue_work_notifications"])
+def test_a_worker_of_one_queue_prints_what_queue_work_does(name: str) -> None:
+    lines = _read(call(name, "--once"))
+    assert [line["event"] for line in lines] == ["started", "stopped"]
+    for line in lines:
+        validate(name, line)
+        with pytest.raises(ValidationError):
+            validate(name, {**line, "more": 1})
 
 
 def _read(text: str) -> list[dict[str, Any]]:  # Any: JSON

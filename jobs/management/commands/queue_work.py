@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, Final, override
+from typing import Any, ClassVar, Final, override
 
 from django.core.management.base import BaseCommand
 
@@ -34,6 +34,8 @@ EXIT_MEMORY: Final = 12
 class Command(BaseCommand):
     """Run jobs, one after another, until SIGTERM or Ctrl-C; the job in hand is finished first."""
 
+    #: What it serves where ``--queue`` isn't said; every queue where that is empty.
+    queues: ClassVar[list[str]] = []
     help = (
         "Run jobs, one after another, until SIGTERM or Ctrl-C; the job in hand is finished first. Without --queue it "
         "serves every queue, highest priority first; with --queue a,b a job of b runs only when none of a is due. "
@@ -47,7 +49,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--queue",
             type=queue_patterns,
-            default=[],
+            default=self.queues,
             metavar="A,B",
             help="Queues to serve, in order; * stands for any characters, and the queues that it means take turns.",
         )
