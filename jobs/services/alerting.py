@@ -27,21 +27,29 @@ def tell_long_waits() -> list[LongWaitDetected]:
         What was told.
     """
     found = list_long_waits(states=list_connection_states(), outbox=list_outbox_figures(now=timezone.now()))
-    told = [fact for fact in found if _is_news(fact)]
-    for fact in told:
-        _log.warning(
-            "long_wait",
-            connection=fact.connection,
-            queue=fact.queue,
-            in_outbox=fact.in_outbox,
-            is_paused=fact.is_paused,
-            wait_seconds=round(fact.wait.total_seconds()),
-            limit_seconds=round(fact.limit.total_seconds()),
-        )
-        long_wait_detected.announce(fact)
-    if told:
-        _mail(told)
+    told: list[LongWaitDetected] = []
+    try:
+        for fact in found:
+            if _is_news(fact):
+                told.append(fact)
+                _tell(fact)
+    finally:  # what is noted as told is mailed though the next can't be noted
+        if told:
+            _mail(told)
     return told
+
+
+def _tell(fact: LongWaitDetected) -> None:
+    _log.warning(
+        "long_wait",
+        connection=fact.connection,
+        queue=fact.queue,
+        in_outbox=fact.in_outbox,
+        is_paused=fact.is_paused,
+        wait_seconds=round(fact.wait.total_seconds()),
+        limit_seconds=round(fact.limit.total_seconds()),
+    )
+    long_wait_detected.announce(fact)
 
 
 def _is_news(fact: LongWaitDetected) -> bool:

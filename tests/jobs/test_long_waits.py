@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -194,6 +194,26 @@ def test_workers_that_look_at_the_same_moment_tell_once(settings: Settings, mail
     for thread in threads:
         thread.join()
     assert len(mailoutbox) == 1
+
+
+def test_what_is_noted_as_told_is_told_though_the_next_can_not_be_noted(
+    job_connection: str, mailoutbox: list[EmailMessage]
+) -> None:
+    for queue in "abc":
+        push_old(queue)
+
+    def break_off(execute: Callable[..., object], sql: str, params: Sequence[object] | None, *more: object) -> object:
+        if any(str(one).endswith(":c") for one in params or ()):
+            raise OperationalError
+        return execute(sql, params, *more)
+
+    with heard(long_wait_detected) as seen:
+        with connection.execute_wrapper(break_off), pytest.raises(OperationalError):
+            tell_long_waits()
+        assert [fact.queue for _, fact in seen] == ["a", "b"]
+    (mail,) = mailoutbox
+    assert mail.subject == "Jobs wait too long in the queue a and 1 more"
+    assert places(tell_long_waits()) == {"c"}
 
 
 # --- At nobody's cost
