@@ -17,7 +17,7 @@ from jobs.exceptions import JobArgumentError, QueueFull, ScheduleBrokenError
 from jobs.models import Batch as BatchRow
 from jobs.models import BatchMember, FailedJob, Schedule
 from jobs.scheduler import disable_schedules, enable_schedules, run_schedule_now
-from jobs.selectors import PAGE_SIZE, JobQuery, JobStatus, list_schedules
+from jobs.selectors import PAGE_SIZE, JobQuery, JobStatus, list_batches, list_schedules
 from jobs.services import Steer, cancel_whole_batch, plan_steering
 from project.exceptions import DomainError
 
@@ -44,7 +44,7 @@ class Cell:
 def batches(request: HttpRequest) -> HttpResponse:
     """Show batches, newest first."""
     wanted, name = request.GET.get("state", ""), request.GET.get("name", "").replace("\x00", "")
-    rows = BatchRow.objects.order_by("-created_at", "-id")
+    rows = list_batches()
     match wanted:
         case "open":
             rows = rows.filter(finished_at=None)

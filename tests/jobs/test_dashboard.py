@@ -322,7 +322,9 @@ def test_a_chain_and_a_batch_are_seen_as_pictures(viewer: Client) -> None:
     drain()
     page = see(viewer, "batch", found.id)
     assert (page.count('<rect class="jobs-cell-'), page.count('<rect class="jobs-cell-failed"')) == (3, 1)
-    assert str(found.id) in see(viewer, "batches")
+    with CaptureQueriesContext(connection) as asked:
+        assert str(found.id) in see(viewer, "batches")
+    assert not [query for query in asked if '"options"' in query["sql"]]
 
 
 def test_a_chain_shows_what_is_done_of_it_too(viewer: Client) -> None:
