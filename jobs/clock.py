@@ -1,13 +1,21 @@
 """What time it is: that of the store, so that hosts whose clocks differ agree."""
 
+import sys
 import time
 from datetime import datetime, timedelta
 from threading import local
+from typing import Final
 
 from django.db import connection
 from django.utils import timezone
 
 _TRUSTED_SECONDS = 30.0
+_CLOCK: Final = time.CLOCK_BOOTTIME if sys.platform == "linux" else time.CLOCK_MONOTONIC
+
+
+def get_uptime() -> float:
+    """Return seconds by a clock that nobody sets, and that goes on while the host is suspended, where there is one."""
+    return time.clock_gettime(_CLOCK)
 
 
 class StoreClock:
@@ -22,16 +30,16 @@ class StoreClock:
 
     def set(self, now: datetime) -> None:
         """Note what the store says."""
-        self._reading = now, time.monotonic()  # one value, for it is read in other threads
+        self._reading = now, get_uptime()  # one value, for it is read in other threads
 
     def get(self) -> datetime:
         """Return the time of the store."""
         said, heard_at = self._reading
-        return said + timedelta(0, time.monotonic() - heard_at)
+        return said + timedelta(0, get_uptime() - heard_at)
 
     def get_age(self) -> float:
         """Return how long ago the store was heard, in seconds."""
-        return time.monotonic() - self._reading[1]
+        return get_uptime() - self._reading[1]
 
 
 class _Reading(local):

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import hiredis
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import MasterDownError, ReadOnlyError, ResponseError
 
+#: What a server answers that is the primary no more.
+_ELSEWHERE: Final = (ReadOnlyError, MasterDownError)
 #: So many connections are kept for the next call; the pool gets the others back.
 _MAX_IDLE: Final = 8
 
@@ -44,6 +46,8 @@ class Line:
             self._drop(held)
             raise
         self._give_back(held)
+        if isinstance(answer, _ELSEWHERE):
+            self._start_anew()
         return answer
 
     def ask_each(self, commands: Iterable[bytes]) -> Iterator[Any]:  # Any: as above
@@ -62,6 +66,13 @@ class Line:
             self._drop(held)
             raise
         self._give_back(held)
+
+    def _start_anew(self) -> None:
+        """Open new connections: their address may lead to another server by now, to which these don't."""
+        idle, self._idle = self._idle, deque()
+        for held in idle:
+            self._drop(held)
+        self._client.connection_pool.disconnect(inuse_connections=False)
 
     def _take(self) -> "_Held":
         if self._process_id != os.getpid():  # what was opened before a fork is the parent's

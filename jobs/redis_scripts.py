@@ -103,10 +103,13 @@ class Scripts:
         """Name of the channel on which scripts publish the names of queues; one for each database of a server."""
         return _get_channel(self.client)
 
-    def run(self, name: str, *arguments: Value) -> Any:  # Any: each script answers with something else
+    def run(
+        self, name: str, *arguments: Value, is_repeatable: bool = True
+    ) -> Any:  # Any: each script answers with something else
         """Run a script; one round trip, and another the first time that the server meets it.
 
-        Where the connection breaks, and the client was told to try again, it does so.
+        Where the connection breaks, and the client was told to try again, it does so, unless the script is one that
+        must not be run again for an answer that nobody has heard.
         """
         server = self.server
         script = _register(server.client, self._folder, name)
@@ -114,7 +117,8 @@ class Scripts:
             try:
                 answer = server.line.ask(pack("EVALSHA", script.sha, 0, *arguments))
             except OUTAGES as error:
-                if not server.is_patient or (self._is_brisk and isinstance(error, TimeoutError)):
+                has_gone = self._is_brisk and isinstance(error, TimeoutError)
+                if has_gone or not is_repeatable or not server.is_patient:
                     raise
                 return script(args=arguments)
             if isinstance(answer, NoScriptError):

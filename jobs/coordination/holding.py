@@ -43,19 +43,22 @@ class HeldPlaces:
             self._places[key, owner] = places
 
     def drop(self, key: str, *, owner: str) -> None:
-        """Renew a place no more, and not at this moment either."""
-        with self._lock:
-            self._places.pop((key, owner), None)
+        """Renew a place no more. This waits for nobody: the alarm of a job may ring at its end and cut a wait off."""
+        self._places.pop((key, owner), None)
 
     def renew(self) -> None:
         """Let the life of each place begin anew; one that somebody else has by now is lost, which is logged."""
-        # Nothing is dropped meanwhile, or a place that was given back would be taken again.
+        coordinator, lifetime = get_coordinator(), get_job_settings().lease
+        for (key, owner), places in self._list():
+            if coordinator.acquire(key, owner=owner, lifetime=lifetime, places=places):
+                if (key, owner) not in self._places:  # it was dropped meanwhile, and may have been given back before
+                    coordinator.release(key, owner=owner)
+            elif self._places.pop((key, owner), None) is not None:
+                _log.warning("place_lost")
+
+    def _list(self) -> list[tuple[tuple[str, str], int]]:
         with self._lock:
-            for (key, owner), places in list(self._places.items()):
-                lifetime = get_job_settings().lease
-                if not get_coordinator().acquire(key, owner=owner, lifetime=lifetime, places=places):
-                    del self._places[key, owner]
-                    _log.warning("place_lost")
+            return list(self._places.items())
 
     def _count(self, change: int) -> None:
         with self._lock:

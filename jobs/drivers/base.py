@@ -288,8 +288,13 @@ class QueueDriver(ABC):
         """Hold jobs for the lease of the settings, counted from now; return how many were lost to others before."""
 
     @abstractmethod
-    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        """Put a job back for another try, with another record where one is given; False as ``finish`` says."""
+    def release(
+        self, claim: Claim, *, available_at: datetime, payload: str | None = None, is_unbegun: bool = False
+    ) -> bool:
+        """Put a job back for another try, with another record where one is given; False as ``finish`` says.
+
+        ``is_unbegun``: the try was never begun and doesn't count.
+        """
 
     @abstractmethod
     def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:

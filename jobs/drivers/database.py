@@ -2,15 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, reduce
 from itertools import batched
-from typing import Any, ClassVar, override
+from operator import or_
+from typing import Any, ClassVar, Final, override
 from uuid import UUID, uuid4
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, transaction
 from django.db.models import (
     Case,
     F,
+    Q,
     QuerySet,
     When,
 )
@@ -41,6 +43,8 @@ from jobs.models import QueuedJob, QueuePause
 from jobs.models.queued import EVERY_QUEUE
 
 _CHUNK = 1_000
+#: What a try leaves that was never begun.
+_ONE_TRY_LESS: Final = Greatest(F("attempts") - 1, 0)
 #: Goes from one name to the next on the index, past the rows between.
 _NAMES = """
     WITH RECURSIVE found (queue) AS (
@@ -130,7 +134,7 @@ class DatabaseDriver(QueueDriver):
         back = {"lease_id": None, "lease_expires_at": None, "worker": ""}
         sound = [claim for claim in claims if not claim.fault]
         with transaction.atomic():
-            _held_of(sound).update(attempts=Greatest(F("attempts") - 1, 0), **back)
+            _held_of(sound).update(attempts=_ONE_TRY_LESS, **back)
             # What can't be read stays as it is, to be set apart.
             _held_of([claim for claim in claims if claim.fault]).update(**back)
             notify([(claim.queue, claim.claimed_at) for claim in claims])
@@ -143,8 +147,12 @@ class DatabaseDriver(QueueDriver):
         return len(claims) - _held_of(claims).update(lease_expires_at=ends)
 
     @override
-    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        changes = {} if payload is None else {"payload": payload}
+    def release(
+        self, claim: Claim, *, available_at: datetime, payload: str | None = None, is_unbegun: bool = False
+    ) -> bool:
+        changes: dict[str, object] = {} if payload is None else {"payload": payload}
+        if is_unbegun:
+            changes["attempts"] = _ONE_TRY_LESS
         released = _held(claim).update(
             available_at=available_at, lease_id=None, lease_expires_at=None, worker="", **changes
         )
@@ -322,9 +330,15 @@ def _update_locked(queue: str | None, worker: str, count: int, now: datetime, na
 
 
 def _held_of(claims: Sequence[Claim]) -> QuerySet[QueuedJob]:
-    """Choose the jobs that are held by these claims; those of one claim share its id."""
-    leases = {claim.lease_id for claim in claims}
-    return QueuedJob.objects.filter(job_id__in=[claim.job_id for claim in claims], lease_id__in=leases)
+    """Choose the jobs that are held by these claims; those of one claim share its id.
+
+    A job may have been claimed again since, together with others: each counts with its own lease alone.
+    """
+    by_lease: dict[UUID, list[UUID]] = {}
+    for claim in claims:
+        by_lease.setdefault(claim.lease_id, []).append(claim.job_id)
+    pairs = [Q(lease_id=lease_id, job_id__in=job_ids) for lease_id, job_ids in by_lease.items()]
+    return QueuedJob.objects.filter(reduce(or_, pairs)) if pairs else QueuedJob.objects.none()
 
 
 def _held(claim: Claim) -> QuerySet[QueuedJob]:

@@ -1,6 +1,6 @@
 """The driver that sends jobs to the first of several connections that can be reached."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, override
 from uuid import UUID
@@ -77,20 +77,23 @@ class FailoverDriver(QueueDriver):
 
     @override
     def finish_all(self, claims: Sequence[Claim]) -> int:
-        return sum(driver.finish_all(some) for driver, some in _sort(claims))
+        return sum(_tell_each(claims, lambda driver, some: driver.finish_all(some)))
 
     @override
     def give_back(self, claims: Sequence[Claim]) -> None:
-        for driver, some in _sort(claims):
-            driver.give_back(some)
+        _tell_each(claims, lambda driver, some: driver.give_back(some))
 
     @override
     def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
-        return sum(driver.renew_all(some, now=now) for driver, some in _sort(claims))
+        return sum(_tell_each(claims, lambda driver, some: driver.renew_all(some, now=now)))
 
     @override
-    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        return get_driver(claim.connection).release(claim, available_at=available_at, payload=payload)
+    def release(
+        self, claim: Claim, *, available_at: datetime, payload: str | None = None, is_unbegun: bool = False
+    ) -> bool:
+        return get_driver(claim.connection).release(
+            claim, available_at=available_at, payload=payload, is_unbegun=is_unbegun
+        )
 
     @override
     def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:
@@ -205,7 +208,20 @@ class FailoverDriver(QueueDriver):
         return operation(last)
 
 
-def _sort(claims: Sequence[Claim]) -> Iterator[tuple[QueueDriver, list[Claim]]]:
-    """Yield each connection with those that came from it."""
+def _tell_each[T](claims: Sequence[Claim], tell: Callable[[QueueDriver, list[Claim]], T]) -> list[T]:
+    """Tell each connection of those that came from it; one that is away keeps the others from nothing.
+
+    Raises:
+        Exception: What the last one raised that didn't answer, after all others were told.
+    """
+    answers: list[T] = []
+    outage: Exception | None = None
     for name in dict.fromkeys(claim.connection for claim in claims):
-        yield get_driver(name), [claim for claim in claims if claim.connection == name]
+        driver = get_driver(name)
+        try:
+            answers.append(tell(driver, [claim for claim in claims if claim.connection == name]))
+        except driver.outage_errors as error:
+            outage = error
+    if outage is not None:
+        raise outage
+    return answers

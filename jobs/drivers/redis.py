@@ -45,6 +45,7 @@ from jobs.drivers.listening import Listener, RedisListener
 from jobs.drivers.reading import Reader, read_number, read_seconds, to_text
 from jobs.drivers.senders import Senders
 from jobs.exceptions import PartlySentError, QueueFull
+from jobs.redis_line import Value
 from jobs.redis_scripts import OURS, OUTAGES, Scripts, from_stamp, to_stamp
 
 #: The function that RQ's workers call.
@@ -143,9 +144,9 @@ class RedisDriver(QueueDriver):
         self, done: Sequence[Claim], *, queues: Sequence[str], worker: str, count: int, now: datetime | None = None
     ) -> tuple[int, Sequence[Claim]]:
         lease_id, seconds = uuid4(), get_job_settings().lease.total_seconds()
-        values, apart, lost = self._run(
-            "claim", str(lease_id), worker, count, seconds, len(done), *_fences(done), *queues, now=now
-        )
+        asked: list[Value] = [str(lease_id), worker, count, seconds, len(done), *_fences(done), *queues]
+        # Said again, it would take other jobs, and nobody would know of those that it took before.
+        values, apart, lost = self._scripts.run("claim", RQ_KEY_PREFIX, to_stamp(now), *asked, is_repeatable=False)
         for entry in apart:
             _log.error("entry_set_apart", entry=ascii(entry), connection=self.name)
         return lost, self._to_claims(values, lease_id, worker)
@@ -191,8 +192,11 @@ class RedisDriver(QueueDriver):
         return bool(self._run("finish", *_fence(claim), _get_asker(claim), *self._to_arguments(followers)))
 
     @override
-    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        return bool(self._run("release", *_fence(claim), _get_asker(claim), to_stamp(available_at), payload or ""))
+    def release(
+        self, claim: Claim, *, available_at: datetime, payload: str | None = None, is_unbegun: bool = False
+    ) -> bool:
+        due = to_stamp(available_at)
+        return bool(self._run("release", *_fence(claim), _get_asker(claim), due, payload or "", int(is_unbegun)))
 
     @override
     def renew(self, claim: Claim, *, lease_expires_at: datetime, payload: str | None = None) -> bool:

@@ -44,7 +44,9 @@ class SyncDriver(QueueDriver):
         return 0
 
     @override
-    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
+    def release(
+        self, claim: Claim, *, available_at: datetime, payload: str | None = None, is_unbegun: bool = False
+    ) -> bool:
         return True
 
     @override

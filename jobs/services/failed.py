@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from jobs.drivers.base import Message, get_driver
@@ -116,12 +116,16 @@ def retry_batch(*, batch_id: UUID, now: datetime | None = None) -> list[UUID]:
 
 
 def forget_failed_jobs(*, job_ids: Iterable[UUID]) -> int:
-    """Delete several failed jobs for good, and what the stores that they came from show of them to tools of their own.
+    """Delete several failed jobs for good; return how many there were."""
+    return delete_failed_jobs(FailedJob.objects.filter(job_id__in=list(job_ids)))
+
+
+def delete_failed_jobs(failed: QuerySet[FailedJob]) -> int:
+    """Delete failed jobs for good, and what the stores that they came from show of them to tools of their own.
 
     Returns:
         How many there were.
     """
-    failed = FailedJob.objects.filter(job_id__in=list(job_ids))
     ids: defaultdict[str, list[UUID]] = defaultdict(list)
     with transaction.atomic():
         for connection, job_id in failed.values_list("connection", "job_id"):

@@ -33,7 +33,7 @@ from jobs.payload import Record, decode_payload
 from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, find_stored_job, list_stores
 from jobs.services.batches import abandon, cancel_batch
 from jobs.services.dispatching import admit, push_followers
-from jobs.services.failed import RETRY_REFUSALS, forget_failed_jobs, retry_failed_job
+from jobs.services.failed import RETRY_REFUSALS, delete_failed_jobs, forget_failed_jobs, retry_failed_job
 from jobs.services.settlement import release_locks
 from jobs.signals import JobsSteered, jobs_steered
 
@@ -155,12 +155,14 @@ def steer_some(plan: SteeringPlan) -> SteeringPlan:
 
 
 def _steer_failed(plan: SteeringPlan) -> SteeringPlan:
-    rows = find_failed_jobs(plan.query).filter(pk__gt=plan.next_key, pk__lte=plan.last_key).order_by("pk")
+    # One that has failed again since keeps its key.
+    meant = find_failed_jobs(plan.query).filter(failed_at__lte=plan.started_at, pk__lte=plan.last_key)
+    rows = meant.filter(pk__gt=plan.next_key).order_by("pk")
     found = list(rows.values_list("pk", "job_id")[:_AT_ONCE])
     if not found:
         return replace(plan, is_complete=True)
     if plan.steer is Steer.DISCARD:
-        count = forget_failed_jobs(job_ids=[job_id for _, job_id in found])
+        count = delete_failed_jobs(meant.filter(pk__in=[key for key, _ in found]))
         return _go_on(plan, found, count, is_complete=len(found) < _AT_ONCE)
     done, end = 0, time.monotonic() + _SECONDS
     for number, (_, job_id) in enumerate(found, start=1):

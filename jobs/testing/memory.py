@@ -105,12 +105,15 @@ class MemoryDriver(QueueDriver):
         return sum(not self.renew(claim, lease_expires_at=ends) for claim in claims)
 
     @override
-    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
+    def release(
+        self, claim: Claim, *, available_at: datetime, payload: str | None = None, is_unbegun: bool = False
+    ) -> bool:
         with self._lock:
             entry = self._get_held(claim)
             if entry is None:
                 return False
             entry.message = replace(entry.message, available_at=available_at, payload=payload or entry.message.payload)
+            entry.attempts -= is_unbegun
             entry.lease_id, entry.lease_expires_at, entry.worker = None, None, ""
         return True
 

@@ -29,6 +29,11 @@ def end_job(job: Job) -> None:
         _running[id(outer)] = outer
 
 
+def get_current_job() -> Job | None:
+    """Return the job whose code this is."""
+    return _innermost.get()
+
+
 def list_running_jobs() -> list[Job]:
     """Return the jobs that run; of one that runs another the other."""
     return list(_running.values())

@@ -71,10 +71,14 @@ class Executor:
             structlog.contextvars.reset_contextvars(**before)
 
     def _put_back(self, claim: Claim) -> None:
-        """Let a job be tried again soon; where the store can't be told, when the lease has run out."""
+        """Let a job be tried again soon; where the store can't be told, when the lease has run out.
+
+        This was no try, so the record goes back, too, as it was: it may have counted this one already.
+        """
         driver = get_driver(claim.connection)
         try:
-            driver.release(claim, available_at=driver.get_now() + _NEXT_BEGIN)
+            due = driver.get_now() + _NEXT_BEGIN
+            driver.release(claim, available_at=due, payload=claim.payload, is_unbegun=True)
         except Exception as error:  # noqa: BLE001 - as above
             self._log.warning("job_not_put_back", error=type(error).__qualname__)
 

@@ -10,6 +10,8 @@ from datetime import timedelta
 from enum import IntEnum
 from typing import Final
 
+import structlog
+
 from jobs.worker.forking import BROKEN, fork
 from jobs.worker.ledger import Ledger
 from jobs.worker.loop import Worker, WorkerOptions
@@ -18,6 +20,7 @@ from jobs.worker.restarts import Restarts
 #: A process that lived shorter than this broke down; the next one in its place waits, ever longer.
 _BREAKDOWN_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 10.0
+_log = structlog.get_logger("gatehouse.worker")
 
 
 class Exit(IntEnum):
@@ -91,7 +94,14 @@ class Place:
                 worker.run()
             return _REASONS.get(worker.stop_reason, Exit.STOPPED)
 
-        self.process = Process(fork(work), ledger, time.monotonic())
+        try:
+            pid = fork(work)
+        except OSError as error:  # no memory, or too many processes: just after a breakdown that is likely
+            ledger.close()
+            _log.error("worker_not_started", error=type(error).__qualname__)
+            self.note_breakdown(time.monotonic())
+            return
+        self.process = Process(pid, ledger, time.monotonic())
 
     def take_leave(self) -> None:
         """Note that the process has ended; want no other one where the limits of all together are reached."""
@@ -120,9 +130,9 @@ class Place:
         if self.process is not None:
             self.process.send(signal.SIGTERM)
 
-    def note_breakdown(self, dead: Process) -> None:
-        """Let the next process wait where the one that has died wasn't there for long."""
-        is_breakdown = time.monotonic() - dead.started_at < _BREAKDOWN_SECONDS
+    def note_breakdown(self, started_at: float) -> None:
+        """Let the next process wait where the one that has ended wasn't there for long."""
+        is_breakdown = time.monotonic() - started_at < _BREAKDOWN_SECONDS
         self.breakdowns = self.breakdowns + 1 if is_breakdown else 0
         if self.breakdowns:
             self.starts_at = time.monotonic() + min(2.0**self.breakdowns / 4, _LONGEST_PAUSE)

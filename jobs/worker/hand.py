@@ -10,6 +10,7 @@ from uuid import UUID
 
 import structlog
 
+from jobs.clock import get_uptime
 from jobs.drivers.base import Claim
 from jobs.worker.ledger import Key, Ledger, Stage, get_key
 
@@ -25,7 +26,7 @@ _log = structlog.get_logger("gatehouse.worker")
 
 
 class Hand:
-    """See above; safe for threads. Times are seconds of the monotonic clock."""
+    """See above; safe for threads. Times are seconds of the monotonic clock; ends of leases those of ``get_uptime``."""
 
     def __init__(self, ledger: Ledger | None = None, *, isolated: Collection[str] = ()) -> None:
         """Hold nothing; take where to write down what is held, for whoever survives this process.
@@ -222,7 +223,7 @@ class Hand:
     def _begin(self, fits: Callable[[Claim], bool] | None) -> Claim | None:
         if self.is_spent:
             return None
-        if self._waiting and time.monotonic() >= self._until:
+        if self._waiting and get_uptime() >= self._until:
             _log.warning("leases_lost", count=len(self._waiting))
             self._drop(claim for _, claim in self._waiting)
             self._suspects.difference_update(get_key(claim) for _, claim in self._waiting)

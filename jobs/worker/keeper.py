@@ -19,6 +19,7 @@ from typing import Final
 import structlog
 from django.db import connections
 
+from jobs.clock import get_uptime
 from jobs.conf import get_job_settings
 from jobs.coordination import get_coordinator
 from jobs.coordination.holding import held_places
@@ -122,7 +123,7 @@ class Keeper:
         self._hand.rest()
 
     def _renew(self) -> None:
-        now = time.monotonic()
+        now = get_uptime()
         held = self._hand.list_held()
         lost = self._driver.renew_all(held)
         if not lost:

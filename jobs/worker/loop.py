@@ -10,14 +10,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
+from typing import Final
 
 import structlog
 from django.utils import timezone
 
-from jobs.clock import StoreClock
+from jobs.clock import StoreClock, get_uptime
 from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
-from jobs.job import get_job_name
 from jobs.options import JobOptions
 from jobs.queues import list_isolated_queues
 from jobs.scheduler import Ticker
@@ -25,7 +25,6 @@ from jobs.services import Wish
 from jobs.signals import (
     JobClaiming,
     WorkerIdle,
-    WorkerInterrupting,
     WorkerLooping,
     WorkerPausing,
     WorkerResuming,
@@ -33,18 +32,17 @@ from jobs.signals import (
     WorkerStopping,
     job_claiming,
     worker_idle,
-    worker_interrupting,
     worker_looping,
     worker_pausing,
     worker_resuming,
     worker_starting,
     worker_stopping,
 )
-from jobs.worker.current import list_running_jobs
 from jobs.worker.executor import Executor
 from jobs.worker.hand import LET_OTHERS, Hand
 from jobs.worker.heart import Heart
 from jobs.worker.housekeeping import Housekeeper
+from jobs.worker.interrupting import interrupt_jobs
 from jobs.worker.keeper import BEAT_PERIOD, Keeper
 from jobs.worker.lanes import Lanes
 from jobs.worker.ledger import ROWS, Ledger
@@ -58,6 +56,8 @@ from jobs.worker.vitals import get_peak_mb
 from jobs.worker.waiting import Waiter
 
 _MAX_HOST_LENGTH = 150
+#: Signals to stop that come so soon after the first one are the same.
+_SAME_STOP_SECONDS: Final = 1.0
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -144,6 +144,8 @@ class Worker:
         #: Whether the store was asked in this turn, and had nothing: threads may have done all that was claimed by now.
         self._is_empty = False
         self._is_stopping = self._is_resting = False
+        #: When a signal to stop came first.
+        self._told_at = 0.0
         #: Why it ended; what ``worker_stopping`` says.
         self.stop_reason = ""
         self._waiter = Waiter(self._driver.listen(options.queues))
@@ -233,12 +235,17 @@ class Worker:
     def listen_to_signals(self) -> Iterator[None]:
         """Within the block stop on SIGTERM, SIGINT and SIGQUIT, rest on SIGUSR2 and go on on SIGCONT.
 
+        A second signal to stop ends the process at once, whatever runs. One within a second of the first is no second
+        one: a terminal and a parent process may both pass on the same Ctrl-C.
+
         Only in the main thread.
         """
 
         def on_stop(number: int, _frame: FrameType | None) -> None:
+            if self._is_told_again():
+                os._exit(128 + number)  # nothing may hold it up, a job least of all; the leases run out by themselves
             self.stop()
-            self._interrupt(number)
+            interrupt_jobs(number, worker=self.name)
 
         handlers: dict[int, Callable[[int, FrameType | None], object]] = {
             signal.SIGTERM: on_stop,
@@ -257,14 +264,11 @@ class Worker:
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
-    def _interrupt(self, number: int) -> None:
-        """Tell the jobs in hand that their worker is to end; what they raise is their own."""
-        for job in list_running_jobs():
-            name = get_job_name(type(job))
-            worker_interrupting.announce(
-                WorkerInterrupting(worker=self.name, job_id=job.job_id, job_class=name, signal_number=number)
-            )
-            job.interrupted(number)
+    def _is_told_again(self) -> bool:
+        """Note that somebody wants this process to stop; say whether that was so a while ago already."""
+        now = time.monotonic()
+        self._told_at = self._told_at or now
+        return now - self._told_at > _SAME_STOP_SECONDS
 
     def _find_reason_to_stop(self) -> str:
         """Return why the worker ends now; empty where it goes on."""
@@ -320,12 +324,16 @@ class Worker:
         if job_claiming.is_heard:
             job_claiming.announce(JobClaiming(worker=self.name, queues=self._options.queues))
         self._pauses.look()
-        done, until = self._hand.take_done(), time.monotonic() + get_job_settings().lease.total_seconds()
+        done, until = self._hand.take_done(), get_uptime() + get_job_settings().lease.total_seconds()
         try:
             lost, claims = self._served.exchange(done, worker=self.name, count=count)
-        except BaseException:
+        except BaseException as error:
             self._hand.put_back(done)
-            raise
+            if not isinstance(error, Exception) or all(claim.connection == self._driver.name for claim in done):
+                raise
+            # Of several stores one doesn't take what it is told. That keeps nobody from the jobs of the others.
+            done = []
+            lost, claims = self._served.exchange(done, worker=self.name, count=count)
         self._hand.forget(done)
         self._is_empty = not claims
         if lost:

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 import structlog
 
 from jobs.drivers.base import get_driver
+from jobs.worker.alarm import TimeIsUp, call_within
 from jobs.worker.forking import PASSED_ON, STOPS
 from jobs.worker.groups import Exit, Group, Place, Process
 from jobs.worker.reporting import Reporter
@@ -24,6 +25,8 @@ from jobs.worker.restarts import Restarts
 from jobs.worker.waiting import Waiter
 
 _TICK: Final = timedelta(seconds=0.05)
+#: A store that takes longer to hear of a dead process keeps nobody from starting the next one.
+_SETTLE_SECONDS: Final = 2.0
 #: With these a process ends that has no job in hand.
 _IN_ORDER: Final = frozenset(Exit) - {Exit.BROKEN}
 _log = structlog.get_logger("gatehouse.worker")
@@ -137,14 +140,17 @@ class Pool:
             group.forget_closed()
 
     def _take_leave(self, place: Place, process: Process, code: int) -> None:
+        has_begun = process.ledger.count_begun() > 0
         was_running = _settle(place, process)
         if was_running or code not in _IN_ORDER:  # a job may end its process itself, with any code
             self.crashes += 1
             _log.error("worker_died", pid=process.pid, exit_code=code)
             self._reporter.note_death(pid=process.pid, exit_code=code)
-            place.note_breakdown(process)
+            place.note_breakdown(process.started_at)
         elif code == Exit.EMPTY:
             place.is_closed = True
+        elif code == Exit.MEMORY and not has_begun:  # such as a bound of memory that is below what a process needs
+            place.note_breakdown(process.started_at)
         elif code == Exit.RESTART and not self._is_told:
             self.is_restart_asked = True
             self.stop()
@@ -185,11 +191,15 @@ def _settle(place: Place, process: Process) -> bool:
     driver = get_driver(place.options.connection or None)
     rows = process.ledger.read()
     process.ledger.close()
-    try:
+
+    def settle() -> None:
         driver.finish_all(rows.done)
         driver.give_back(rows.unbegun)
         for claim in rows.running:
             driver.renew(claim, lease_expires_at=driver.get_now())
-    except Exception as error:  # noqa: BLE001 - whatever one store says, the parent looks after the other processes
+
+    try:
+        call_within(_SETTLE_SECONDS, settle)
+    except (Exception, TimeIsUp) as error:  # noqa: BLE001 - whatever one store says, the parent looks after the others
         _log.warning("hand_not_settled", error=type(error).__qualname__)
     return bool(rows.running)

@@ -39,8 +39,12 @@ class _Witness(QueueDriver, ABC):
         return is_held
 
     @override
-    def release(self, claim: Claim, *, available_at: datetime, payload: str | None = None) -> bool:
-        is_held = super().release(claim, available_at=available_at, payload=payload)  # type: ignore[safe-super]  # too
+    def release(
+        self, claim: Claim, *, available_at: datetime, payload: str | None = None, is_unbegun: bool = False
+    ) -> bool:
+        is_held = super().release(  # type: ignore[safe-super]  # too
+            claim, available_at=available_at, payload=payload, is_unbegun=is_unbegun
+        )
         note("released" if is_held else "refused", [claim], wait=(available_at - self.get_now()).total_seconds())
         return is_held
 

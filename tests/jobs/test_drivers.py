@@ -165,6 +165,15 @@ def test_a_released_job_comes_back_at_its_instant_with_its_tries_counted(driver:
     assert claim_one(now=NOON + SECOND).attempts == 2
 
 
+def test_a_released_job_whose_try_was_never_begun_has_that_try_again(driver: QueueDriver) -> None:
+    push()
+    for _ in range(2):
+        claim = claim_one(now=NOON)
+        assert claim.attempts == 1
+        assert driver.release(claim, available_at=NOON, is_unbegun=True)
+    assert driver.list_jobs(now=NOON)[0].attempts == 0
+
+
 def test_a_renewed_lease_holds_until_its_new_end(driver: QueueDriver) -> None:
     push()
     claim = claim_one(now=NOON)

@@ -116,6 +116,17 @@ def test_what_others_have_by_now_is_not_given_back(store: QueueDriver) -> None:
     assert _show(store) == []
 
 
+@pytest.mark.parametrize("how", ["give_back", "finish_all", "renew_all"])
+def test_each_job_counts_with_its_own_lease_alone(how: str, store: QueueDriver) -> None:
+    _push(store, "xz")
+    (x_before,) = _claim(store)
+    x, z = _claim(store, 2, after=LEASE)
+    assert x.job_id == x_before.job_id
+    getattr(store, how)([x_before, z])
+    assert store.renew(x, lease_expires_at=NOON + 2 * LEASE)
+    assert store.finish(x)
+
+
 def test_a_job_that_is_given_back_keeps_the_count_of_its_crashes(store: QueueDriver) -> None:
     _push(store, "a")
     _claim(store)

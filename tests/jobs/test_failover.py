@@ -1,7 +1,7 @@
 """The driver that sends jobs to the first connection that can be reached."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, override
 
 import pytest
@@ -18,11 +18,11 @@ from jobs.models import FailedJob, QueuedJob
 from jobs.queues import define_queue, forget_queue, list_pauses, pause_queue, resume_queue
 from jobs.redis_scripts import OUTAGES
 from jobs.selectors import get_queue_health
-from jobs.signals import queue_failed_over, queue_paused, queue_resumed
+from jobs.signals import JobProcessed, job_processed, queue_failed_over, queue_paused, queue_resumed
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.runner import Failed
 from tests.jobs.sample_jobs import HopelessJob, NoteJob
-from tests.jobs.steps import claim_next, drain, heard, run_next, soon
+from tests.jobs.steps import claim_next, claim_one, drain, heard, run_next, soon
 
 #: What isn't part of the transaction is sent with the commit, which must therefore come.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,6 +52,21 @@ class SwitchedDriver(DatabaseDriver):
         finally:
             for key, available_at in hidden.items():
                 QueuedJob.objects.filter(pk=key).update(available_at=available_at)
+
+    @override
+    def finish_all(self, claims: Sequence[Claim]) -> int:
+        self._check()
+        return super().finish_all(claims)
+
+    @override
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        self._check()
+        super().give_back(claims)
+
+    @override
+    def renew_all(self, claims: Sequence[Claim], *, now: datetime | None = None) -> int:
+        self._check()
+        return super().renew_all(claims, now=now)
 
     def _check(self) -> None:
         if self.name in self.off:
@@ -123,6 +138,42 @@ def test_a_worker_goes_on_with_the_second_one_while_the_first_one_is_away() -> N
     NoteJob.dispatch("/dev/null", "runs")
     run_next(now=soon())
     assert QueuedJob.objects.count() == 1
+
+
+@pytest.mark.parametrize("how", ["give_back", "finish_all", "renew_all"])
+def test_of_several_stores_each_is_told_that_answers(how: str) -> None:
+    NoteJob.dispatch("/dev/null", "x")
+    SwitchedDriver.off.add("first")
+    NoteJob.dispatch("/dev/null", "y")
+    SwitchedDriver.off.clear()
+    driver, now = get_driver(), soon()
+    claims = [claim_one(now=now), claim_one(now=now)]
+    assert [claim.connection for claim in claims] == ["first", "second"]
+    SwitchedDriver.off.add("first")
+    with pytest.raises(OperationalError, match="first is away"):
+        getattr(driver, how)(claims)
+    SwitchedDriver.off.clear()
+    ends = list(QueuedJob.objects.order_by("pk").values_list("lease_expires_at", flat=True))
+    assert ends[0] == claims[0].lease_expires_at
+    assert ends[1:] != [claims[1].lease_expires_at]
+
+
+def test_what_one_store_is_not_told_keeps_nobody_from_the_jobs_of_the_other() -> None:
+    NoteJob.dispatch("/dev/null", "done, but its store is away before it could be told")
+    SwitchedDriver.off.add("first")
+    NoteJob.dispatch("/dev/null", "runs")
+    SwitchedDriver.off.clear()
+    worker = Worker(WorkerOptions(sleep=timedelta(seconds=0.01), max_jobs=2, has_keeper=True))
+
+    def turn_off(fact: JobProcessed) -> None:
+        SwitchedDriver.off.add("first")
+
+    job_processed.listen(turn_off)
+    try:
+        assert worker.run() == 2
+    finally:
+        job_processed.unlisten(turn_off)
+    assert list(QueuedJob.objects.values_list("job_id", flat=True)) == [SwitchedDriver.kept["first"][0].job_id]
 
 
 def test_a_worker_waits_while_one_is_away_and_the_other_is_empty() -> None:

@@ -19,6 +19,7 @@ from pytest_django import Settings
 
 from jobs.conf import get_job_settings
 from jobs.coordination import get_coordinator
+from jobs.coordination.database import DatabaseCoordinator
 from jobs.coordination.holding import HeldPlaces
 from jobs.drivers.base import Claim, QueueDriver, get_driver
 from jobs.drivers.database import DatabaseDriver
@@ -382,6 +383,41 @@ def test_a_lock_that_somebody_else_has_by_now_is_renewed_no_more(driver: QueueDr
     places.renew()
     coordinator.release("k", owner="other")
     places.renew()
+    assert coordinator.list_owners("k") == []
+
+
+class SlowCoordinator(DatabaseCoordinator):
+    """Takes its time to renew a place, in which it is given back."""
+
+    meanwhile: ClassVar[list[Callable[[], object]]] = []
+
+    @override
+    def acquire(self, key: str, **arguments: Any) -> bool:  # Any: as of the base
+        while self.meanwhile:
+            self.meanwhile.pop()()
+        return super().acquire(key, **arguments)
+
+
+def test_a_lock_that_is_given_back_while_it_is_renewed_is_free_and_nobody_waited(
+    settings: Settings, job_connection: str
+) -> None:
+    own = {**settings.JOBS["CONNECTIONS"]["database"], "COORDINATOR": f"{__name__}.SlowCoordinator"}
+    settings.JOBS = {
+        **settings.JOBS,
+        "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "own": own},
+        "COORDINATION": "own",
+    }
+    places, coordinator = HeldPlaces(), get_coordinator()
+    places.add("k", owner="one", places=1)
+    places.renew()
+
+    def give_back() -> None:
+        places.drop("k", owner="one")
+        coordinator.release("k", owner="one")
+
+    SlowCoordinator.meanwhile.append(give_back)
+    places.renew()
+    assert SlowCoordinator.meanwhile == []
     assert coordinator.list_owners("k") == []
 
 

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import copy_context
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, override
@@ -35,10 +36,13 @@ from jobs.signals import (
     worker_starting,
     worker_stopping,
 )
+from jobs.worker.current import begin_job, end_job
+from jobs.worker.interrupting import interrupt_jobs
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.restarts import Restarts
-from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob, UrgentJob, read_lines
-from tests.jobs.steps import heard, stored
+from tests.jobs.sample_jobs import FailingJob, HopelessJob, NoteJob, PatientWaitJob, UrgentJob, read_lines
+from tests.jobs.steps import heard, stored, worker_environment
+from tests.processes import manage
 from tests.waiting import wait_until
 
 SHORT = timedelta(seconds=0.02)
@@ -348,6 +352,47 @@ def test_a_job_in_hand_hears_the_signal_that_ends_its_worker_and_is_finished(job
     assert (seen[0][1].job_id, seen[0][1].job_class) == (job_id, "tests.InterruptedJob")
     assert seen[0][1].signal_number == signal.SIGTERM
     assert (worker.stop_reason, len(stored())) == ("signal", 1)
+
+
+def test_what_a_job_raises_when_interrupted_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    class TouchyJob(InterruptedJob):
+        @override
+        def interrupted(self, signal_number: int) -> None:
+            super().interrupted(signal_number)
+            raise LookupError
+
+    InterruptedJob.heard.clear()
+    elsewhere, here = TouchyJob(), TouchyJob()
+    copy_context().run(begin_job, elsewhere)
+    try:
+        interrupt_jobs(signal.SIGTERM, worker="w")  # this is the worker's own code
+        assert "interrupted_hook_raised" in caplog.text
+        begin_job(here)
+        try:
+            with pytest.raises(LookupError):
+                interrupt_jobs(signal.SIGTERM, worker="w")
+        finally:
+            end_job(here)
+    finally:
+        end_job(elsewhere)
+    assert InterruptedJob.heard == [signal.SIGTERM] * 3
+
+
+@pytest.mark.process
+@pytest.mark.django_db(transaction=True)
+def test_a_second_signal_ends_a_worker_at_once_unless_it_is_the_same_one(tmp_path: Path) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with manage("queue_work", environment=worker_environment()) as process:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        first = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        wait_until(lambda: time.monotonic() - first > 1.5)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 128 + signal.SIGTERM
+    assert not read_lines(tmp_path / "done")
+    assert [job.state for job in stored()] == ["running"]
 
 
 def test_signals_are_as_before_when_a_worker_has_ended() -> None:

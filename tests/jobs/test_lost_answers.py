@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from typing import ClassVar, override
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings as django_settings
@@ -14,6 +15,7 @@ from jobs.chain import chain
 from jobs.drivers.base import Burial, Claim, QueueDriver, get_driver
 from jobs.job import Job
 from jobs.models import FailedJob
+from jobs.redis_scripts import OUTAGES
 from jobs.signals import job_failed, job_processed, job_released
 from jobs.worker.runner import attempt, settle
 from tests.jobs.lossy_proxy import LossyProxy, lossy_way
@@ -89,6 +91,18 @@ ENDS = pytest.mark.parametrize(
     [("finish", job_processed, 0), ("fail", job_failed, 1), ("release", job_released, 0)],
     ids=["finish", "fail", "release"],
 )
+
+
+def test_a_claim_of_which_nobody_heard_is_not_made_again(proxy: LossyProxy, settings: Settings) -> None:
+    # A client that is told of host and port tries again by itself.
+    database = urlsplit(settings.RQ_QUEUES["default"]["URL"]).path.lstrip("/")
+    entry = {"HOST": "127.0.0.1", "PORT": proxy.port, "DB": int(database), "SERIALIZER": "json"}
+    settings.RQ_QUEUES = {**settings.RQ_QUEUES, "default": entry}
+    for _ in range(3):
+        EndingJob.dispatch("finish")
+    with proxy.losing("a-worker"), pytest.raises(OUTAGES):
+        get_driver().claim(queues=[], worker="a-worker")
+    assert [job.state for job in stored()].count("running") == 1
 
 
 @ENDS

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -17,8 +18,10 @@ from jobs.drivers.base import UNKNOWN, Claim, get_driver
 from jobs.models import FailedJob, QueuedJob, WorkerHeartbeat
 from jobs.queues import define_queue, forget_queue
 from jobs.services import request_restart
-from jobs.worker.groups import Exit
+from jobs.worker.groups import Exit, Place
 from jobs.worker.ledger import ROWS, Ledger, Stage
+from jobs.worker.loop import WorkerOptions
+from jobs.worker.restarts import Restarts
 from tests.jobs.messages import make
 from tests.jobs.sample_jobs import DeadlyJob, ExitingJob, FailingJob, NoteJob, PatientWaitJob, read_lines
 from tests.processes import ROOT, child_environment, manage
@@ -150,6 +153,39 @@ def test_a_process_that_comes_to_a_limit_is_replaced(tmp_path: Path) -> None:
         pool.terminate()
         assert pool.wait(timeout=30) == 0
     assert not QueuedJob.objects.exists()
+
+
+def test_processes_that_come_to_a_limit_before_they_have_done_anything_do_not_follow_on_one_another(
+    tmp_path: Path,
+) -> None:
+    with _pool("--memory", "1", "--json", size=1) as pool:
+        pids: set[int] = set()
+        first = time.monotonic()
+
+        def look() -> bool:
+            pids.update(_list_children(pool.pid))
+            return time.monotonic() - first > 4
+
+        wait_until(look)
+        pool.terminate()
+        assert pool.wait(timeout=30) == 0
+    assert 2 <= len(pids) <= 5
+
+
+def test_a_process_that_can_not_be_started_is_started_a_while_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    place, fork = Place(WorkerOptions(sleep=timedelta(seconds=0.01), stop_when_empty=True)), os.fork
+
+    def refuse() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "fork", refuse)
+    place.start(Restarts())
+    assert (place.process, place.is_due()) == (None, False)
+    monkeypatch.setattr(os, "fork", fork)
+    wait_until(place.is_due)
+    place.start(Restarts())
+    assert place.process is not None
+    os.waitpid(place.process.pid, 0)
 
 
 @pytest.mark.timeout(120)

@@ -16,6 +16,7 @@ from jobs.coordination import get_coordinator
 from jobs.drivers.base import STEP, get_driver
 from jobs.job import dispatch_many
 from jobs.models import OutboxJob
+from jobs.redis_line import Line, pack
 from jobs.redis_scripts import OUTAGES
 from jobs.services import relay_outbox
 from jobs.worker.loop import Worker, WorkerOptions
@@ -106,7 +107,30 @@ def _cut_off(server: Server) -> Iterator[None]:
         server.client.replicaof("NO", "ONE")
 
 
-REFUSALS = pytest.mark.parametrize("refusing", [_without_replicas, _without_disk, _in_a_script, _cut_off])
+@contextmanager
+def _demoted(server: Server) -> Iterator[None]:
+    """READONLY: it has become a replica, and answers what it is asked from what it has."""
+    server.client.replicaof("127.0.0.1", find_free_port())
+    try:
+        yield
+    finally:
+        server.client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize("refusing", [_demoted, _cut_off])
+def test_connections_to_a_server_that_is_the_primary_no_more_are_not_used_again(
+    refusing: Callable[[Server], AbstractContextManager[None]], server: Server
+) -> None:
+    line = Line(server.client)
+    before = line.ask(pack("CLIENT", "ID"))
+    assert line.ask(pack("CLIENT", "ID")) == before
+    with refusing(server):
+        assert isinstance(line.ask(pack("SET", "a", "b")), OUTAGES)
+    assert line.ask(pack("CLIENT", "ID")) > before
+    assert line.ask(pack("SET", "a", "b")) == b"OK"
+
+
+REFUSALS = pytest.mark.parametrize("refusing", [_without_replicas, _without_disk, _in_a_script, _cut_off, _demoted])
 
 type _Refusing = Callable[[Server], AbstractContextManager[None]]
 

@@ -29,6 +29,7 @@ from jobs.services import (
     forget_one,
     open_plan,
     plan_steering,
+    retry_failed_job,
     retry_failed_jobs,
     retry_one,
     seal_plan,
@@ -73,6 +74,17 @@ def test_all_that_a_search_finds_is_retried_and_nothing_else() -> None:
     plan = list(go_through(plan))[-1]
     assert (plan.done, plan.skipped, len(stored())) == (3, 0, 3)
     assert FailedJob.objects.filter(retried_at=None).count() == 3
+
+
+def test_what_failed_again_after_the_question_is_left_alone() -> None:
+    fail(2)
+    again, _other = FailedJob.objects.order_by("pk")
+    retry_failed_job(job_id=again.job_id)
+    plan = plan_steering(FAILED, Steer.DISCARD, now=timezone.now())
+    assert plan.total == 1
+    drain()
+    plan = list(go_through(plan))[-1]
+    assert (plan.done, [row.job_id for row in FailedJob.objects.all()]) == (1, [again.job_id])
 
 
 def test_what_somebody_else_was_quicker_with_is_skipped() -> None:

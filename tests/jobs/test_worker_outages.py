@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, override
 
 import pytest
+import structlog
 from django.contrib.auth import get_user_model
 from django.db import OperationalError, connection
 from django.db.models import Model
@@ -17,15 +18,19 @@ from pytest_django import Settings
 
 from accounts.models import User
 from jobs.batch import batch
+from jobs.clock import StoreClock
 from jobs.coordination.database import DatabaseCoordinator
 from jobs.drivers.base import Claim, Message
 from jobs.drivers.database import DatabaseDriver
-from jobs.job import Job
+from jobs.job import Job, dispatch
 from jobs.models import BatchMember, FailedJob, Slot, WorkerHeartbeat
 from jobs.signals import job_failed
+from jobs.worker.executor import Executor
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.metering import Meter
+from jobs.worker.reporting import Reporter
 from tests.jobs.sample_jobs import FailingJob, MemberJob, NoteJob, TellingJob, append_line, read_lines
-from tests.jobs.steps import drain, heard, run_next, soon, stored, stored_one
+from tests.jobs.steps import claim_one, drain, heard, run_next, soon, stored, stored_one
 
 # Within a transaction of the test, a query that fails would take all later ones along.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,9 +92,34 @@ def test_a_job_that_could_not_be_begun_is_put_back_and_the_next_one_runs(
     with away(Slot):
         assert _work() == 2
     assert read_lines(tmp_path / "notes") == ["next"]
-    assert (stored_one().state, stored_one().attempts) == ("delayed", 1)
+    assert (stored_one().state, stored_one().attempts) == ("delayed", 0)
     drain(now=soon())
     assert read_lines(tmp_path / "notes") == ["next", "later"]
+
+
+class OnceUserJob(UserJob):
+    """May be tried once, and signs that."""
+
+    tries = 1
+    signs_attempts = True
+
+
+@pytest.mark.parametrize("job_class", [UserJob, OnceUserJob])
+def test_tries_that_were_never_begun_do_not_count(
+    job_class: type[UserJob], tmp_path: Path, job_connection: str
+) -> None:
+    user = get_user_model().objects.create_user(email="ada@example.com")
+    dispatch(job_class(str(tmp_path / "notes"), user))
+    for _ in range(4):
+        claim = claim_one(now=soon())
+        with away(User):
+            Executor(
+                clock=StoreClock(soon()), meter=Meter(), reporter=Reporter(None, worker="w"), job_options=None,
+                finish=None, pause=lambda _duration: None, is_stopping=lambda: False, log=structlog.get_logger(),
+            ).run(claim)  # fmt: skip
+    assert not FailedJob.objects.exists()
+    run_next(now=soon())
+    assert read_lines(tmp_path / "notes") == ["ada@example.com"]
 
 
 def test_a_row_that_can_not_be_read_now_does_not_make_its_job_fail(tmp_path: Path, job_connection: str) -> None:

@@ -96,6 +96,16 @@ def test_a_weak_setting_stops_the_start_in_production(tmp_path: Path, variable: 
 
 
 @pytest.mark.process
+def test_a_database_server_that_vanishes_is_not_waited_for_by_the_kernel_s_patience(tmp_path: Path) -> None:
+    address = "postgres://house:secret@db.example.org/house"
+    tell = "import json, django.conf; print(json.dumps(django.conf.settings.DATABASES['default']['OPTIONS']))"
+    process = run_in_production(tmp_path, "-c", tell, DATABASE_URL=address)
+    options = json.loads(process.stdout)
+    assert options["connect_timeout"] <= 5
+    assert options["tcp_user_timeout"] <= 10_000
+    assert options["keepalives_idle"] + options["keepalives_interval"] * options["keepalives_count"] <= 15
+
+
 def test_every_mistake_of_the_environment_is_shown_at_once(tmp_path: Path) -> None:
     finished = start_in_production(tmp_path, SECRET_KEY="", PORT="http", DEBUG="perhaps", LOG_LEVEL="LOUD")
     for variable in ("SECRET_KEY", "PORT", "DEBUG", "LOG_LEVEL"):

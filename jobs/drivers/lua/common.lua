@@ -33,6 +33,12 @@ end
 -- Say whether a field holds a number that can be counted up.
 local function is_count(text) return string.match(text, '^%d+$') and #text < 10 end
 
+-- Take back that a try was counted which was never begun.
+local function count_down(key)
+  local attempts = redis.call('HGET', key, 'attempts') or ''
+  if is_count(attempts) and to_number(attempts) > 0 then redis.call('HINCRBY', key, 'attempts', -1) end
+end
+
 -- Count a try, and that the one before was cut short where its lease is still there. Returns how many tries there were
 -- before, as they are written, and how many were cut short.
 local function start_try(id)

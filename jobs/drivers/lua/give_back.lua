@@ -5,8 +5,7 @@ for at = 3, #ARGV, 2 do
   if held then
     let_go(held.id, held.queue, ARGV[at + 1])
     redis.call('HSET', job_key(held.id), 'lease_id', '', 'worker_name', '')
-    local attempts = redis.call('HGET', job_key(held.id), 'attempts') or ''
-    if is_count(attempts) and to_number(attempts) > 0 then redis.call('HINCRBY', job_key(held.id), 'attempts', -1) end
+    count_down(job_key(held.id))
     await(held.id, held.queue, held.priority, held.due, held.sequence)
     if not is_named[held.queue] then
       queues[#queues + 1] = held.queue
