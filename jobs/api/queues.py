@@ -102,7 +102,7 @@ class QueueListView(JobsView):
     )
     def get(self, request: Request) -> Response:
         """List the queues by connection and name."""
-        return Response(QueuesOut(get_overview(now=timezone.now())).data)
+        return Response(QueuesOut(get_overview()).data)
 
 
 class PauseView(JobsView):

@@ -42,7 +42,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "overview.html",
         title="Jobs",
         tab="overview",
-        house=get_overview(now=now),
+        house=get_overview(),
         chart=draw_throughput(points, step=minute, by_day=False),
         failures=list_jobs(JobQuery(status=JobStatus.FAILED), limit=_SHOWN_FAILURES).rows,
         pause_form=PauseForm(),

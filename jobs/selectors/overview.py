@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from django.utils import timezone
+
 from jobs.drivers.base import QueueFigures
 from jobs.models.queued import EVERY_QUEUE
 from jobs.selectors.connections import ConnectionState, list_connection_states
@@ -92,10 +94,15 @@ class Overview:
         return [worker for worker in self.workers if worker.is_alive]
 
 
-def get_overview(*, now: datetime) -> Overview:
-    """Return all that a dashboard shows first, in a number of questions that doesn't grow with the house."""
-    workers = list_workers(now=now)
+def get_overview(*, now: datetime | None = None) -> Overview:
+    """Return all that a dashboard shows first, in a number of questions that doesn't grow with the house.
+
+    Args:
+        now: The present; None takes the clock of each store for what it holds, and that of this host for all else.
+    """
     states = list_connection_states(now=now)
+    now = now or timezone.now()
+    workers = list_workers(now=now)
     queues = _list_queues(states, workers, now)
     classes = get_try_statistics(since=now - _HOUR, until=now, by="job_class")
     alive = [worker for worker in workers if worker.is_alive]
@@ -129,6 +136,7 @@ def _list_queues(
 ) -> list[QueueOverview]:
     """Return the queues that hold a job, a failed job or a pause, or were worked on in the last hour."""
     figures = {(state.connection, queue): one for state in states for queue, one in state.figures.items()}
+    waits = {(state.connection, one.queue): one.oldest_wait for state in states for one in state.queues}
     pauses = {(state.connection, queue): until for state in states for queue, until in state.pauses.items()}
     failed = count_open_failures()
     lately = get_queue_tries(since=now - _FIVE_MINUTES, until=now)
@@ -147,7 +155,7 @@ def _list_queues(
                 delayed_count=held.delayed,
                 running_count=held.running,
                 failed_count=failed.get(key, 0),
-                oldest_wait=None if held.oldest_due_at is None else max(now - held.oldest_due_at, timedelta(0)),
+                oldest_wait=waits.get(key),
                 is_paused=pause in pauses,
                 paused_by=pause[1] if pause in pauses else "",
                 paused_until=pauses.get(pause),

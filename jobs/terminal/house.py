@@ -67,8 +67,8 @@ class House:
     failures: Sequence[JobRow]
 
 
-def read_house(*, now: datetime) -> House:
-    """Return all that the dashboard shows."""
+def read_house(*, now: datetime | None = None) -> House:
+    """Return all that the dashboard shows; ``now`` as in ``get_overview``."""
     failures = list_jobs(JobQuery(status=JobStatus.FAILED), limit=FAILURES, now=now)
     return House(get_overview(now=now), failures.rows)
 

@@ -1,9 +1,9 @@
 """Lists of jobs by status, with what is looked for, a page at a time; one job's life; and all at a glance."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from jobs.batch import batch
 from jobs.drivers.base import UNKNOWN
+from jobs.drivers.database import DatabaseDriver
 from jobs.exceptions import InvalidCursorError, JobNotFoundError, JobOutOfReachError
 from jobs.models import FailedJob
 from jobs.queues import pause_queue
@@ -330,6 +331,26 @@ def test_the_overview_of_a_busy_house(tmp_path: Path, job_connection: str) -> No
     assert queues["notes"].hourly.get_run_percentile(0.5) is not None
     assert {queue.connection for queue in found.queues} == {job_connection}
     assert queues["slow"].worker_count == 1
+
+
+class AheadDriver(DatabaseDriver):
+    """A store whose clock is an hour ahead of this host's."""
+
+    @override
+    def get_now(self) -> datetime:
+        return super().get_now() + 60 * MINUTE
+
+
+@pytest.mark.django_db
+def test_the_overview_tells_waits_by_the_clock_of_each_store(settings: Settings) -> None:
+    ahead = {"DRIVER": f"{__name__}.AheadDriver"}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "ahead": ahead}}
+    push_record(queue="q", created_at=soon(-1))
+    push_record(queue="q", delay_until=soon(0.5))
+    found = {one.connection: one for one in get_overview().queues if one.queue == "q"}
+    assert (found["database"].waiting_count, found["ahead"].waiting_count) == (1, 2)
+    waits = [found[name].oldest_wait or timedelta(0) for name in ("database", "ahead")]
+    assert [round(wait / MINUTE) for wait in waits] == [60, 120]
 
 
 def test_the_overview_tells_that_nobody_works_or_that_all_rest(job_connection: str) -> None:

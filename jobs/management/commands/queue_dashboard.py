@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import override
 
 from django.core.management.base import BaseCommand
-from django.utils import timezone
 
 from jobs.management.pages import add_page_options, has_terminal
 from jobs.terminal.dashboard import Dashboard
@@ -37,4 +36,4 @@ class Command(BaseCommand):
 
 
 def _read() -> House:
-    return read_house(now=timezone.now())
+    return read_house()
