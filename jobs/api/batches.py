@@ -1,21 +1,18 @@
 """Batches over HTTP."""
 
-from typing import Any, Final, override
+from typing import Final
 from uuid import UUID
 
-from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.api.edge import SEE, JobsView
+from jobs.api.edge import SEE, JobsView, PageFilter, PageOut, make_next
 from jobs.api.searching import JobRowOut
 from jobs.api.steering import STEPS, Continuation, SteeringOut, do_step
 from jobs.batch import Batch, find_batch, to_batch
 from jobs.exceptions import BatchNotFoundError
-from jobs.models import Batch as BatchRow
 from jobs.selectors import JobQuery, JobStatus, count_members, list_batches, list_jobs
 from jobs.services import Steer, cancel_whole_batch
 from permissions.drf import HasPermission, HasReadWriteScopes
@@ -60,23 +57,30 @@ class BatchDetailsOut(BatchOut):
     )
 
 
-class BatchListView(JobsView, ListAPIView[Any]):  # Any: rows of batches, told of as batches
+class BatchPageOut(PageOut):
+    """A page of batches."""
+
+    results = BatchOut(many=True)
+
+
+class BatchListView(JobsView):
     """All batches."""
 
     permission_classes = [HasPermission(SEE), HasReadWriteScopes("jobs")]
-    serializer_class = BatchOut
 
-    @override
-    def get_queryset(self) -> QuerySet[BatchRow]:
-        """Return the batches, newest first."""
-        return list_batches()
-
-    @override
-    @extend_schema(operation_id="list_batches", summary="List the batches", tags=["jobs"])
-    def get(self, request: Request, *args: object, **kwargs: object) -> Response:
+    @extend_schema(
+        operation_id="list_batches",
+        summary="List the batches",
+        parameters=[PageFilter],
+        responses={200: BatchPageOut},
+        tags=["jobs"],
+    )
+    def get(self, request: Request) -> Response:
         """List the batches, newest first."""
-        page = self.paginate_queryset(self.get_queryset()) or []
-        return self.get_paginated_response([BatchOut(to_batch(row)).data for row in page])
+        cursor, limit = PageFilter.read(request)
+        rows, cursor = list_batches(cursor=cursor, limit=limit)
+        shown = [BatchOut(to_batch(row)).data for row in rows]
+        return Response({"results": shown, "next": make_next(request, cursor)})
 
 
 class BatchView(JobsView):

@@ -1,17 +1,13 @@
 """The schedule over HTTP."""
 
-from typing import override
-
-from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from jobs.api.edge import SEE, JobsView
+from jobs.api.edge import SEE, JobsView, PageFilter, PageOut, make_next
 from jobs.models import Schedule
-from jobs.selectors import list_schedules
+from jobs.selectors import list_some_schedules
 from permissions.drf import HasPermission, HasReadWriteScopes
 
 
@@ -42,19 +38,26 @@ class ScheduleOut(serializers.ModelSerializer[Schedule]):
         return schedule.timing.describe()
 
 
-class ScheduleListView(JobsView, ListAPIView[Schedule]):
+class SchedulePageOut(PageOut):
+    """A page of the schedule."""
+
+    results = ScheduleOut(many=True)
+
+
+class ScheduleListView(JobsView):
     """All entries of the schedule."""
 
     permission_classes = [HasPermission(SEE), HasReadWriteScopes("jobs")]
-    serializer_class = ScheduleOut
 
-    @override
-    def get_queryset(self) -> QuerySet[Schedule]:
-        """Return the entries."""
-        return list_schedules()
-
-    @override
-    @extend_schema(operation_id="list_schedules", summary="List the schedule", tags=["jobs"])
-    def get(self, request: Request, *args: object, **kwargs: object) -> Response:
+    @extend_schema(
+        operation_id="list_schedules",
+        summary="List the schedule",
+        parameters=[PageFilter],
+        responses={200: SchedulePageOut},
+        tags=["jobs"],
+    )
+    def get(self, request: Request) -> Response:
         """List what runs when, by name."""
-        return super().get(request, *args, **kwargs)
+        cursor, limit = PageFilter.read(request)
+        rows, cursor = list_some_schedules(cursor=cursor, limit=limit)
+        return Response({"results": ScheduleOut(rows, many=True).data, "next": make_next(request, cursor)})

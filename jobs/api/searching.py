@@ -6,17 +6,14 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.utils.urls import replace_query_param
 
-from jobs.api.edge import MAX_CLASS, MAX_QUEUE, SEE, JobsView, SecondsField
-from jobs.selectors import PAGE_SIZE, FailedState, JobQuery, JobRow, JobStatus, list_jobs
+from jobs.api.edge import MAX_CLASS, MAX_QUEUE, SEE, JobsView, PageFilter, SecondsField, make_next
+from jobs.selectors import FailedState, JobQuery, JobRow, JobStatus, list_jobs
 from permissions.drf import HasPermission, HasReadWriteScopes
 from project.api import StringField
 
 _MAX_TAG: Final = 200
 _MAX_TEXT: Final = 500
-_MAX_CURSOR: Final = 500
-_MAX_PAGE_SIZE: Final = 200
 _ALL: Final = "all"
 
 
@@ -65,13 +62,8 @@ class JobSearch(serializers.Serializer[None]):
         )
 
 
-class FailedFilter(JobSearch):
+class FailedFilter(JobSearch, PageFilter):
     """Which failed jobs are listed, and which page of them."""
-
-    cursor = StringField(
-        required=False, allow_blank=True, max_length=_MAX_CURSOR, help_text="From `next` of the page before."
-    )
-    limit = serializers.IntegerField(min_value=1, max_value=_MAX_PAGE_SIZE, default=PAGE_SIZE)
 
 
 class JobFilter(FailedFilter):
@@ -154,5 +146,5 @@ class FailedListView(JobsView):
 def _answer(request: Request, asked: FailedFilter, status: JobStatus) -> Response:
     said = asked.validated_data
     page = list_jobs(asked.to_query(status), cursor=said.get("cursor", ""), limit=said["limit"])
-    address = replace_query_param(request.build_absolute_uri(), "cursor", page.cursor) if page.cursor else None
-    return Response({"results": [JobRowOut(row).data for row in page.rows], "next": address, "away": page.away})
+    rows = [JobRowOut(row).data for row in page.rows]
+    return Response({"results": rows, "next": make_next(request, page.cursor), "away": page.away})

@@ -5,19 +5,17 @@ from typing import Final
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.signing import BadSignature, Signer
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from jobs.batch import Batch, find_batch, to_batch
 from jobs.dashboard.frame import action, go_back, page, render_page
 from jobs.dashboard.lists import carry_on
-from jobs.exceptions import JobArgumentError, QueueFull, ScheduleBrokenError
-from jobs.models import Batch as BatchRow
+from jobs.exceptions import InvalidCursorError, JobArgumentError, QueueFull, ScheduleBrokenError
 from jobs.models import BatchMember, FailedJob, Schedule
 from jobs.scheduler import disable_schedules, enable_schedules, run_schedule_now
-from jobs.selectors import PAGE_SIZE, JobQuery, JobStatus, list_batches, list_schedules
+from jobs.selectors import BatchState, JobQuery, JobStatus, list_batches, list_schedules
 from jobs.services import Steer, cancel_whole_batch, plan_steering
 from project.exceptions import DomainError
 
@@ -27,7 +25,7 @@ _ORDER: Final = ("failed", "retrying", "pending", "processed", "skipped")
 _COLUMNS: Final = 50
 _SIDE: Final = 14
 _SHOWN_FAILURES: Final = 50
-_signer: Final = Signer(salt="jobs.batches")
+_MAX_NAME: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,45 +41,26 @@ class Cell:
 @page
 def batches(request: HttpRequest) -> HttpResponse:
     """Show batches, newest first."""
-    wanted, name = request.GET.get("state", ""), request.GET.get("name", "").replace("\x00", "")
-    rows = list_batches()
-    match wanted:
-        case "open":
-            rows = rows.filter(finished_at=None)
-        case "finished":
-            rows = rows.filter(finished_at__isnull=False, cancelled_at=None)
-        case "cancelled":
-            rows = rows.filter(cancelled_at__isnull=False)
-        case "failed":
-            rows = rows.filter(failed_jobs__gt=0)
-        case _:
-            wanted = ""
-    if name:
-        rows = rows.filter(name__icontains=name[:200])
-    if (after := _open(request.GET.get("cursor", ""))) is not None:
-        last = BatchRow.objects.filter(pk=after).first()
-        if last is not None:
-            rows = rows.filter(Q(created_at__lt=last.created_at) | Q(created_at=last.created_at, pk__lt=last.pk))
-    found = [to_batch(row) for row in rows[: PAGE_SIZE + 1]]
-    shown = found[:PAGE_SIZE]
+    said, name = request.GET.get("state", ""), request.GET.get("name", "")[:_MAX_NAME]
+    state, is_stale = BatchState(said) if said in BatchState else None, False
+    try:
+        rows, cursor = list_batches(state=state, name=name, cursor=request.GET.get("cursor", ""))
+    except InvalidCursorError:
+        is_stale = True
+        rows, cursor = list_batches(state=state, name=name)
+    shown = [to_batch(row) for row in rows]
     return render_page(
         request,
         "batches.html",
         title="Batches",
         tab="batches",
         batches=[(one, get_batch_state(one)) for one in shown],
-        state=wanted,
+        state=state or "",
         name=name,
-        cursor=_signer.sign(str(shown[-1].id)) if len(found) > PAGE_SIZE else "",
+        cursor=cursor,
+        is_stale=is_stale,
         is_live=True,
     )
-
-
-def _open(cursor: str) -> UUID | None:
-    try:
-        return UUID(_signer.unsign(cursor)) if cursor else None
-    except (BadSignature, ValueError):
-        return None
 
 
 def get_batch_state(found: Batch) -> str:

@@ -1,8 +1,7 @@
 """Everything that reads jobs without changing them."""
 
-from jobs.selectors.batches import count_members, list_batches
+from jobs.selectors.batches import BatchState, count_members, list_batches
 from jobs.selectors.browsing import (
-    PAGE_SIZE,
     FailedState,
     JobPage,
     JobQuery,
@@ -12,10 +11,18 @@ from jobs.selectors.browsing import (
     list_jobs,
 )
 from jobs.selectors.connections import ConnectionState, QueueState, list_connection_states
-from jobs.selectors.failed import IS_OPEN, count_open_failures, find_result, list_failed_jobs, list_schedules
+from jobs.selectors.failed import (
+    IS_OPEN,
+    count_open_failures,
+    find_result,
+    list_failed_jobs,
+    list_schedules,
+    list_some_schedules,
+)
 from jobs.selectors.health import Health, Problem, list_problems
 from jobs.selectors.life import MAX_TRIES, JobLife, find_stored_job, get_job_life
 from jobs.selectors.overview import Overview, QueueOverview, get_overview
+from jobs.selectors.places import PAGE_SIZE
 from jobs.selectors.queues import (
     OutboxFigures,
     QueueHealth,
@@ -45,6 +52,7 @@ __all__ = [
     "PAGE_SIZE",
     "SHARES",
     "WORKER_STATES",
+    "BatchState",
     "ConnectionState",
     "FailedState",
     "Health",
@@ -86,6 +94,7 @@ __all__ = [
     "list_points",
     "list_problems",
     "list_schedules",
+    "list_some_schedules",
     "list_stores",
     "list_totals",
     "list_workers",

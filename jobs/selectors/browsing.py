@@ -8,21 +8,18 @@ from enum import StrEnum
 from typing import Any, Final, Self
 from uuid import UUID
 
-from django.core.signing import BadSignature, Signer
 from django.db import connection as database
 from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from jobs.drivers.base import JobSearch, JobState, StoredJob, get_driver
-from jobs.exceptions import InvalidCursorError, PayloadError
+from jobs.exceptions import PayloadError
 from jobs.models import BatchMember, FailedJob, JobTry
 from jobs.payload import decode_payload
 from jobs.selectors.failed import IS_OPEN
+from jobs.selectors.places import PAGE_SIZE, close_place, cut_page, open_place
 from jobs.selectors.stores import list_stores
 from project.printable import to_storable
-
-#: Rows of a page.
-PAGE_SIZE: Final = 50
 
 
 class JobStatus(StrEnum):
@@ -129,14 +126,13 @@ def list_jobs(query: JobQuery, *, cursor: str = "", limit: int = PAGE_SIZE, now:
     Raises:
         InvalidCursorError: The cursor isn't one that a page of this very query was given.
     """
-    after = _open(query, cursor)
     match query.status:
         case JobStatus.WAITING | JobStatus.DELAYED | JobStatus.RUNNING:
-            return _list_stored(query, after, limit, now)
+            return _list_stored(query, cursor, limit, now)
         case JobStatus.DONE | JobStatus.SILENCED:
-            return _list_tries(query, after, limit)
+            return _list_tries(query, cursor, limit)
         case JobStatus.FAILED:
-            return _list_failed(query, after, limit)
+            return _list_failed(query, cursor, limit)
 
 
 def find_failed_jobs(query: JobQuery) -> QuerySet[FailedJob]:
@@ -161,7 +157,9 @@ def find_failed_jobs(query: JobQuery) -> QuerySet[FailedJob]:
     return rows.filter(_is_between("failed_at", query))
 
 
-def _list_stored(query: JobQuery, after: Sequence[Any], limit: int, now: datetime | None) -> JobPage:  # Any: JSON
+def _list_stored(query: JobQuery, cursor: str, limit: int, now: datetime | None) -> JobPage:
+    asked = query.as_filter()
+    number, place = open_place(asked, cursor) or (0, 0)
     search = JobSearch(
         state=_STATES[query.status],
         queue=query.queue or None,
@@ -171,7 +169,6 @@ def _list_stored(query: JobQuery, after: Sequence[Any], limit: int, now: datetim
         until=query.until,
     )
     stores = [name for name in list_stores() if query.connection in {"", name}]
-    number, place = after or (0, 0)
     rows: list[JobRow] = []
     away: list[str] = []
     while number < len(stores) and len(rows) < limit:
@@ -185,17 +182,17 @@ def _list_stored(query: JobQuery, after: Sequence[Any], limit: int, now: datetim
         number, place = (number + 1, 0) if next_place is None else (number, next_place)
         if next_place is not None:
             break
-    return JobPage(rows=rows, cursor=_close(query, [number, place]) if number < len(stores) else "", away=away)
+    return JobPage(rows=rows, cursor=close_place(asked, [number, place]) if number < len(stores) else "", away=away)
 
 
-def _list_tries(query: JobQuery, after: Sequence[Any], limit: int) -> JobPage:  # Any: JSON
+def _list_tries(query: JobQuery, cursor: str, limit: int) -> JobPage:
     rows = JobTry.objects.filter(
         state="done",
         is_silenced=query.status is JobStatus.SILENCED,
         **_said(query, connection="connection", queue="queue", job_class="job_class", tag="tags__tag"),
     )
     rows = rows.filter(_is_between("ended_at", query))
-    page, cursor = _cut(query, rows, "ended_at", after, limit)
+    page, following = cut_page(rows, order="-ended_at", search=query.as_filter(), cursor=cursor, limit=limit)
     return JobPage(
         rows=[
             JobRow(
@@ -212,13 +209,13 @@ def _list_tries(query: JobQuery, after: Sequence[Any], limit: int) -> JobPage:  
             )
             for row in page
         ],
-        cursor=cursor,
+        cursor=following,
     )
 
 
-def _list_failed(query: JobQuery, after: Sequence[Any], limit: int) -> JobPage:  # Any: JSON
+def _list_failed(query: JobQuery, cursor: str, limit: int) -> JobPage:
     rows = find_failed_jobs(query).defer("payload", "traceback")
-    page, cursor = _cut(query, rows, "failed_at", after, limit)
+    page, following = cut_page(rows, order="-failed_at", search=query.as_filter(), cursor=cursor, limit=limit)
     return JobPage(
         rows=[
             JobRow(
@@ -234,27 +231,8 @@ def _list_failed(query: JobQuery, after: Sequence[Any], limit: int) -> JobPage: 
             )
             for row in page
         ],
-        cursor=cursor,
+        cursor=following,
     )
-
-
-def _cut[M: (JobTry, FailedJob)](
-    query: JobQuery,
-    rows: QuerySet[M],
-    name: str,
-    after: Sequence[Any],
-    limit: int,  # Any: JSON
-) -> tuple[list[M], str]:
-    """Return the page of rows that follows, newest first, and the cursor of the next one."""
-    if after:
-        moment, pk = datetime.fromisoformat(after[0]), after[1]
-        rows = rows.filter(Q(**{f"{name}__lte": moment}) & (Q(**{f"{name}__lt": moment}) | Q(pk__lt=pk)))
-    page = list(rows.order_by(f"-{name}", "-pk")[: limit + 1])
-    if len(page) <= limit:
-        return page, ""
-    last = page[limit - 1]
-    moment = getattr(last, name)
-    return page[:limit], _close(query, [moment.isoformat(), last.pk])
 
 
 def _said(query: JobQuery, **columns: str) -> dict[str, str]:
@@ -312,21 +290,3 @@ _STATES: Final[Mapping[JobStatus, JobState]] = {
     JobStatus.DELAYED: "delayed",
     JobStatus.RUNNING: "running",
 }
-
-
-def _close(query: JobQuery, place: Sequence[object]) -> str:
-    """Return a cursor: a place in the answer to a query, signed for that query alone."""
-    return _get_signer(query).sign_object(list(place))
-
-
-def _open(query: JobQuery, cursor: str) -> Sequence[Any]:  # Any: JSON
-    if not cursor:
-        return ()
-    try:
-        return list(_get_signer(query).unsign_object(cursor))
-    except (BadSignature, ValueError) as error:
-        raise InvalidCursorError from error
-
-
-def _get_signer(query: JobQuery) -> Signer:
-    return Signer(salt=f"jobs.cursor {json.dumps(query.as_filter(), sort_keys=True)}")

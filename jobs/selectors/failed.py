@@ -5,6 +5,7 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 
 from jobs.models import FailedJob, JobResult, Schedule
+from jobs.selectors.places import PAGE_SIZE, cut_page
 
 #: Failed jobs that nobody has put back.
 IS_OPEN = Q(retried_at=None, recovered_at=None)
@@ -32,3 +33,12 @@ def find_result(job_id: UUID) -> JobResult | None:
 def list_schedules() -> QuerySet[Schedule]:
     """Return the entries of the schedule by name."""
     return Schedule.objects.order_by("name")
+
+
+def list_some_schedules(*, cursor: str = "", limit: int = PAGE_SIZE) -> tuple[list[Schedule], str]:
+    """Return a page of the schedule by name, and the cursor of the next page, or nothing.
+
+    Raises:
+        InvalidCursorError: The cursor isn't one that a page was given.
+    """
+    return cut_page(Schedule.objects.all(), order="name", search={"list": "schedules"}, cursor=cursor, limit=limit)

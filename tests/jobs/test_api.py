@@ -91,8 +91,8 @@ def test_what_no_job_can_be_called_is_refused(path: str, name: str, value: str, 
         ("metrics", {"since": "0001-01-01T00:00+14:00"}, "since"),
         ("metrics", {"until": "0001-01-01T00:00Z"}, "since"),
         ("metrics", {"since": "9999-12-31T23:59Z"}, "since"),
-        ("batches", {"page_size": "x"}, "page_size"),
-        ("schedules", {"page": "0"}, "page"),
+        ("batches", {"limit": "x"}, "limit"),
+        ("schedules", {"limit": "0"}, "limit"),
     ],
 )
 def test_a_wrong_question_is_refused_with_its_field(
@@ -156,7 +156,8 @@ def test_a_worker_of_any_name_is_looked_for(name: str, root: APIClient) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("path", ["", "failed", "batches", "schedules"])
 @pytest.mark.parametrize("cursor", ["x", "WyJhIl0:abc", "é"])
-def test_a_forged_cursor_is_refused(cursor: str, reader: APIClient) -> None:
-    response = reader.get(ROOT, {"cursor": cursor})
+def test_a_forged_cursor_is_refused(cursor: str, path: str, reader: APIClient) -> None:
+    response = reader.get(f"{ROOT}{path}", {"cursor": cursor})
     assert (response.status_code, response.json()["code"]) == (400, "invalid_cursor")

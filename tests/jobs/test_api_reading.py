@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from jobs.batch import batch
 from jobs.cron import Timing
-from jobs.models import FailedJob
+from jobs.models import Batch, FailedJob, Schedule
 from jobs.queues import pause_queue
 from jobs.scheduler import save_entry
 from jobs.schedules import Entry
@@ -147,6 +147,59 @@ def test_the_schedule_is_told_in_words(reader: APIClient, tmp_path: Path) -> Non
     (shown,) = reader.get(f"{ROOT}schedules").json()["results"]
     assert (shown["name"], shown["when"], shown["last_run_at"]) == ("n0", "every day at 03:00, UTC", None)
     assert shown["next_run_at"] is not None
+
+
+# --- Page by page
+
+
+def make_entry(name: str) -> None:
+    save_entry(entry=Entry(name=name, job_class="tests.NoteJob", timing=Timing(cron="0 3 * * *")))
+
+
+def make_batch(name: str) -> None:
+    batch([StepJob(name)]).name(name).dispatch()
+
+
+def turn_pages(reader: APIClient, path: str, between: Callable[[], None]) -> list[str]:
+    """Return the names on all pages of two; something happens after each."""
+    address, names = f"{ROOT}{path}?limit=2", []
+    while address:
+        response = reader.get(address)
+        assert response.status_code == 200
+        names += [row["name"] for row in response.json()["results"]]
+        address = response.json()["next"]
+        between()
+    return names
+
+
+def test_batches_are_turned_over_once_each_while_others_come_and_go(reader: APIClient) -> None:
+    for number in range(5):
+        make_batch(f"b{number}")
+
+    def change() -> None:
+        make_batch("new")
+        Batch.objects.filter(name="b3").delete()  # the last one of the first page
+
+    assert turn_pages(reader, "batches", change) == ["b4", "b3", "b2", "b1", "b0"]
+
+
+def test_the_schedule_is_turned_over_once_each_while_others_come_and_go(reader: APIClient) -> None:
+    for number in range(5):
+        make_entry(f"n{number}")
+
+    def change() -> None:
+        make_entry(f"a{uuid4()}")
+        Schedule.objects.filter(name="n1").delete()
+
+    assert turn_pages(reader, "schedules", change) == ["n0", "n1", "n2", "n3", "n4"]
+
+
+def test_a_cursor_says_nothing_in_another_list(reader: APIClient) -> None:
+    for number in range(2):
+        make_batch(f"b{number}")
+    following = reader.get(f"{ROOT}batches?limit=1").json()["next"].replace("/batches", "/schedules")
+    response = reader.get(following)
+    assert (response.status_code, response.json()["code"]) == (400, "invalid_cursor")
 
 
 # --- One job

@@ -6,6 +6,7 @@ from datetime import timedelta
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 from uuid import UUID, uuid4
 
 import pytest
@@ -24,7 +25,7 @@ from jobs.models import Batch, FailedJob, JobTry, Schedule, WorkerHeartbeat
 from jobs.queues import is_paused, pause_queue
 from jobs.scheduler import save_entry
 from jobs.schedules import forget_schedule, schedule
-from jobs.selectors import MAX_TRIES
+from jobs.selectors import MAX_TRIES, PAGE_SIZE
 from jobs.services import MetricKey, TryFigures, add_metrics, add_tries, record_heartbeat
 from jobs.worker.loop import Worker, WorkerOptions
 from permissions.models import AuditEvent
@@ -365,6 +366,21 @@ def test_metrics_are_shown_for_a_queue_and_a_class(viewer: Client) -> None:
     assert "3 done and 0 failed in this time." in see(viewer, "metrics", queue="a")
     for span in ("6h", "24h", "7d", "31d", "nonsense"):
         assert "tests.X" in see(viewer, "metrics", span=span)
+
+
+def test_batches_are_turned_over_though_one_is_pruned_meanwhile(viewer: Client) -> None:
+    for number in range(2 * PAGE_SIZE):
+        Batch.objects.create(name=f"n{number:03}", created_at=NOON + timedelta(minutes=number))
+    first = see(viewer, "batches", state="open", name="N")
+    assert "n099" in first
+    (cursor,) = re.findall(r'cursor=([^"&]+)"', first)
+    Batch.objects.filter(name="n050").delete()  # the last one of the first page
+    second = see(viewer, "batches", state="open", name="N", cursor=unquote(cursor))
+    assert ("n050" in second, "n049" in second, "n000" in second) == (False, True, True)
+    for name, text in {"": unquote(cursor), "N": "made up"}.items():
+        stale = see(viewer, "batches", state="open", name=name, cursor=text)
+        assert "That page can't be shown" in unescape(stale)
+        assert "n099" in stale
 
 
 def test_schedules_are_told_in_words(operator: Client) -> None:
