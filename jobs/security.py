@@ -21,7 +21,7 @@ it brings goes to quarantine. A whole earlier state of a job, count and all, can
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
@@ -261,8 +261,20 @@ def _hide(value: object) -> object:
 
 
 def redact_record(record: Record, text: str) -> str:
-    """Return a text without the sensitive values of a record; for jobs that can't be built from it."""
-    return redact(text, list_sealed_values(record))
+    """Return a text without the sensitive values of a record, and without texts whose names say that they are such."""
+    return redact(text, [*list_sealed_values(record), *_list_named_secrets(record.arguments)])
+
+
+def _list_named_secrets(value: object, *, is_secret: bool = False) -> Iterator[str]:
+    match value:
+        case Mapping() if SEALED not in value:
+            for name, inner in value.items():
+                yield from _list_named_secrets(inner, is_secret=is_secret or is_secret_key(str(name)))
+        case list() | tuple():
+            for inner in value:
+                yield from _list_named_secrets(inner, is_secret=is_secret)
+        case str() if is_secret:
+            yield value
 
 
 def _check_names(job: Job, names: Iterable[str]) -> tuple[str, ...]:

@@ -141,7 +141,7 @@ def settle(claim: Claim, outcome: Outcome, *, now: datetime, finish: Callable[[C
                 error=error,
                 duration=duration,
                 now=now,
-                redact=job.redact if job else partial(redact_record, record),
+                redact=partial(_redact, record, job),
                 note=get_note(job, "failed", claim, error, now),
             )
             if is_buried and job is not None:
@@ -323,6 +323,10 @@ def _sign(one: Try) -> bool:
         return True
     _log.warning("job_lease_lost", lease_expired_at=claim.lease_expires_at.isoformat())
     return False
+
+
+def _redact(record: Record, job: Job | None, text: str) -> str:
+    return redact_record(record, text if job is None else job.redact(text))
 
 
 def _call_failed_hook(job: Job, error: Exception, timeout: float) -> None:

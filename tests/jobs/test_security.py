@@ -261,6 +261,29 @@ def test_what_is_called_secret_only_before_dispatch_is_secret_at_the_worker_too(
 # --- In texts
 
 
+class SignInJob(Job):
+    """Quotes what it was given; no secure job."""
+
+    tries = 1
+
+    def __init__(self, url: str, login: dict[str, str]) -> None:
+        self.url = url
+        self.login = login
+
+    @override
+    def handle(self) -> None:
+        message = f"{self.url} refused {self.login['name']} with {self.login['password']}"
+        raise ValueError(message)
+
+
+def test_texts_whose_names_say_that_they_are_secret_are_taken_out_of_exceptions_of_any_job(job_connection: str) -> None:
+    SignInJob.dispatch("https://example.org", {"name": "ada", "password": "hunter2"})
+    drain()
+    failed = FailedJob.objects.get()
+    assert failed.exception == "ValueError: https://example.org refused ada with [redacted]"
+    assert "hunter2" not in failed.traceback
+
+
 @pytest.mark.parametrize(
     "make",
     [
