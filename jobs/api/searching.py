@@ -82,7 +82,9 @@ class JobRowOut(serializers.Serializer[JobRow]):
     state = serializers.CharField(
         help_text="Where it is; of failed jobs what became of it: `failed`, `quarantined`, `retrying`, `recovered`."
     )
-    at = serializers.DateTimeField(help_text="When it is due, was claimed, has ended or has failed.")
+    at = serializers.DateTimeField(
+        help_text="When it is due, has ended or has failed; of one that runs, when it was due."
+    )
     attempts = serializers.IntegerField(help_text="Tries that it has had.")
     worker = serializers.CharField()
     wait_seconds = SecondsField(source="wait", allow_null=True)
@@ -112,7 +114,10 @@ class JobListView(JobsView):
     @extend_schema(
         operation_id="list_jobs",
         summary="List jobs",
-        description="Waiting ones in the order in which workers take them, all others newest first.",
+        description=(
+            "What is done or has failed stands newest first, all others connection by connection: waiting ones in the "
+            "order in which workers take them, delayed and running ones as their store keeps them."
+        ),
         parameters=[JobFilter],
         responses={200: JobPageOut},
         tags=["jobs"],

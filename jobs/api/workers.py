@@ -34,6 +34,9 @@ class WorkerOut(serializers.Serializer[WorkerStatus]):
     beat_at = serializers.DateTimeField(help_text="When it last reported.")
     current_job_id = serializers.UUIDField(allow_null=True)
     current_job_class = serializers.CharField()
+    current_job_since = serializers.DateTimeField(
+        allow_null=True, help_text="When that was taken, by the clock of its store."
+    )
     running_count = serializers.IntegerField(help_text="Jobs that it runs now.")
     try_count = serializers.IntegerField(help_text="Tries that it has begun since its start.")
     memory_mb = serializers.FloatField(allow_null=True)

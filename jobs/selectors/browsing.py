@@ -96,7 +96,7 @@ class JobRow:
     job_class: str
     #: A ``JobStatus``; of failed jobs a ``FailedState``, or ``quarantined``.
     state: str
-    #: When it is due, was claimed, has ended or has failed.
+    #: When it is due, has ended or has failed; of one that runs, when it was due.
     at: datetime
     #: Tries that it has had.
     attempts: int
@@ -121,7 +121,9 @@ class JobPage:
 
 
 def list_jobs(query: JobQuery, *, cursor: str = "", limit: int = PAGE_SIZE, now: datetime | None = None) -> JobPage:
-    """Return a page of jobs: waiting ones in the order of claims, all others newest first.
+    """Return a page of jobs: what is done or has failed newest first, all others store by store.
+
+    Waiting ones are in the order of claims there, delayed and running ones as the store keeps them.
 
     Raises:
         InvalidCursorError: The cursor isn't one that a page of this very query was given.

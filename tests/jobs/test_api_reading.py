@@ -19,7 +19,7 @@ from jobs.models import Batch, FailedJob, Schedule
 from jobs.queues import pause_queue
 from jobs.scheduler import save_entry
 from jobs.schedules import Entry
-from jobs.services import MetricKey, TryFigures, add_metrics, add_tries, record_heartbeat
+from jobs.services import MetricKey, TryFigures, WorkerReport, add_metrics, add_tries, record_heartbeat
 from permissions import audit
 from tests.jobs.api_calls import NOBODY, READING, ROOT, SEE, let
 from tests.jobs.api_calls import reader_fixture as _reader  # noqa: F401 - a fixture
@@ -140,6 +140,17 @@ def test_metrics_are_told_step_by_step_with_percentiles(reader: APIClient, tmp_p
     assert set(point["tries"]["run_seconds"]) == {"average", "p50", "p95", "p99", "longest"}
     other = reader.get(f"{ROOT}metrics", {"queue": "other", "step": "3600"}).json()
     assert {one["tries"]["processed_count"] for one in other["points"]} == {0}
+
+
+def test_a_worker_is_told_with_the_job_in_hand_and_since_when(reader: APIClient) -> None:
+    now, job_id = timezone.now(), uuid4()
+    record_heartbeat(
+        name="w", queues=[], started_at=now, now=now, alive_until=now + timedelta(minutes=1), current_job_id=job_id,
+        report=WorkerReport(current_job_class="tests.NoteJob", current_job_since=now - timedelta(minutes=3)),
+    )  # fmt: skip
+    (shown,) = reader.get(f"{ROOT}workers").json()["results"]
+    assert (shown["state"], shown["current_job_id"]) == ("busy", str(job_id))
+    assert datetime.fromisoformat(shown["current_job_since"]) == now - timedelta(minutes=3)
 
 
 def test_the_schedule_is_told_in_words(reader: APIClient, tmp_path: Path) -> None:

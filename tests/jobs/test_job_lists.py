@@ -87,6 +87,14 @@ def test_pages_of_failed_and_done_jobs_stand_newest_first_without_gaps() -> None
     assert find(JobStatus.SILENCED) == []
 
 
+@pytest.mark.usefixtures("job_connection")
+def test_a_job_that_runs_is_told_with_the_moment_at_which_it_was_due() -> None:
+    push_record(queue="a", created_at=NOON)
+    claim_one(now=NOON + MINUTE)
+    (row,) = list_jobs(JobQuery(status=JobStatus.RUNNING), now=NOON + MINUTE).rows
+    assert row.at == NOON
+
+
 @pytest.mark.django_db
 def test_pages_have_no_gaps_where_many_ended_at_the_same_moment() -> None:
     add_tries([make_try() for _ in range(7)])
