@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -130,13 +130,16 @@ def retry(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 
 @page
 def schedules(request: HttpRequest) -> HttpResponse:
-    """Show what is due when, in words."""
+    """Show what is due when, in words; the admin's own pages of it only to those whom that lets in."""
+    own_pages = admin.site.get_model_admin(Schedule)
     return render_page(
         request,
         "schedules.html",
         title="Schedules",
         tab="schedules",
         schedules=list_schedules(),
+        may_open=own_pages.has_view_permission(request),
+        may_add=own_pages.has_add_permission(request),
         now=timezone.now(),
         is_live=True,
     )

@@ -6,7 +6,7 @@ from datetime import timedelta
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 from uuid import UUID, uuid4
 
 import pytest
@@ -169,6 +169,20 @@ def test_who_may_only_look_sees_each_page_and_no_button(viewer: Client) -> None:
         assert page.status_code == 200
         forms = re.findall(r"<form[^>]*method=\"post\"[^>]*>", page.content.decode())
         assert [form for form in forms if "logout" not in form and "theme" not in form] == []
+
+
+def test_who_may_only_look_may_follow_each_link(viewer: Client) -> None:
+    save_entry(entry=schedule(HopelessJob).cron("*/5 * * * *").named("often").get_entry())
+    forget_schedule("often")  # of the code, not of the table
+    links = {
+        urljoin(address, unescape(link))
+        for address in list(list_pages())  # all is there before the first is looked at
+        for link in re.findall(r'href="([^"]+)"', viewer.get(address).content.decode().partition('id="content"')[2])
+    }
+    assert len(links) > 20
+    assert {link: status for link in links if (status := viewer.get(link, follow=True).status_code) != 200} == {}
+    Schedule.objects.all().delete()
+    assert "make one here" not in see(viewer, "schedules")
 
 
 def test_each_action_takes_its_own_right_and_nothing_else(sign_in: SignIn) -> None:
@@ -387,9 +401,14 @@ def test_schedules_are_told_in_words(operator: Client) -> None:
     save_entry(entry=schedule(HopelessJob).cron("*/5 * * * *").named("often").get_entry())
     forget_schedule("often")  # of the code, not of the table
     row = Schedule.objects.get(name="often")
+    Schedule.objects.update(last_run_at=timezone.now() - timedelta(hours=3))
+    assert "3\xa0hours ago" in unescape(see(operator, "schedules"))
+    Schedule.objects.update(last_run_at=None)
     page = see(operator, "schedules")
     assert "often" in page
     assert "5 minutes" in page
+    assert f'href="{reverse("admin:jobs_schedule_change", args=[row.pk])}"' in page
+    assert ">never<" in page
     assert "rests" in do(operator, "change-schedule", row.pk, "disable")
     assert "due again" in do(operator, "change-schedule", row.pk, "enable")
     assert "was dispatched" in do(operator, "change-schedule", row.pk, "run")
