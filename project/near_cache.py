@@ -83,8 +83,9 @@ class NearCache:
             self._values.pop(key, None)
 
     def clear(self) -> None:
-        """Believe nothing any more."""
+        """Believe nothing any more, and not that the server is away either."""
         self._values.clear()
+        self._rests_until = 0.0
 
     def _open(self) -> Connection:
         """Return the connection; with another one nothing is believed that was read over the last."""

@@ -294,9 +294,14 @@ def _note_outage(error: Exception, *, is_change: bool) -> None:
     _health.rests_until = time.monotonic() + _REST_SECONDS
 
 
+def forget_outage() -> None:
+    """Ask the cache again, as a process does that has just begun."""
+    _health.is_down, _health.rests_until = False, 0.0
+
+
 def _note_answer() -> None:
     if _health.is_down:
-        _health.is_down, _health.rests_until = False, 0.0
+        forget_outage()
         _log.info("shared_cache_answers_again")
 
 

@@ -35,8 +35,9 @@ def empty_cache() -> None:
 
 @pytest.fixture(autouse=True)
 def reachable_stores() -> None:
-    """Start each test with no store that was away in another one: its jobs would wait in the outbox for a moment."""
+    """Start each test with no store and no cache that was away in another one, and would be left alone for a moment."""
     forget_outages()
+    shared_facts.forget_outage()
 
 
 @pytest.fixture(autouse=True)

@@ -144,6 +144,7 @@ class Worker:
         #: Whether the store was asked in this turn, and had nothing: threads may have done all that was claimed by now.
         self._is_empty = False
         self._is_stopping = self._is_resting = False
+        self._has_parent = ledger is not None
         #: When a signal to stop came first.
         self._told_at = 0.0
         #: Why it ended; what ``worker_stopping`` says.
@@ -235,14 +236,14 @@ class Worker:
     def listen_to_signals(self) -> Iterator[None]:
         """Within the block stop on SIGTERM, SIGINT and SIGQUIT, rest on SIGUSR2 and go on on SIGCONT.
 
-        A second signal to stop ends the process at once, whatever runs. One within a second of the first is no second
-        one: a terminal and a parent process may both pass on the same Ctrl-C.
+        A second signal to stop ends the process at once, whatever runs, unless a parent sees to that. One within a
+        second of the first is no second one: a terminal and a supervisor may both pass on the same Ctrl-C.
 
         Only in the main thread.
         """
 
         def on_stop(number: int, _frame: FrameType | None) -> None:
-            if self._is_told_again():
+            if not self._has_parent and self._is_told_again():
                 os._exit(128 + number)  # nothing may hold it up, a job least of all; the leases run out by themselves
             self.stop()
             interrupt_jobs(number, worker=self.name)

@@ -173,13 +173,13 @@ def test_a_job_that_is_to_run_alone_goes_back_while_others_run_and_waits_longer_
     assert hand.take_unbegun(behind=60) == []
     first = time.monotonic()
     wait_until(lambda: hand.take_unbegun(behind=0.01) == [suspect])
-    assert time.monotonic() - first < 0.5
+    took = time.monotonic() - first
     assert hand.holds_off()  # somebody else is to have it
     wait_until(lambda: not hand.holds_off())
     hand.take([suspect], until=math.inf)
     again = time.monotonic()
     wait_until(lambda: hand.take_unbegun(behind=0.01) == [suspect])
-    assert time.monotonic() - again > 0.5
+    assert time.monotonic() - again > max(took, 0.5)
     hand.end(running)
     assert not hand.holds_off()
     hand.take([suspect], until=math.inf)

@@ -131,6 +131,23 @@ def test_a_pool_told_to_end_finishes_the_jobs_in_hand_and_leaves_the_next(tmp_pa
     assert [(row.job_class, row.attempts) for row in QueuedJob.objects.all()] == [("tests.NoteJob", 0)]
 
 
+def test_a_process_of_a_pool_that_is_told_to_end_once_more_finishes_the_job_in_hand(tmp_path: Path) -> None:
+    PatientWaitJob.dispatch(str(tmp_path))
+    with _pool(size=1) as pool:
+        wait_until(lambda: read_lines(tmp_path / "started"))
+        (pid,) = _list_children(pool.pid)
+        os.kill(pid, signal.SIGTERM)  # as a balancer does
+        first = time.monotonic()
+        wait_until(lambda: time.monotonic() - first > 1.5)
+        pool.terminate()
+        wait_until(lambda: time.monotonic() - first > 2.5)
+        (tmp_path / "go").touch()
+        assert pool.wait(timeout=30) == 0
+        assert pool.stdout is not None
+        assert "; 0 died" in pool.stdout.read()
+    assert read_lines(tmp_path / "done")
+
+
 @pytest.mark.parametrize("how", ["second signal", "grace"])
 def test_a_pool_that_must_end_at_once_leaves_the_job_in_hand_to_others(tmp_path: Path, how: str) -> None:
     PatientWaitJob.dispatch(str(tmp_path))
@@ -158,18 +175,19 @@ def test_a_process_that_comes_to_a_limit_is_replaced(tmp_path: Path) -> None:
 def test_processes_that_come_to_a_limit_before_they_have_done_anything_do_not_follow_on_one_another(
     tmp_path: Path,
 ) -> None:
-    with _pool("--memory", "1", "--json", size=1) as pool:
-        pids: set[int] = set()
-        first = time.monotonic()
+    with _pool("--memory", "1", size=1) as pool:
+        seen_at: dict[int, float] = {}
 
         def look() -> bool:
-            pids.update(_list_children(pool.pid))
-            return time.monotonic() - first > 4
+            for pid in _list_children(pool.pid):
+                seen_at.setdefault(pid, time.monotonic())
+            return len(seen_at) == 4
 
-        wait_until(look)
+        wait_until(look, seconds=50)
         pool.terminate()
         assert pool.wait(timeout=30) == 0
-    assert 2 <= len(pids) <= 5
+    first, *_others, last = seen_at.values()
+    assert last - first > 2  # pauses of 0.5, 1 and 2 s
 
 
 def test_a_process_that_can_not_be_started_is_started_a_while_later(monkeypatch: pytest.MonkeyPatch) -> None:

