@@ -20,7 +20,7 @@ class HeldPlaces:
     def __init__(self) -> None:
         """Hold nothing, with nobody to renew it."""
         self._lock = threading.Lock()
-        #: How many places the key has, by key and owner.
+        #: How many places the key has, by key and owner. Without the lock: each thing done to it is one step.
         self._places: dict[tuple[str, str], int] = {}
         self._keepers = 0
 
@@ -39,8 +39,7 @@ class HeldPlaces:
 
     def add(self, key: str, *, owner: str, places: int) -> None:
         """Renew a place that was taken, until it is dropped."""
-        with self._lock:
-            self._places[key, owner] = places
+        self._places[key, owner] = places
 
     def drop(self, key: str, *, owner: str) -> None:
         """Renew a place no more. This waits for nobody: the alarm of a job may ring at its end and cut a wait off."""
@@ -49,16 +48,12 @@ class HeldPlaces:
     def renew(self) -> None:
         """Let the life of each place begin anew; one that somebody else has by now is lost, which is logged."""
         coordinator, lifetime = get_coordinator(), get_job_settings().lease
-        for (key, owner), places in self._list():
+        for (key, owner), places in self._places.copy().items():
             if coordinator.acquire(key, owner=owner, lifetime=lifetime, places=places):
                 if (key, owner) not in self._places:  # it was dropped meanwhile, and may have been given back before
                     coordinator.release(key, owner=owner)
             elif self._places.pop((key, owner), None) is not None:
                 _log.warning("place_lost")
-
-    def _list(self) -> list[tuple[tuple[str, str], int]]:
-        with self._lock:
-            return list(self._places.items())
 
     def _count(self, change: int) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.csp import CSP
 
 from project.logging import configure_logging
-from project.settings import api, applications, environment, oauth
+from project.settings import api, applications, databases, environment, oauth
 
 BASE_DIR = environment.BASE_DIR
 
@@ -57,24 +57,7 @@ _database = env.database(
     shown="",
     help="postgres://user:password@host:5432/name, or a SQLite file; without it SQLite in VAR_DIR.",
 )
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    # IMMEDIATE takes the write lock at BEGIN, so a transaction that reads and then writes waits instead of failing;
-    # WAL lets readers go on meanwhile.
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-elif _database["ENGINE"] == "django.db.backends.postgresql":
-    # A dead server is noticed after these seconds, not after the pool's usual 30; and one that is back is found within
-    # them: the pool would wait ever longer between two looks, in the end for minutes.
-    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 10, "timeout": 5, "reconnect_timeout": 5}
-    # So is one that vanishes without a word, such as a host that loses power: the kernel would wait for a quarter of an
-    # hour for what was sent to be taken, and for an answer for two. How long a statement takes doesn't matter.
-    _database["OPTIONS"] = {
-        "connect_timeout": 5, "tcp_user_timeout": 10_000, "keepalives_idle": 5, "keepalives_interval": 2,
-        "keepalives_count": 3,
-    } | _database["OPTIONS"]  # fmt: skip
+databases.tune(_database)
 DATABASES: dict[str, Any] = {"default": _database}  # Any: Django's own shape of a database entry
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis(
