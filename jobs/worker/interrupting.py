@@ -23,7 +23,7 @@ def interrupt_jobs(signal_number: int, *, worker: str) -> None:
         )
         try:
             job.interrupted(signal_number)
-        except BaseException as error:  # noqa: BLE001 - whatever it is
+        except BaseException as error:  # noqa: BLE001 - a hook of strangers must not hit what this thread is at
             if job is get_current_job():
                 raised = error
             else:
