@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import takewhile
 from statistics import median
 
 import pytest
@@ -20,6 +19,7 @@ from accounts.models import User
 from tests.accounts.clients import AUTH
 from tests.accounts.conftest import PASSWORD, ApiResponse
 from tests.accounts.counting_hasher import CountingHasher
+from tests.redis_commands import list_commands
 
 WRONG = "a wrong password, long"
 KINDS = ["unknown", "wrong", "inactive", "unusable", "unverified"]
@@ -93,22 +93,13 @@ def test_every_kind_of_address_asks_the_cache_as_often(path: str, people: None, 
     # However long an answer takes, nobody need ask whether the server still lives.
     settings.SHARED_FACTS = {**settings.SHARED_FACTS, "SILENCE_SECONDS": 3600.0}
     server = Redis.from_url(django_settings.REDIS_URL)
-    own = server.get_connection_kwargs()["db"]
 
-    def list_commands(kind: str) -> list[str]:
-        with server.monitor() as monitor:  # type: ignore[no-untyped-call] # redis-py leaves it untyped
-            ask(path, kind)
-            server.echo("that was all")
-            # Tests that run beside this one have databases of their own on the same server.
-            asked = (one for one in monitor.listen() if one["db"] == own)
-            heard = list(takewhile(lambda one: "that was all" not in one["command"], asked))
-        # What a script does of its own comes from no port; a new connection introduces itself first.
-        commands = [one["command"].split()[0] for one in heard if one["client_port"]]
-        return [command for command in commands if command not in {"HELLO", "CLIENT", "SELECT"}]
+    def name_commands(kind: str) -> list[str]:
+        return [command.split()[0] for command in list_commands(server, lambda: ask(path, kind))]
 
     for kind in ("warm", "warmer"):
         ask(path, kind)
-    first, *others = [list_commands(kind) for kind in KINDS]
+    first, *others = [name_commands(kind) for kind in KINDS]
     assert others == [first] * len(others)
 
 

@@ -2,12 +2,11 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-import django_rq
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
@@ -27,6 +26,7 @@ from jobs.services import forget_one, retry_failed_job
 from tests.jobs.rq.steps import clean_all, dispatch, fill, run
 from tests.jobs.sample_jobs import SelfishJob
 from tests.jobs.steps import claim_next, claim_one, drain, soon
+from tests.redis_commands import list_commands
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = "/admin/django_rq/dashboard/"
@@ -202,19 +202,8 @@ def test_a_failed_job_that_rqs_tools_put_back_runs_with_new_tries(
 # --- Cost ------------------------------------------------------------------------------------------------------------
 
 
-def count_commands(server: Redis, act: Callable[[], object]) -> Sequence[str]:
-    """Return the commands that reach the server while something is done; those within scripts don't count."""
-    server.ping()  # it is connected now
-    with django_rq.get_connection("default").monitor() as monitor:  # type: ignore[no-untyped-call]  # redis-py's
-        act()
-        server.echo("the end")
-        commands: list[str] = []
-        for one in monitor.listen():
-            if one["command"] == "ECHO the end":
-                return commands
-            if one["client_type"] != "lua":
-                commands.append(one["command"].split()[0].upper())
-    return commands
+def name_commands(server: Redis, act: Callable[[], object]) -> list[str]:
+    return [command.split()[0].upper() for command in list_commands(server, act)]
 
 
 def test_each_step_is_one_round_trip(driver: RedisDriver, server: Redis, tmp_path: Path) -> None:
@@ -223,13 +212,13 @@ def test_each_step_is_one_round_trip(driver: RedisDriver, server: Redis, tmp_pat
     driver.finish(claim_one("default"))  # the scripts are on the server now
     dispatch(tmp_path / "n")
     claims: list[Claim] = []
-    assert count_commands(server, lambda: claims.append(claim_one("default"))) == ["EVALSHA"]
-    assert count_commands(server, lambda: driver.release(claims[0], available_at=timezone.now())) == ["EVALSHA"]
+    assert name_commands(server, lambda: claims.append(claim_one("default"))) == ["EVALSHA"]
+    assert name_commands(server, lambda: driver.release(claims[0], available_at=timezone.now())) == ["EVALSHA"]
     claims = [claim_one("default")]
-    assert count_commands(server, lambda: driver.finish(claims[0])) == ["EVALSHA"]
+    assert name_commands(server, lambda: driver.finish(claims[0])) == ["EVALSHA"]
     record = claims[0]
     assert record.attempts == 2
-    sent = count_commands(server, lambda: dispatch(tmp_path / "n"))
+    sent = name_commands(server, lambda: dispatch(tmp_path / "n"))
     assert [one for one in sent if one != "TIME"] == ["EVALSHA"]
 
 
