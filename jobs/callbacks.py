@@ -11,7 +11,7 @@ from django.db import transaction
 from jobs.batch import Batch, Failure, find_batch
 from jobs.callables import find_callable
 from jobs.exceptions import PayloadError
-from jobs.job import Job, build_job, make_record, open_record
+from jobs.job import Job, build_job, find_class, make_record
 from jobs.models import Batch as BatchRow
 from jobs.payload import Record
 from jobs.services import get_callbacks, send
@@ -93,7 +93,7 @@ def call_functions(paths: Sequence[str], *, batch_id: UUID) -> None:
 
 def renew(record: Record, job_id: UUID) -> Record:
     """Return a job under another id, as whatever is called more than once needs it."""
-    job_class, _options = open_record(record)
+    job_class = find_class(record)
     job = build_job(job_class, record)
     job.__dict__["_job_id"] = job_id
     return replace(record, job_id=job_id, arguments=make_record(job).arguments)

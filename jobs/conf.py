@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from project.settings_glance import read_setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def get_job_settings() -> JobSettings:
     Raises:
         ImproperlyConfigured: ``settings.JOBS`` lacks a key.
     """
-    values: Mapping[str, Any] = settings.JOBS  # Any: each key has a type of its own
+    values: Mapping[str, Any] = read_setting("JOBS")  # Any: each key has a type of its own
     if _Read.last is None or _Read.last[0] is not values:
         _Read.last = values, _read(values)
     return _Read.last[1]

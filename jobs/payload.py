@@ -83,19 +83,17 @@ class Record:
         Raises:
             PayloadError: A value is missing, unknown or of the wrong type.
         """
+        for name in _PLACE:
+            if not isinstance(values.get(name), str):
+                message = f"The record has no {name}."
+                raise PayloadError(message)
+        if not isinstance(values.get("arguments"), dict) or not isinstance(values.get("options", {}), dict):
+            raise PayloadError("The record holds no arguments.")
         try:
-            read = {name: reader(values[name]) for name, reader in _READERS.items() if name in values}
-            record = cls(**{**values, **read})
+            return cls(**{name: _READERS[name](one) if name in _READERS else one for name, one in values.items()})
         except (TypeError, ValueError, AttributeError) as error:
             message = f"The record can't be read ({type(error).__name__})."
             raise PayloadError(message) from None
-        for name in ("job_class", "queue", "connection"):
-            if not isinstance(getattr(record, name), str):
-                message = f"The record has no {name}."
-                raise PayloadError(message)
-        if not isinstance(record.arguments, dict) or not isinstance(record.options, dict):
-            raise PayloadError("The record holds no arguments.")
-        return record
 
 
 def encode_payload(record: Record) -> str:
@@ -271,6 +269,8 @@ def _to_id(value: str | UUID) -> UUID:
 _NEVER: Final = object()
 #: Which looks for no white space around a record: there is none.
 _DECODER: Final = json.JSONDecoder()
+#: Where a record belongs.
+_PLACE: Final = ("job_class", "queue", "connection")
 _FIELDS: Final = tuple(one.name for one in fields(Record))
 _DEFAULTS: Final[Mapping[str, object]] = {
     "options": {}, "priority": 0, "delay_seconds": 0, "delay_until": None, "timeout_seconds": 60, "created_at": None,

@@ -10,12 +10,13 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
+
+from project.settings_glance import read_setting
 
 
 def derive_keys(purpose: str) -> tuple[bytes, ...]:
     """Return the 256-bit keys of a purpose: the current one first, then one per fallback secret."""
-    return _derive_all((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS), purpose)
+    return _derive_all((read_setting("SECRET_KEY"), *read_setting("SECRET_KEY_FALLBACKS")), purpose)
 
 
 def derive_key(purpose: str) -> bytes:

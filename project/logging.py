@@ -32,6 +32,8 @@ _RANDOM_PART = re.compile(
 )
 #: Takes out of texts what the code that runs now must not let out; None where there is nothing of the kind.
 _redactor: ContextVar[Callable[[str], str] | None] = ContextVar("log_redactor", default=None)
+#: Tells what the code that runs now works on; None where nobody says so.
+_describe: ContextVar[Callable[[], Event] | None] = ContextVar("log_description", default=None)
 #: What says where an entry comes from, and never what it is about.
 _OWN_KEYS = frozenset({"timestamp", "level", "logger"})
 
@@ -69,6 +71,33 @@ class Redaction:
     def __exit__(self, *_raised: object) -> None:
         """End."""
         _redactor.reset(self._token)
+
+
+class Description:
+    """Gives every entry that is logged within the block some more keys, which are made only where there is an entry.
+
+    It holds for this thread or asynchronous task.
+    """
+
+    __slots__ = ("_describe", "_token")
+
+    def __init__(self, describe: Callable[[], Event]) -> None:
+        """Take what returns the keys."""
+        self._describe = describe
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _describe.set(self._describe)
+
+    def __exit__(self, *_raised: object) -> None:
+        """End."""
+        _describe.reset(self._token)
+
+
+def add_description(_logger: object, _method: str, event: Event) -> Event:
+    """Add what the code that runs now works on; what the entry says itself stands."""
+    describe = _describe.get()
+    return event if describe is None else {**describe(), **event}
 
 
 def redact_values(logger: object, method: str, event: Event) -> Event:
@@ -142,6 +171,7 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
     # What Python tells of an entry that can't be written is the entry as it came, before anything was redacted.
     logging.raiseExceptions = style == "text"
     shared: list[structlog.typing.Processor] = [
+        add_description,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,

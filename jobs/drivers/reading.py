@@ -23,7 +23,12 @@ _MAX_WORKER_LENGTH: Final = 200
 _MAX_SHOWN: Final = 60
 _SHORTEST_MOMENT: Final = len("2000-01-01 00:00:00")
 _LONGEST_STAMP: Final = 30
+#: Of a fraction of a second.
+_DIGITS: Final = 6
 _NO_TIME: Final = timedelta(0)
+#: Names of queues and classes that were read before, which are few, and how many are kept.
+_known_names: Final[dict[bytes, str]] = {}
+_MAX_KNOWN: Final = 1_000
 
 
 class Reader:
@@ -127,9 +132,15 @@ class Reader:
 
     def _read_text(self, name: str, longest: int) -> str:
         value = self._fields[name] or b""
+        if (known := _known_names.get(value)) is not None:
+            return known
         text = to_text(value)
         if text.encode() != value or not 0 < len(text) <= longest:
             self._note(name)
+        elif len(text) <= _MAX_QUEUE_LENGTH:
+            if len(_known_names) == _MAX_KNOWN:
+                _known_names.clear()
+            _known_names[value] = text
         return text[:longest]
 
     def _note(self, name: str) -> None:
@@ -150,6 +161,8 @@ def read_seconds(value: bytes | None) -> datetime | None:
 
 def to_text(value: bytes) -> str:
     """Return text that every database can hold."""
+    if value.isascii() and b"\0" not in value:
+        return value.decode("ascii")
     return to_storable(value.decode(errors="replace"))
 
 
@@ -166,8 +179,10 @@ def _from_seconds(value: bytes) -> datetime | None:
     seconds, _, fraction = value.partition(b".")
     if not (seconds + fraction).isdigit() or len(value) > _LONGEST_STAMP:
         return None
+    if len(fraction) != _DIGITS:
+        fraction = fraction[:_DIGITS].ljust(_DIGITS, b"0")
     try:
-        return UNKNOWN + timedelta(seconds=int(seconds), microseconds=int(fraction[:6].ljust(6, b"0")))
+        return UNKNOWN + timedelta(0, int(seconds), int(fraction))
     except OverflowError:
         return None
 

@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from functools import cache
-from itertools import batched, chain
+from itertools import batched
 from pathlib import Path
 from typing import Any, ClassVar, Final, override
 from uuid import UUID, uuid4
@@ -344,7 +344,12 @@ def _get_asker(claim: Claim) -> str:
 
 
 def _fences(claims: Iterable[Claim]) -> Iterator[str]:
-    return chain.from_iterable(map(_fence, claims))
+    lease_id, lease = None, ""
+    for claim in claims:
+        if claim.lease_id is not lease_id:  # those that were claimed together share it
+            lease_id, lease = claim.lease_id, str(claim.lease_id)
+        yield str(claim.job_id)
+        yield lease
 
 
 @cache

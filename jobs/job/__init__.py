@@ -6,9 +6,9 @@ from jobs.job.fluent import PendingDispatch
 from jobs.job.records import (
     Resolved,
     build_job,
+    find_class,
     hide_key,
     make_record,
-    open_record,
     resolve_options,
 )
 from jobs.job.registry import get_job_class, get_job_name, list_job_classes
@@ -24,11 +24,11 @@ __all__ = [
     "build_job",
     "dispatch",
     "dispatch_many",
+    "find_class",
     "get_job_class",
     "get_job_name",
     "hide_key",
     "list_job_classes",
     "make_record",
-    "open_record",
     "resolve_options",
 ]

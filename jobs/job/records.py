@@ -43,9 +43,9 @@ class PlannedBatch(Protocol):
 type Link = "Job | PendingDispatch | PlannedBatch"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Resolved:
-    """What holds for a job when job, class, queue and settings have been asked."""
+    """What holds for a job when job, class, queue and settings have been asked. A value, which nobody changes."""
 
     queue: str
     connection: str
@@ -61,14 +61,15 @@ class Resolved:
 
 
 def resolve_options(
-    job_class: "type[Job]", options: JobOptions, *, worker_options: JobOptions | None = None
+    job_class: "type[Job]", options: JobOptions | None, *, worker_options: JobOptions | None = None
 ) -> Resolved:
     """Return what holds: what was said for the job, else for its class, else for its queue, else in the settings.
 
+    ``options``: None where nothing was said for the job.
     ``worker_options``: tries, back-off and timeout that hold in place of those of the settings.
     """
     settings = get_job_settings()
-    said = worker_options or _NOTHING_SAID
+    options, said = options or _NOTHING_SAID, worker_options or _NOTHING_SAID
     queue = options.queue or job_class.queue
     definition = get_queue(queue)
     return Resolved(
@@ -220,17 +221,17 @@ def wrap_chain(record: Record, links: Sequence[Mapping[str, Any]], **more: Any) 
     return replace(record, chain=chain) if any(chain.values()) else record
 
 
-def open_record(record: Record) -> "tuple[type[Job], JobOptions]":
-    """Return the class of a record and what was said for this job alone.
+def find_class(record: Record) -> "type[Job]":
+    """Return the class of a record.
 
     Raises:
-        PayloadError: The class isn't registered, or the options can't be read.
+        PayloadError: It isn't registered.
     """
     job_class = get_job_class(record.job_class)
     if job_class is None:
         message = f"No registered job class is called {record.job_class}; see JOBS['MODULES']."
         raise PayloadError(message)
-    return job_class, JobOptions.decode(record.options)
+    return job_class
 
 
 def build_job(job_class: "type[Job]", record: Record) -> "Job":

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from jobs.batch import Batch, PendingBatch, batch
 from jobs.drivers.base import JobState, Message, StoredJob
-from jobs.job import Job, build_job, open_record
+from jobs.job import Job, build_job, find_class
 from jobs.outlet import Current, Outlet
 from jobs.payload import Record, read_payload
 from jobs.services import CALLBACK_JOB
@@ -360,7 +360,7 @@ class JobsFake:
     def _get_job(self, record: Record) -> Job:
         job = self._jobs.get(record.job_id)
         if job is None:
-            job = build_job(open_record(record)[0], record)
+            job = build_job(find_class(record), record)
             job.options.queue = record.queue
         return self._restore(job, record)
 

@@ -36,6 +36,9 @@ class _Thread(local):
     make_bell: "Callable[[Alarm, float], Bell] | None" = None
     innermost: "Alarm | None" = None
 
+    def __init__(self) -> None:
+        self.is_main = get_ident() == main_thread().ident
+
 
 _thread: Final = _Thread()
 
@@ -61,7 +64,7 @@ class Alarm:
         self.has_rung = self._is_calling = False
         self._bell: Bell | None = None
         self._outer = _thread.innermost
-        self._is_set = seconds > 0 and get_ident() == main_thread().ident
+        self._is_set = seconds > 0 and _thread.is_main
         if self._is_set or (seconds > 0 and _thread.make_bell is not None):
             _thread.innermost = self
         if not self._is_set:

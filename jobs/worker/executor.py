@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ from jobs.worker.patience import Patience
 from jobs.worker.reporting import Reporter
 from jobs.worker.runner import Outcome, RunCoroutine, attempt, settle
 from jobs.worker.transactions import Connections
+from project.logging import Description, Event
 
 #: Wait of a job that couldn't be begun.
 _NEXT_BEGIN: Final = timedelta(seconds=10)
@@ -52,23 +54,19 @@ class Executor:
 
     def run(self, claim: Claim, run_coroutine: RunCoroutine = asyncio.run) -> None:
         """Try a job, and write down how that ended."""
-        before = structlog.contextvars.bind_contextvars(
-            job_id=str(claim.job_id), job_class=claim.job_class, queue=claim.queue, attempt=claim.attempts
-        )
-        try:
-            outcome = attempt(
-                claim, now=self._clock.get(), worker_options=self._job_options, run_coroutine=run_coroutine
-            )
-        except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
-            self._log.error("job_not_begun", error=type(error).__qualname__)
-            self.connections.renew()
-            self._put_back(claim)
-        else:
-            self.connections.renew()
-            self._settle(claim, outcome)
-            del outcome  # as in ``attempt``
-        finally:
-            structlog.contextvars.reset_contextvars(**before)
+        with Description(partial(_describe, claim)):
+            try:
+                outcome = attempt(
+                    claim, now=self._clock.get(), worker_options=self._job_options, run_coroutine=run_coroutine
+                )
+            except Exception as error:  # noqa: BLE001 - one job that can't be begun must not stop all others
+                self._log.error("job_not_begun", error=type(error).__qualname__)
+                self.connections.renew()
+                self._put_back(claim)
+            else:
+                self.connections.renew()
+                self._settle(claim, outcome)
+                del outcome  # as in ``attempt``
 
     def _put_back(self, claim: Claim) -> None:
         """Let a job be tried again soon; where the store can't be told, when the lease has run out.
@@ -95,3 +93,10 @@ class Executor:
             if ended_at is not None and (end_of_try := summarize(outcome)) is not None:
                 self._meter.note(claim, end_of_try, ended_at=ended_at)
                 self._reporter.note(claim, end_of_try, ended_at=ended_at)
+
+
+def _describe(claim: Claim) -> Event:
+    """Return what each entry of the log tells that is made while a job runs."""
+    return {
+        "job_id": str(claim.job_id), "job_class": claim.job_class, "queue": claim.queue, "attempt": claim.attempts,
+    }  # fmt: skip

@@ -28,7 +28,7 @@ from jobs.worker.event_loop import Errand, EventLoop
 from jobs.worker.executor import Executor
 from jobs.worker.hand import Hand
 from jobs.worker.keeper import TELL_WITHIN
-from jobs.worker.transactions import make_room
+from jobs.worker.transactions import list_opened, make_room
 from jobs.worker.watchdog import Watchdog
 
 #: So much work is claimed ahead, by how long jobs took of late, and never more jobs than that. It fits into the time
@@ -77,14 +77,16 @@ class Lanes:
         self._seconds_per_job = 1.0
         #: Whether the last job did that was begun in the main thread.
         self._went_aside = False
-        self._is_waiting = self._has_news = False
+        self._is_waiting = False
+        #: Whether something has happened since ``go_on``.
+        self.has_news = False
         self._is_over = threading.Event()
 
     @contextmanager
     def open(self, executor: Executor) -> Iterator[None]:
         """Run threads within the block, and jobs of the main thread by this executor."""
         self._executor, self._hub = executor, getcurrent()
-        self._depths = {one.alias: len(one.atomic_blocks) for one in connections.all(initialized_only=True)}
+        self._depths = {one.alias: len(one.atomic_blocks) for one in list_opened()}
         if self._thread_count:
             make_room(self._thread_count + _OTHER_THREADS)
         threads = [
@@ -135,7 +137,7 @@ class Lanes:
 
     def go_on(self) -> None:
         """Let the jobs go on whose coroutines have ended, until each has ended itself."""
-        self._has_news = False
+        self.has_news = False
         while self._ended:
             lane = self._ended.popleft()
             self._aside.remove(lane)
@@ -145,7 +147,7 @@ class Lanes:
         """Wait, unless something has happened since ``go_on``, and until it does."""
         self._loop.flush()
         self._is_waiting = True
-        if not self._has_news:
+        if not self.has_news:
             wait()
         self._is_waiting = False
 
@@ -189,7 +191,7 @@ class Lanes:
         return any(
             len(one.atomic_blocks) > self._depths.get(one.alias, 0)
             or not (one.in_atomic_block or one.connection is None or one.get_autocommit())
-            for one in connections.all(initialized_only=True)
+            for one in list_opened()
         )
 
     # --- Any thread
@@ -209,7 +211,7 @@ class Lanes:
 
     def _tell(self) -> None:
         """Let the main thread look what has happened."""
-        self._has_news = True
+        self.has_news = True
         if self._is_waiting:
             self._is_waiting = False
             self._wake()

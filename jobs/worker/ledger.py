@@ -45,12 +45,12 @@ class Rows:
 
 
 #: A job under one lease: a job that another thread has put back may be in the same hand again before the first is gone.
-type Key = tuple[UUID, UUID]
+type Key = tuple[int, int]
 
 
 def get_key(claim: Claim) -> Key:
     """Return by what a claim is known."""
-    return claim.job_id, claim.lease_id
+    return claim.job_id.int, claim.lease_id.int  # an ``UUID`` takes long to be looked up
 
 
 class Ledger:
@@ -58,6 +58,7 @@ class Ledger:
 
     def __init__(self, rows: int = ROWS) -> None:
         """Make the memory for so many jobs; a process that is forked afterwards shares it."""
+        self._begun = 0
         self._begun_at = rows * _ROW_BYTES
         self._memory = mmap.mmap(-1, self._begun_at + _BEGUN.size)
         self._places: dict[Key, int] = {}
@@ -78,7 +79,8 @@ class Ledger:
     def note(self, claim: Claim, stage: Stage) -> None:
         """Write down how far a job is."""
         if stage is Stage.RUNNING:
-            _BEGUN.pack_into(self._memory, self._begun_at, self.count_begun() + 1)
+            self._begun += 1
+            _BEGUN.pack_into(self._memory, self._begun_at, self._begun)
         place = self._places.get(get_key(claim))
         if place is not None:
             self._memory[place * _ROW_BYTES + _STAGE_AT] = stage
@@ -86,8 +88,8 @@ class Ledger:
     def drop(self, claims: Iterable[Claim]) -> None:
         """Forget jobs that are in nobody's hand any more."""
         for claim in claims:
-            self.note(claim, Stage.GONE)
             if (place := self._places.pop(get_key(claim), None)) is not None:
+                self._memory[place * _ROW_BYTES + _STAGE_AT] = Stage.GONE
                 self._free.append(place)
 
     def count_begun(self) -> int:

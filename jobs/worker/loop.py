@@ -43,7 +43,7 @@ from jobs.worker.hand import LET_OTHERS, Hand
 from jobs.worker.heart import Heart
 from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.interrupting import interrupt_jobs
-from jobs.worker.keeper import BEAT_PERIOD, Keeper
+from jobs.worker.keeper import BEAT_PERIOD, TELL_WITHIN, Keeper
 from jobs.worker.lanes import Lanes
 from jobs.worker.ledger import ROWS, Ledger
 from jobs.worker.lookout import Lookout
@@ -192,6 +192,7 @@ class Worker:
                 self._heart.beat()
             is_resting = self._is_resting or not worker_looping.allows(looping)
             if not is_resting and self._work():
+                self._work_on()
                 self._keep_house(pause=self._options.rest)
                 self._pause(self._options.rest)
             elif self._hand.is_busy():
@@ -298,6 +299,15 @@ class Worker:
         self._is_empty = False
         self._patiently(self._exchange, even=(Exception,))
         return self._begin()
+
+    def _work_on(self) -> None:
+        """Let jobs follow for a moment that are held already, without all else that belongs to a turn."""
+        if self._options.rest or worker_looping.is_heard or not self._keeper.is_running:
+            return
+        ends_at = time.monotonic() + TELL_WITHIN
+        while self._hand.count_waiting() and not self._lanes.has_news and time.monotonic() < ends_at:
+            if not self._lanes.begin():
+                return
 
     def _begin(self) -> bool:
         if self._keeper.is_running:

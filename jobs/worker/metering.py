@@ -4,7 +4,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -25,6 +25,7 @@ WRITE_PERIOD: Final = timedelta(seconds=5)
 MAX_KEPT: Final = 1_000
 #: Tries that went wrong which are listed at once; beyond it the oldest one is left out.
 MAX_TROUBLE: Final = 2_000
+_MINUTE: Final = timedelta(minutes=1)
 _log = structlog.get_logger("gatehouse.worker")
 
 
@@ -39,6 +40,7 @@ class Meter:
         self._trouble: deque[EndedTry] = deque(maxlen=MAX_TROUBLE)
         self._lock = threading.Lock()
         self._next_write = time.monotonic()
+        self._minute = datetime.min.replace(tzinfo=UTC)
         #: How many of those that are done may still be listed before the next write.
         self._room = _get_room()
 
@@ -102,9 +104,9 @@ class Meter:
     def _get_figures(self, claim: Claim, end: TryEnd, ended_at: datetime) -> TryFigures:
         # What a record says of itself that can't be trusted is not worth a row of its own.
         job_class = "" if end.state == "quarantined" else claim.job_class
-        return self._get_row(
-            MetricKey(ended_at.replace(second=0, microsecond=0), claim.connection, claim.queue, job_class)
-        )
+        if not self._minute <= ended_at < self._minute + _MINUTE:
+            self._minute = ended_at.replace(second=0, microsecond=0)
+        return self._get_row(MetricKey(self._minute, claim.connection, claim.queue, job_class))
 
     def _get_row(self, key: MetricKey) -> TryFigures:
         if (figures := self.gathered.get(key)) is not None:

@@ -20,7 +20,7 @@ from jobs.exceptions import (
     ModelMissingError,
     PayloadError,
 )
-from jobs.job import Job, JobRun, Resolved, build_job, open_record, resolve_options
+from jobs.job import Job, JobRun, Resolved, build_job, find_class, resolve_options
 from jobs.middleware import MiddlewareStack
 from jobs.options import JobOptions, get_due_time
 from jobs.payload import Record, decode_payload, encode_payload
@@ -48,7 +48,7 @@ from jobs.worker.admission import check_count, find_end, find_unsigned_tries, is
 from jobs.worker.current import begin_job, end_job
 from jobs.worker.guard import Guard
 from jobs.worker.outages import list_outage_errors
-from jobs.worker.outcomes import Failed, Lost, Outcome, Processed, Quarantined, Released, get_note
+from jobs.worker.outcomes import ENDS, Failed, Lost, Outcome, Processed, Quarantined, Released, get_note
 from jobs.worker.verdict import Try, conclude, to_exception
 
 _NOTHING: Final = timedelta(0)
@@ -86,7 +86,7 @@ def attempt(
         return opened
     with Guard(opened.resolved.timeout) as guard:
         job = _build(claim, opened, guard)
-        if not isinstance(job, Job):
+        if isinstance(job, ENDS):
             return job
         one = Try(
             claim=claim,
@@ -166,9 +166,8 @@ def run_now(job: Job) -> object:
 def run_message(message: Message) -> object:
     """Run a job that was dispatched to a connection which keeps none; what it raises is raised, as by ``run_now``."""
     record = decode_payload(message.payload, job_id=message.job_id, queue=message.queue, job_class=message.job_class)
-    job_class, options = open_record(record)
-    job = build_job(job_class, record)
-    job.__dict__["_options"] = options
+    job = build_job(find_class(record), record)
+    job.__dict__["_options"] = JobOptions.decode(record.options)
     return _run_unclaimed(job, record)
 
 
@@ -212,7 +211,8 @@ def _open(claim: Claim, *, now: datetime, worker_options: JobOptions | None) -> 
         return Quarantined(error=PayloadError(claim.fault))
     try:
         record = decode_payload(claim.payload, job_id=claim.job_id, queue=claim.queue, job_class=claim.job_class)
-        job_class, options = open_record(record)
+        job_class = find_class(record)
+        options = JobOptions.decode(record.options) if record.options else None
         check_count(record, claim)
         resolved = resolve_options(job_class, options, worker_options=worker_options)
     except (PayloadError, JobDefinitionError) as error:
@@ -271,7 +271,7 @@ def _run(one: Try, run_coroutine: RunCoroutine = asyncio.run) -> Processed | Rel
         batch_id=record.batch_id,
         chain=chain,
     )
-    if not _sign(one):
+    if record.attempts is not None and not _sign(one):
         return Lost()
     if record.unique is not None and record.unique["until"] == "start":
         release_unique(record)
@@ -303,7 +303,7 @@ def _call(one: Try, run: JobRun, run_coroutine: RunCoroutine) -> object:
 
     def core() -> object:
         result: object = job.handle()
-        return run_coroutine(result) if isinstance(result, Coroutine) else result
+        return run_coroutine(result) if result is not None and isinstance(result, Coroutine) else result
 
     begin_job(job)
     try:
@@ -313,10 +313,8 @@ def _call(one: Try, run: JobRun, run_coroutine: RunCoroutine) -> object:
 
 
 def _sign(one: Try) -> bool:
-    """Sign the count of tries, for jobs that do that; False where somebody else has the job by now."""
+    """Sign the count of tries; False where somebody else has the job by now."""
     claim, record = one.claim, one.record
-    if record.attempts is None:
-        return True
     driver = get_driver(claim.connection)
     payload = encode_payload(replace(record, attempts=claim.attempts))
     if driver.renew(claim, lease_expires_at=driver.get_now() + get_job_settings().lease, payload=payload):

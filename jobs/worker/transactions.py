@@ -1,11 +1,14 @@
 """Transactions that a job leaves open, in which what its worker writes later would be lost, and broken connections."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from threading import local
 from typing import Any, Final
 
 import structlog
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.transaction import TransactionManagementError
 
 #: Connections are opened anew after this long.
@@ -13,15 +16,38 @@ _LIFE_SECONDS: Final = 60.0
 _log = structlog.get_logger("gatehouse.jobs")
 
 
+class _Opened(local):
+    """The database connections that this thread has opened. To ask Django takes long, and each job asks some times."""
+
+    def __init__(self) -> None:
+        self.connections: Sequence[BaseDatabaseWrapper] = connections.all(initialized_only=True)
+
+
+_opened: Final = _Opened()
+
+
+def _note_opened(*, connection: BaseDatabaseWrapper, **_others: object) -> None:
+    if connection not in _opened.connections:
+        _opened.connections = connections.all(initialized_only=True)
+
+
+connection_created.connect(_note_opened, dispatch_uid="jobs.worker.transactions")
+
+
+def list_opened() -> Sequence[BaseDatabaseWrapper]:
+    """Return the database connections that this thread has opened; some may be closed by now."""
+    return _opened.connections
+
+
 def get_depths() -> dict[str, int]:
     """Return how many transactions are open inside of each other, by the name of their database."""
-    return {one.alias: len(one.atomic_blocks) for one in connections.all(initialized_only=True) if one.atomic_blocks}
+    return {one.alias: len(one.atomic_blocks) for one in _opened.connections if one.atomic_blocks}
 
 
 def roll_back_to(depths: Mapping[str, int]) -> list[str]:
     """Leave the transactions that were opened since then, and close those connections; return their databases."""
     left: list[str] = []
-    for connection in connections.all(initialized_only=True):
+    for connection in _opened.connections:
         depth = depths.get(connection.alias, 0)
         if len(connection.atomic_blocks) <= depth:
             continue
@@ -37,7 +63,7 @@ def roll_back_to(depths: Mapping[str, int]) -> list[str]:
 
 def drop_connections() -> None:
     """Close connections that an alarm may have interrupted in the middle of a query."""
-    for connection in connections.all(initialized_only=True):
+    for connection in _opened.connections:
         if not connection.in_atomic_block:
             connection.close()
 
@@ -69,8 +95,8 @@ class Connections:
         is_time = time.monotonic() >= self._next_renewal
         if is_time:
             self._next_renewal = time.monotonic() + _LIFE_SECONDS
-        for connection in connections.all(initialized_only=True):
+        for connection in _opened.connections:
             if connection.connection is None or connection.in_atomic_block:
                 continue
-            if is_time or connection.errors_occurred or not connection.get_autocommit():
+            if is_time or connection.errors_occurred or not connection.autocommit:
                 connection.close()

@@ -19,6 +19,7 @@ from jobs.batch import BatchableJob
 from jobs.job import Job
 from jobs.middleware import Middleware, Proceed, WithoutOverlapping
 from jobs.models import FailedJob
+from project.logging import add_description
 from tests.jobs.sample_jobs import append_line, wait_for_file
 
 #: What jobs of one test have done, in order; in this process.
@@ -223,9 +224,8 @@ class MarkedLaneJob(Job):
         structlog.contextvars.bind_contextvars(mark=self.number)
         await self.crowd.arrive()
         own = structlog.contextvars.get_contextvars()
-        NOTES.append(
-            f"{self.number} {mark.get()} {own['mark']} {own['job_id'] == str(self.job_id)} {translation.get_language()}"
-        )
+        is_described = add_description(None, "info", {})["job_id"] == str(self.job_id)
+        NOTES.append(f"{self.number} {mark.get()} {own['mark']} {is_described} {translation.get_language()}")
 
 
 class FolderJob(Job):
