@@ -42,6 +42,8 @@ class LossyProxy:
         self._spared = 0
         self._until: Callable[[], bool] | None = None
         self._lock = threading.Lock()
+        #: Held while an answer is being lost.
+        self._is_losing = threading.Lock()
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -54,15 +56,21 @@ class LossyProxy:
     def losing(self, needle: str, *, after: int = 0, until: Callable[[], bool] | None = None) -> Iterator[None]:
         """Lose the answer to one of the commands that hold a text, after so many of them.
 
-        ``until``: lose all answers, and hold the connection, until this says so.
+        ``until``: lose all answers, and hold the connection, until this says so, or until the end of the block; it is
+        called no more afterwards.
         """
+        over = threading.Event()
         with self._lock:
-            self._needle, self._spared, self._until = needle.encode(), after, until
+            self._needle, self._spared = needle.encode(), after
+            self._until = None if until is None else lambda: over.is_set() or until()
         try:
             yield
         finally:
+            over.set()
             with self._lock:
                 self._needle = b""
+            with self._is_losing:
+                pass
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -78,7 +86,8 @@ class LossyProxy:
                         return
                     if source is client and self._is_to_be_lost(said):
                         server.sendall(said)
-                        self._lose(client, server)
+                        with self._is_losing:
+                            self._lose(client, server)
                         return
                     (server if source is client else client).sendall(said)
 
