@@ -53,15 +53,17 @@ def dispatch_many(jobs: Iterable[Fluent]) -> list[UUID]:
 
 
 def _note(ready: Iterable[tuple[Job, Record]], sent: Collection[UUID]) -> None:
-    for job, _ in ready:
-        job.__dict__["was_sent"] = job.job_id in sent
+    for job, record in ready:
+        job.__dict__["was_sent"] = record.job_id in sent
 
 
 def _send_all(ready: Sequence[tuple[Job, Record]]) -> set[UUID]:
     """Send jobs, those first that wait for the commit; return the ids of those that were sent."""
     sent: set[UUID] = set()
-    for is_after_commit in (True, False):
-        part = {job.job_id: (job, record) for job, record in ready if waits_for_commit(job) is is_after_commit}
+    parts: dict[bool, dict[UUID, tuple[Job, Record]]] = {True: {}, False: {}}
+    for job, record in ready:
+        parts[waits_for_commit(job)][record.job_id] = job, record
+    for is_after_commit, part in parts.items():
         sent.update(_send_part(part, is_after_commit=is_after_commit, before=sent))
     return sent
 

@@ -17,7 +17,7 @@ from jobs.job.registry import get_job_class, require_registered
 from jobs.job.running import JobRun
 from jobs.options import Delay, JobOptions
 from jobs.payload import Record
-from jobs.queues import check_queue_is_known, get_queue
+from jobs.queues import QueueDefinition, check_queue_is_known, get_queue
 from project.crypto import keyed_digest
 
 if TYPE_CHECKING:
@@ -123,13 +123,13 @@ def make_record(job: "Job", *, queue: str = "", connection: str = "") -> Record:
     # Bound once for all that asks for them, which may be the payload, tags and keys.
     job.__dict__["_bound"] = job.get_arguments()
     try:
-        return _make_record(job, name, options, own_queue, own_connection)
+        return _make_record(job, name, options, definition, own_connection)
     finally:
         del job.__dict__["_bound"]
 
 
-def _make_record(job: "Job", name: str, options: JobOptions, own_queue: str, own_connection: str) -> Record:
-    job_class, definition, settings = type(job), get_queue(own_queue), get_job_settings()
+def _make_record(job: "Job", name: str, options: JobOptions, queue: QueueDefinition, connection: str) -> Record:
+    job_class = type(job)
     arguments: Mapping[str, object] = job.serialize()
     job.authorize_dispatch()
     if job_class.encrypted:
@@ -144,14 +144,14 @@ def _make_record(job: "Job", name: str, options: JobOptions, own_queue: str, own
     return Record(
         job_id=job.job_id,
         job_class=name,
-        queue=own_queue,
-        connection=own_connection,
+        queue=queue.name,
+        connection=connection,
         arguments=arguments,
         options=encoded,
         priority=_first(options.priority, job_class.priority),
         delay_seconds=_to_seconds(delay),
         delay_until=delay if isinstance(delay, datetime) else None,
-        timeout_seconds=_first(options.timeout, job_class.timeout, definition.timeout, settings.timeout),
+        timeout_seconds=_first(options.timeout, job_class.timeout, queue.timeout, get_job_settings().timeout),
         tags=tuple(dict.fromkeys(hide_key(job, tag) for tag in [*job.get_tags(), *options.tags])),
         unique=_make_unique(job, name),
         debounce=_make_debounce(job, name),
