@@ -58,7 +58,7 @@ _HOLDS: Final = 1
 _TIMEOUT_MARGIN: Final = 15
 #: As RQ writes that there is none.
 _NO_TIMEOUT: Final = -1
-#: What the scripts return of a claimed job, before the moment of the claim.
+#: What the scripts return of a claimed job.
 _FIELDS: Final = (
     "job_id", "queue", "job_class", "payload", "priority", "attempts", "due", "sequence", "born", "crashes",
 )  # fmt: skip
@@ -317,12 +317,12 @@ class RedisDriver(QueueDriver):
             yield _write_call(message.job_class)
 
     def _to_claims(self, values: Sequence[bytes], lease_id: UUID, worker: str) -> list[Claim]:
-        """Return the jobs of one claim, whose moment stands behind each."""
+        """Return the jobs of one claim, whose moment stands behind them."""
         if not values:
             return []
         claimed_at, lease = from_stamp(values[-1]), get_job_settings().lease
         return [
-            Reader(dict(zip(_FIELDS, row, strict=False)), has_seconds=True).read_claim(
+            Reader(dict(zip(_FIELDS, row, strict=True)), has_seconds=True).read_claim(
                 lease_id=lease_id,
                 claimed_at=claimed_at,
                 lease_expires_at=claimed_at + lease,
@@ -330,7 +330,7 @@ class RedisDriver(QueueDriver):
                 worker=worker,
                 numbers=_NUMBERS,
             )
-            for row in batched(values, len(_FIELDS) + 1, strict=True)
+            for row in batched(values[:-1], len(_FIELDS), strict=True)
         ]
 
 

@@ -39,14 +39,19 @@ local function count_down(key)
   if is_count(attempts) and to_number(attempts) > 0 then redis.call('HINCRBY', key, 'attempts', -1) end
 end
 
--- Count a try, and that the one before was cut short where its lease is still there. Returns how many tries there were
--- before, as they are written, and how many were cut short.
-local function start_try(id)
-  local values = read(id, 'attempts', 'crashes', 'lease_id')
-  local attempts, crashes, lease = values[1] or '', values[2] or '0', values[3] or ''
-  if is_count(attempts) then redis.call('HINCRBY', job_key(id), 'attempts', 1) end
-  if lease ~= '' and is_count(crashes) then
-    crashes = string.format('%d', redis.call('HINCRBY', job_key(id), 'crashes', 1))
+-- Call a command with any number of values: Lua hands over some thousand at most.
+local function call_with(command, key, values)
+  for at = 1, #values, CHUNK do redis.call(command, key, unpack(values, at, math.min(at + CHUNK - 1, #values))) end
+end
+
+-- Count a try, and that the one before was cut short where its lease is still there, among the fields that are to be
+-- written. Returns how many tries there were before, as they are written, and how many were cut short.
+local function count_try(fields, attempts, crashes, lease)
+  attempts, crashes = attempts or '', crashes or '0'
+  if is_count(attempts) then fields[#fields + 1], fields[#fields + 2] = 'attempts', attempts + 1 end
+  if (lease or '') ~= '' and is_count(crashes) then
+    crashes = string.format('%d', crashes + 1)
+    fields[#fields + 1], fields[#fields + 2] = 'crashes', crashes
   end
   return attempts, crashes
 end
@@ -70,8 +75,13 @@ local function has_ended(how, id, lease, asker)
   return redis.pcall('GET', ours .. 'ended:' .. asker) == how .. ':' .. id .. ':' .. lease and 1 or 0
 end
 
+-- Take a job out of its list for its holder: one whose lease has lapsed may be there again, with nobody in charge, and
+-- then its last holder still is.
+local function leave_list(id, queue, priority, status)
+  if status == 'queued' then redis.call('LREM', list_of(line_of(queue, priority)), 0, id) end
+end
+
 -- Return queue, priority, due time, number and status of a job if its holder shows the right lease; else nothing.
--- A job whose lease has lapsed may be in its list again, with nobody in charge: then its last holder still is.
 local function get_held(id, lease)
   local values = redis.call('HMGET', job_key(id), 'queue', 'priority', 'due', 'sequence', 'status', 'lease_id', 'stock')
   if not values[1] or values[6] ~= lease then return nil end
@@ -79,7 +89,7 @@ local function get_held(id, lease)
     id = id, queue = values[1], priority = to_number(values[2]), due = values[3], sequence = to_number(values[4]),
     is_stock = values[7] == '1'
   }
-  if values[5] == 'queued' then redis.call('LREM', list_of(line_of(held.queue, held.priority)), 0, id) end
+  leave_list(id, held.queue, held.priority, values[5])
   return held
 end
 
@@ -100,32 +110,37 @@ local function finish_all(first, last)
   local lost, queues, keys = 0, {}, {}
   for at = first, last, 2 do
     local id, lease = ARGV[at], ARGV[at + 1]
-    local held = get_held(id, lease)
-    if held then
-      local ended = queues[held.queue] or {ids = {}, executions = {}, lines = {}}
-      queues[held.queue] = ended
-      ended.ids[#ended.ids + 1] = id
-      ended.executions[#ended.executions + 1] = id .. ':' .. lease
-      ended.lines[line_of(held.queue, held.priority)] = true
-      for _, key in ipairs({job_key(id), job_key(id) .. ':dependents', rq .. ':results:' .. id,
-          rq .. ':execution:' .. id .. ':' .. lease}) do
-        keys[#keys + 1] = key
+    local key = job_key(id)
+    local values = redis.call('HMGET', key, 'queue', 'priority', 'status', 'lease_id')
+    local queue = values[1]
+    if queue and values[4] == lease then
+      local priority = to_number(values[2])
+      leave_list(id, queue, priority, values[3])
+      local ended = queues[queue]
+      if not ended then
+        ended = {ids = {}, executions = {}, priorities = {}}
+        queues[queue] = ended
       end
+      local count, execution = #ended.ids, id .. ':' .. lease
+      ended.ids[count + 1], ended.executions[count + 1], ended.priorities[priority] = id, execution, true
+      count = #keys
+      keys[count + 1], keys[count + 2], keys[count + 3], keys[count + 4] = key, key .. ':dependents',
+        rq .. ':results:' .. id, rq .. ':execution:' .. execution
     else
       lost = lost + 1
     end
   end
   for queue, ended in pairs(queues) do
-    redis.call('ZREM', wip_of(queue), unpack(ended.executions))
-    for _, key in ipairs({leases_of(queue), failed_of(queue), scheduled_of(queue), returned_of(queue)}) do
-      redis.call('ZREM', key, unpack(ended.ids))
+    call_with('ZREM', wip_of(queue), ended.executions)
+    call_with('ZREM', leases_of(queue), ended.ids)
+    local registries = {scheduled_of(queue), returned_of(queue), failed_of(queue)}
+    for priority in pairs(ended.priorities) do
+      if priority > 0 then registries[#registries + 1] = failed_of(line_of(queue, priority)) end
     end
-    for line in pairs(ended.lines) do
-      if line ~= queue then redis.call('ZREM', failed_of(line), unpack(ended.ids)) end
+    for _, key in ipairs(registries) do
+      if redis.call('EXISTS', key) == 1 then call_with('ZREM', key, ended.ids) end
     end
   end
-  for at = 1, #keys, 1000 do  -- Lua hands over some thousand arguments at most
-    redis.call('DEL', unpack(keys, at, math.min(at + 999, #keys)))
-  end
+  for at = 1, #keys, CHUNK do redis.call('DEL', unpack(keys, at, math.min(at + CHUNK - 1, #keys))) end
   return lost
 end

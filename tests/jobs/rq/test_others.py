@@ -78,6 +78,18 @@ def test_what_tools_of_rq_put_first_is_found_there(
     assert _claim(driver, within=1) == ours[1:]
 
 
+def test_what_was_put_first_is_claimed_together_with_what_stands_behind_the_others(
+    driver: RedisDriver, queue: Queue, server: Redis, tmp_path: Path
+) -> None:
+    others = _enqueue_others(queue)
+    ours = [str(dispatch(tmp_path / "notes")) for _ in range(3)]
+    assert _claim(driver, within=3) == ours[:1]
+    server.lrem(queue.key, 1, ours[1])
+    server.lpush(queue.key, ours[1])
+    assert _claim(driver, within=1, count=9) == ours[1:]
+    assert queue.get_job_ids() == others
+
+
 def test_what_is_remembered_is_forgotten_in_time_and_may_be_nonsense(
     driver: RedisDriver, queue: Queue, server: Redis, tmp_path: Path
 ) -> None:
