@@ -46,6 +46,7 @@ from project.printable import to_storable
 #: Longest text of an exception, and longest traceback, that a failed job keeps, in characters.
 MAX_EXCEPTION_LENGTH: Final = 10_000
 MAX_TRACEBACK_LENGTH: Final = 50_000
+_NOTHING: Final[Mapping[str, Any]] = {}  # Any: JSON
 _EXCEPTIONS: Final = "exceptions:"
 _TOLD: Final = "told:"
 _EXCEPTIONS_KEPT: Final = timedelta(days=1)
@@ -79,6 +80,12 @@ def finish_job(
     Returns:
         False if the lease was lost; then the job itself and its followers are somebody else's.
     """
+    has_more = note is not None or record.batch_id is not None or bool((chain or record.chain or _NOTHING).get("links"))
+    # In a transaction a burial is whole; elsewhere its row may be there though the job is not buried.
+    may_have_failed = record.is_retry or (claim.attempts > 1 and not get_driver(claim.connection).is_transactional)
+    lets_go = may_have_failed or _has_locks(record)
+    if finish is not None and not has_more and not lets_go:
+        return _note_processed(claim, duration) if finish(claim) else _note_lost_lease(claim)
 
     def follow() -> list[Record]:
         if note is not None:
@@ -87,22 +94,14 @@ def finish_job(
         followers += record_success(record, now=now) if record.batch_id else []
         return followers + (start_link(chain, seed=record.job_id, now=now) if chain else [])
 
-    driver = get_driver(claim.connection)
-    # In a transaction a burial is whole; elsewhere its row may be there though the job is not buried.
-    may_have_failed = record.is_retry or (claim.attempts > 1 and not driver.is_transactional)
-
     def let_go() -> None:
         release_locks(record)
         if may_have_failed:
             note_recovery(claim, now=now)
 
-    has_more = note is not None or record.batch_id is not None or bool((chain or record.chain or {}).get("links"))
-    let_go_if_any = let_go if may_have_failed or _has_locks(record) else None
-    if finish is not None and not has_more and let_go_if_any is None:
-        is_done = finish(claim)
-    else:
-        follow_if_any = follow if has_more else None
-        is_done = _settle(driver, claim, record, follow_if_any, driver.finish, let_go=let_go_if_any, now=now)
+    driver = get_driver(claim.connection)
+    follow_if_any, let_go_if_any = follow if has_more else None, let_go if lets_go else None
+    is_done = _settle(driver, claim, record, follow_if_any, driver.finish, let_go=let_go_if_any, now=now)
     return _note_processed(claim, duration) if is_done else _note_lost_lease(claim)
 
 
