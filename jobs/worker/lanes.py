@@ -34,7 +34,7 @@ from jobs.worker.watchdog import Watchdog
 #: So much work is claimed ahead, by how long jobs took of late, and never more jobs than that. It fits into the time
 #: within which the store must be told, so that the next claim does that.
 _AHEAD_SECONDS: Final = TELL_WITHIN
-_MAX_AHEAD: Final = 64
+_MAX_AHEAD: Final = 128
 #: How much the last job counts in how long jobs take.
 _WEIGHT: Final = 0.2
 #: Those that ask the database as well: the main thread, the keeper, that of asynchronous code; and one to spare.

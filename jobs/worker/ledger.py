@@ -16,7 +16,7 @@ from uuid import UUID
 from jobs.drivers.base import UNKNOWN, Claim
 
 #: How many jobs a process may hold at once that runs one at a time: twice what it claims.
-ROWS: Final = 128
+ROWS: Final = 256
 #: Id of the job, of the lease, how far it is, length of the names of connection and queue, the names.
 _ROW: Final = struct.Struct("16s16sBH")
 _NAMES_BYTES: Final = 600
