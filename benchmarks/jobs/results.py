@@ -3,8 +3,8 @@
 import json
 import os
 import platform
-import sysconfig
 import statistics
+import sysconfig
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
