@@ -28,7 +28,7 @@ from jobs.worker.event_loop import Errand, EventLoop
 from jobs.worker.executor import Executor
 from jobs.worker.hand import Hand
 from jobs.worker.keeper import TELL_WITHIN
-from jobs.worker.transactions import list_opened, make_room
+from jobs.worker.transactions import list_connections, make_room
 from jobs.worker.watchdog import Watchdog
 
 #: So much work is claimed ahead, by how long jobs took of late, and never more jobs than that. It fits into the time
@@ -86,7 +86,7 @@ class Lanes:
     def open(self, executor: Executor) -> Iterator[None]:
         """Run threads within the block, and jobs of the main thread by this executor."""
         self._executor, self._hub = executor, getcurrent()
-        self._depths = {one.alias: len(one.atomic_blocks) for one in list_opened()}
+        self._depths = {one.alias: len(one.atomic_blocks) for one in list_connections()}
         if self._thread_count:
             make_room(self._thread_count + _OTHER_THREADS)
         threads = [
@@ -191,7 +191,7 @@ class Lanes:
         return any(
             len(one.atomic_blocks) > self._depths.get(one.alias, 0)
             or not (one.in_atomic_block or one.connection is None or one.get_autocommit())
-            for one in list_opened()
+            for one in list_connections()
         )
 
     # --- Any thread

@@ -16,38 +16,42 @@ _LIFE_SECONDS: Final = 60.0
 _log = structlog.get_logger("gatehouse.jobs")
 
 
-class _Opened(local):
-    """The database connections that this thread has opened. To ask Django takes long, and each job asks some times."""
+class _Thread(local):
+    """The database connections of this thread. To ask Django takes long, and each job asks some times.
+
+    All are among them from the beginning, since one that fails while it is opened is there and yet never told of.
+    """
 
     def __init__(self) -> None:
-        self.connections: Sequence[BaseDatabaseWrapper] = connections.all(initialized_only=True)
+        self.connections: Sequence[BaseDatabaseWrapper] = connections.all()
 
 
-_opened: Final = _Opened()
+_thread: Final = _Thread()
 
 
-def _note_opened(*, connection: BaseDatabaseWrapper, **_others: object) -> None:
-    if connection not in _opened.connections:
-        _opened.connections = connections.all(initialized_only=True)
+def _note_other(*, connection: BaseDatabaseWrapper, **_others: object) -> None:
+    """Take note of a connection that somebody has put in another one's place."""
+    if connection not in _thread.connections:
+        _thread.connections = connections.all()
 
 
-connection_created.connect(_note_opened, dispatch_uid="jobs.worker.transactions")
+connection_created.connect(_note_other, dispatch_uid="jobs.worker.transactions")
 
 
-def list_opened() -> Sequence[BaseDatabaseWrapper]:
-    """Return the database connections that this thread has opened; some may be closed by now."""
-    return _opened.connections
+def list_connections() -> Sequence[BaseDatabaseWrapper]:
+    """Return the database connections of this thread, whether they are open or not."""
+    return _thread.connections
 
 
 def get_depths() -> dict[str, int]:
     """Return how many transactions are open inside of each other, by the name of their database."""
-    return {one.alias: len(one.atomic_blocks) for one in _opened.connections if one.atomic_blocks}
+    return {one.alias: len(one.atomic_blocks) for one in _thread.connections if one.atomic_blocks}
 
 
 def roll_back_to(depths: Mapping[str, int]) -> list[str]:
     """Leave the transactions that were opened since then, and close those connections; return their databases."""
     left: list[str] = []
-    for connection in _opened.connections:
+    for connection in _thread.connections:
         depth = depths.get(connection.alias, 0)
         if len(connection.atomic_blocks) <= depth:
             continue
@@ -63,7 +67,7 @@ def roll_back_to(depths: Mapping[str, int]) -> list[str]:
 
 def drop_connections() -> None:
     """Close connections that an alarm may have interrupted in the middle of a query."""
-    for connection in _opened.connections:
+    for connection in _thread.connections:
         if not connection.in_atomic_block:
             connection.close()
 
@@ -95,7 +99,7 @@ class Connections:
         is_time = time.monotonic() >= self._next_renewal
         if is_time:
             self._next_renewal = time.monotonic() + _LIFE_SECONDS
-        for connection in _opened.connections:
+        for connection in _thread.connections:
             if connection.connection is None or connection.in_atomic_block:
                 continue
             if is_time or connection.errors_occurred or not connection.autocommit:

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
@@ -23,6 +24,7 @@ from jobs.models import FailedJob
 from jobs.security import SecureJob
 from jobs.signals import JobProcessing, job_processing, job_timed_out
 from jobs.worker.runner import Failed, Processed, Released, attempt
+from jobs.worker.transactions import Connections, get_depths
 from project.logging import configure_logging
 from tests.jobs.sample_jobs import (
     EndlessJob,
@@ -157,6 +159,27 @@ def test_a_job_that_leaves_a_transaction_open_fails_and_what_is_written_later_la
     assert "TransactionManagementError" in FailedJob.objects.get().exception
     assert "transaction_left_open" in [line["event"] for line in lines]
     assert stored() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_failed_while_it_was_opened_does_not_stay() -> None:
+    """Let the first connection of a thread fail when it is there already, as an alarm or a receiver's query may."""
+
+    def fail_and_renew() -> bool:
+        get_depths()
+        is_automatic = connection.settings_dict.pop("AUTOCOMMIT")
+        try:
+            with suppress(KeyError):
+                connection.ensure_connection()
+            assert connection.connection is not None
+            Connections().renew()
+            return connection.connection is None
+        finally:
+            connection.settings_dict["AUTOCOMMIT"] = is_automatic
+            connection.close()
+
+    with ThreadPoolExecutor() as thread:
+        assert thread.submit(fail_and_renew).result()
 
 
 # --- What it says
