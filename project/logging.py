@@ -95,9 +95,12 @@ class Description:
 
 
 def add_description(_logger: object, _method: str, event: Event) -> Event:
-    """Add what the code that runs now works on; what the entry says itself stands."""
+    """Add what the code that runs now works on; what the entry says itself stands, and what that code has bound."""
     describe = _describe.get()
-    return event if describe is None else {**describe(), **event}
+    if describe is not None:
+        for key, value in describe().items():
+            event.setdefault(key, value)
+    return event
 
 
 def redact_values(logger: object, method: str, event: Event) -> Event:
@@ -171,8 +174,8 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
     # What Python tells of an entry that can't be written is the entry as it came, before anything was redacted.
     logging.raiseExceptions = style == "text"
     shared: list[structlog.typing.Processor] = [
-        add_description,
         structlog.contextvars.merge_contextvars,
+        add_description,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

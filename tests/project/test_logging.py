@@ -8,7 +8,7 @@ import structlog
 from django.test import RequestFactory
 from django.urls import resolve
 
-from project.logging import configure_logging, escape_control_characters, is_secret_key, redact_secrets
+from project.logging import Description, configure_logging, escape_control_characters, is_secret_key, redact_secrets
 
 
 def test_the_value_of_a_secret_key_is_redacted() -> None:
@@ -38,6 +38,21 @@ def test_production_logs_are_json_with_the_bound_request_id(capsys: pytest.Captu
         logging.getLogger("some.library").warning("watch out", extra={"token": "t0ps3cret"})
     line = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (line["event"], line["request_id"], line["token"]) == ("watch out", "abc", "[redacted]")
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_what_the_code_within_binds_stands_before_what_it_is_said_to_work_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging(level="INFO", style="json")
+    described = Description(lambda: {"job_id": "1", "attempt": 1, "queue": "default"})
+    with described, structlog.contextvars.bound_contextvars(attempt=2):
+        logging.getLogger("some.library").warning("from a library", extra={"queue": "own"})
+        structlog.get_logger("gatehouse.test").warning("from the house", queue="own")
+    structlog.get_logger("gatehouse.test").warning("afterwards")
+    *within, after = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["job_id"], line["attempt"], line["queue"]) for line in within] == [("1", 2, "own")] * 2
+    assert not after.keys() & {"job_id", "attempt", "queue"}
 
 
 @pytest.mark.usefixtures("own_logging")
