@@ -301,12 +301,12 @@ class Worker:
         return self._begin()
 
     def _work_on(self) -> None:
-        """Let jobs follow for a moment that are held already, without all else that belongs to a turn."""
+        """Let jobs follow for a moment that are held already, without most of what belongs to a turn."""
         if self._options.rest or worker_looping.is_heard or not self._keeper.is_running:
             return
         ends_at = time.monotonic() + TELL_WITHIN
         while self._hand.count_waiting() and not self._lanes.has_news and time.monotonic() < ends_at:
-            if not self._lanes.begin():
+            if self._find_reason_to_stop() or not self._lanes.begin():
                 return
 
     def _begin(self) -> bool:

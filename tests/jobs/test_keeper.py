@@ -28,6 +28,7 @@ from jobs.models import FailedJob, QueuedJob, Slot, WorkerHeartbeat
 from jobs.worker.hand import Hand
 from jobs.worker.keeper import Keeper
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.vitals import get_peak_mb
 from tests.jobs.conftest import empty
 from tests.jobs.messages import make
 from tests.jobs.sample_jobs import AloneWaitJob, NoteJob, read_lines
@@ -39,6 +40,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 #: So many jobs that take no time, and a worker claims many at once.
 WARM = 40
 MANY = 100
+MB = 1024 * 1024
 #: One in so many jobs looks at what its worker holds, the first among them.
 LOOK_EVERY = 10
 
@@ -255,6 +257,36 @@ def test_a_worker_makes_exactly_as_many_tries_as_it_may(max_jobs: int, tmp_path:
     assert len(read_lines(tmp_path / "notes")) == max_jobs
     assert {(job.state, job.attempts) for job in stored()} == {("waiting", 0)}
     assert len(stored()) == 2 * WARM - max_jobs
+
+
+class GrowingJob(Job):
+    """Notes the memory that it begins with, and keeps some more when many are claimed at once."""
+
+    queue = "notes"
+    begun_with: ClassVar[list[float]] = []
+    kept: ClassVar[list[bytes]] = []
+
+    @override
+    def handle(self) -> None:
+        self.begun_with.append(get_peak_mb())
+        if len(self.begun_with) > WARM:
+            self.kept.append(b"x" * (MB // 4))
+
+
+def test_no_job_is_begun_any_more_when_the_memory_is_used_up(job_connection: str) -> None:
+    GrowingJob.begun_with.clear()
+    before = get_peak_mb()
+    while get_peak_mb() < before + 1:  # so that whatever is kept from now on counts
+        GrowingJob.kept.append(b"x" * MB)
+    limit = int(get_peak_mb()) + 4
+    for _ in range(MANY):
+        GrowingJob.dispatch()
+    worker = _worker(memory_mb=limit)
+    worker.run()
+    GrowingJob.kept.clear()
+    assert worker.stop_reason == "memory"
+    assert max(GrowingJob.begun_with) < limit + 0.5
+    assert {(job.state, job.attempts) for job in stored()} == {("waiting", 0)}
 
 
 def test_a_worker_that_is_told_to_stop_gives_back_what_it_has_not_begun(job_connection: str) -> None:
