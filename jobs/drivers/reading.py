@@ -138,7 +138,7 @@ class Reader:
         if text.encode() != value or not 0 < len(text) <= longest:
             self._note(name)
         elif len(text) <= _MAX_QUEUE_LENGTH:
-            if len(_known_names) == _MAX_KNOWN:
+            if len(_known_names) >= _MAX_KNOWN:  # several threads may add one at a time
                 _known_names.clear()
             _known_names[value] = text
         return text[:longest]
@@ -177,7 +177,7 @@ def read_number(value: bytes | None) -> float | None:
 
 def _from_seconds(value: bytes) -> datetime | None:
     seconds, _, fraction = value.partition(b".")
-    if not (seconds + fraction).isdigit() or len(value) > _LONGEST_STAMP:
+    if not seconds.isdigit() or not (seconds + fraction).isdigit() or len(value) > _LONGEST_STAMP:
         return None
     if len(fraction) != _DIGITS:
         fraction = fraction[:_DIGITS].ljust(_DIGITS, b"0")

@@ -104,6 +104,11 @@ local function hold(held, lease, ends, beat)
   redis.call('EXPIRE', execution, math.ceil(math.max(to_number(ends) - present, 0)) + 60)
 end
 
+-- Take members out of a sorted set, if it is there and is one.
+local function leave_registry(key, members)
+  if redis.call('TYPE', key).ok == 'zset' then call_with('ZREM', key, members) end
+end
+
 -- Remove jobs that are done and that nothing follows, a job and its lease each, from ARGV[first] to ARGV[last]. Returns
 -- how many of them were lost to others before. What all of a queue leave is taken away at once.
 local function finish_all(first, last)
@@ -131,15 +136,12 @@ local function finish_all(first, last)
     end
   end
   for queue, ended in pairs(queues) do
-    call_with('ZREM', wip_of(queue), ended.executions)
-    call_with('ZREM', leases_of(queue), ended.ids)
-    local registries = {scheduled_of(queue), returned_of(queue), failed_of(queue)}
+    leave_registry(wip_of(queue), ended.executions)
+    local registries = {leases_of(queue), scheduled_of(queue), returned_of(queue), failed_of(queue)}
     for priority in pairs(ended.priorities) do
       if priority > 0 then registries[#registries + 1] = failed_of(line_of(queue, priority)) end
     end
-    for _, key in ipairs(registries) do
-      if redis.call('EXISTS', key) == 1 then call_with('ZREM', key, ended.ids) end
-    end
+    for _, key in ipairs(registries) do leave_registry(key, ended.ids) end
   end
   for at = 1, #keys, CHUNK do redis.call('DEL', unpack(keys, at, math.min(at + CHUNK - 1, #keys))) end
   return lost

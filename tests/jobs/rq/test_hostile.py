@@ -18,7 +18,7 @@ from jobs.selectors import get_queue_health
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.rq.steps import dispatch
 from tests.jobs.sample_jobs import read_lines
-from tests.jobs.steps import claim_one, stored
+from tests.jobs.steps import claim_one, soon, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,6 +47,7 @@ def _run_next(path: Path, *, tries: int) -> None:
         ("due", b"-1"),
         ("due", b"253402300800"),
         ("born", b"soon"),
+        ("born", b".5"),
         ("sequence", b""),
         ("sequence", b"nan"),
     ],
@@ -168,6 +169,22 @@ def test_a_key_of_another_type_is_renamed_and_jobs_run(key: str, server: Redis, 
     assert Worker(WorkerOptions(sleep=timedelta(seconds=0.01), stop_when_empty=True)).run() == 1
     assert read_lines(tmp_path / "n") == ["next"]
     assert server.get(f"{OURS}quarantine:{key}") == b"kept"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [f"{OURS}leases:default", f"{OURS}returned:default", "rq:scheduled:default", "rq:wip:default", "rq:failed:default"],
+)
+def test_a_key_of_another_type_stops_nobody_who_has_done_a_job(key: str, server: Redis, tmp_path: Path) -> None:
+    dispatch(tmp_path / "n", "done")
+    claim = claim_one("default")
+    server.delete(key)
+    server.set(key, "kept")
+    next_id = dispatch(tmp_path / "n", "next")
+    lost, claims = get_driver().exchange([claim], queues=["default"], worker="w", count=2, now=soon())
+    assert (lost, [one.job_id for one in claims]) == (0, [next_id])
+    assert server.get(f"{OURS}quarantine:{key}") == b"kept"
+    assert not server.exists(f"rq:job:{claim.job_id}")
 
 
 def test_names_of_nonsense_stop_nobody(server: Redis, tmp_path: Path) -> None:
