@@ -52,6 +52,9 @@ class Client(serializers.ModelSerializer[Application]):
         source="user_id", read_only=True, allow_null=True, help_text="Id of the user to whom it belongs, if any."
     )
     secrets = Secret(many=True, read_only=True)
+    homepage_url = serializers.CharField(read_only=True, help_text="Empty where there is none.")
+    policy_uri = serializers.CharField(read_only=True, help_text="Privacy policy; empty where there is none.")
+    tos_uri = serializers.CharField(read_only=True, help_text="Terms of service; empty where there is none.")
     created_at = serializers.DateTimeField(source="created", read_only=True)
     updated_at = serializers.DateTimeField(source="updated", read_only=True)
 

@@ -47,6 +47,11 @@ def no_throttle(settings: Settings) -> None:
     settings.ACCOUNTS = settings.ACCOUNTS | {"LIMITS": {door.name: unlimited for door in Door}}
 
 
+def test_an_address_that_a_client_may_lack_is_not_said_to_be_one() -> None:
+    client = SchemaGenerator().get_schema(request=None, public=True)["components"]["schemas"]["Client"]["properties"]
+    assert not any("format" in client[name] for name in ("homepage_url", "policy_uri", "tos_uri"))
+
+
 schema = schemathesis.openapi.from_dict(SchemaGenerator().get_schema(request=None, public=True))
 
 
