@@ -235,7 +235,8 @@ def test_no_page_asks_more_of_many_rows(operator: Client) -> None:
         for address in pages:
             with CaptureQueriesContext(connection) as asked:
                 assert operator.get(address).status_code == 200
-            counts.append(len(asked))
+            # The clock of the database is asked each half minute, whatever is shown.
+            counts.append(sum("clock_timestamp()" not in one["sql"] for one in asked))
         return counts
 
     count()  # what the first request of a process asks once
