@@ -83,13 +83,13 @@ class Record:
         Raises:
             PayloadError: A value is missing, unknown or of the wrong type.
         """
-        for name in _PLACE:
-            if not isinstance(values.get(name), str):
-                message = f"The record has no {name}."
-                raise PayloadError(message)
-        if not isinstance(values.get("arguments"), dict) or not isinstance(values.get("options", {}), dict):
-            raise PayloadError("The record holds no arguments.")
         try:
+            for name in _PLACE:
+                if not isinstance(values.get(name), str):
+                    message = f"The record has no {name}."
+                    raise PayloadError(message)
+            if not isinstance(values.get("arguments"), dict) or not isinstance(values.get("options", {}), dict):
+                raise PayloadError("The record holds no arguments.")
             return cls(**{name: _READERS[name](one) if name in _READERS else one for name, one in values.items()})
         except (TypeError, ValueError, AttributeError) as error:
             message = f"The record can't be read ({type(error).__name__})."

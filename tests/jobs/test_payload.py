@@ -157,6 +157,12 @@ def test_a_signed_record_of_an_unknown_version_or_shape_is_refused(change: dict[
         read_payload(_sign_anew(change))
 
 
+@pytest.mark.parametrize("text", ["[]", '"record"', "5", "null"])
+def test_a_record_within_another_that_is_no_object_is_refused(text: str) -> None:
+    with pytest.raises(PayloadError):
+        Record.from_json(json.loads(text))
+
+
 def _sign_anew(change: dict[str, object]) -> str:
     """Return a record that this house signed although it makes no sense."""
     values = json.loads(_encode(a=1)) | change
