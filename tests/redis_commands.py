@@ -11,8 +11,10 @@ _END: Final = "that was all"
 _GREETINGS: Final = {"HELLO", "CLIENT", "SELECT", "AUTH"}
 
 
-def list_commands(server: Redis, act: Callable[[], object]) -> list[str]:
-    """Return the commands that reach a client's database while something is done; those within scripts don't count.
+def list_commands(server: Redis, act: Callable[[], object], *, with_scripts: bool = False) -> list[str]:
+    """Return the commands that reach a client's database while something is done.
+
+    ``with_scripts``: also those that scripts give themselves.
 
     Each process of a run has a database of its own; what reaches the others is somebody else's.
     """
@@ -23,5 +25,5 @@ def list_commands(server: Redis, act: Callable[[], object]) -> list[str]:
         server.echo(_END)
         here = (one for one in monitor.listen() if one["db"] == own)
         heard = list(takewhile(lambda one: _END not in one["command"], here))
-    told = [str(one["command"]) for one in heard if one["client_type"] != "lua"]
+    told = [str(one["command"]) for one in heard if with_scripts or one["client_type"] != "lua"]
     return [command for command in told if command.split()[0].upper() not in _GREETINGS]
