@@ -5,9 +5,8 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from types import FrameType
 from typing import Final
@@ -18,7 +17,6 @@ from django.utils import timezone
 from jobs.clock import StoreClock, get_uptime
 from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
-from jobs.options import JobOptions
 from jobs.queues import list_isolated_queues
 from jobs.scheduler import Ticker
 from jobs.services import Wish
@@ -45,9 +43,10 @@ from jobs.worker.housekeeping import Housekeeper
 from jobs.worker.interrupting import interrupt_jobs
 from jobs.worker.keeper import BEAT_PERIOD, TELL_WITHIN, Keeper
 from jobs.worker.lanes import Lanes
-from jobs.worker.ledger import ROWS, Ledger
+from jobs.worker.ledger import Ledger
 from jobs.worker.lookout import Lookout
 from jobs.worker.metering import WRITE_PERIOD, Meter
+from jobs.worker.options import WorkerOptions
 from jobs.worker.pauses import PauseWatch
 from jobs.worker.reporting import Reporter
 from jobs.worker.restarts import Restarts
@@ -55,53 +54,11 @@ from jobs.worker.serving import ServedQueues
 from jobs.worker.vitals import get_peak_mb
 from jobs.worker.waiting import Waiter
 
+__all__ = ["Worker", "WorkerOptions"]
 _MAX_HOST_LENGTH = 150
 #: Signals to stop that come so soon after the first one are the same.
 _SAME_STOP_SECONDS: Final = 1.0
 _log = structlog.get_logger("gatehouse.worker")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
-    """What a worker serves, and when it ends by itself."""
-
-    #: Names, and patterns in which ``*`` stands for any characters, in order; empty: every queue, as if they were one.
-    queues: Sequence[str] = ()
-    #: Connection that it serves; empty means that of the settings.
-    connection: str = ""
-    #: Stands in front of the worker's name, in place of the host's.
-    name: str = ""
-    #: Pause between two looks at an empty queue.
-    sleep: timedelta
-    #: End after so many tries.
-    max_jobs: int | None = None
-    #: End as soon as no job is due.
-    stop_when_empty: bool = False
-    #: End, after the job in hand, when it has run so long.
-    max_time: timedelta | None = None
-    #: End, after the job in hand, when the process has taken more memory, in MB.
-    memory_mb: int | None = None
-    #: Pause after each job.
-    rest: timedelta = timedelta(0)
-    #: Tries, back-off and timeout that hold in place of those of the settings.
-    job_options: JobOptions | None = None
-    #: Whether a thread of its own keeps what it holds. Without one it claims, runs and finishes one job at a time,
-    #: whatever else is said, and none may take longer than the lease.
-    has_keeper: bool = False
-    #: Takes a line of JSON for each event (``jobs.worker.reporting``).
-    report: Callable[[str], object] | None = None
-    #: How many threads run jobs that block; 0: the main thread does.
-    threads: int = 0
-    #: How many coroutines of jobs run at a time; None: as the settings say.
-    concurrency: int | None = None
-
-    def get_concurrency(self) -> int:
-        """Return how many coroutines of jobs run at a time."""
-        return get_job_settings().concurrency if self.concurrency is None else self.concurrency
-
-    def count_held(self) -> int:
-        """Return how many jobs the worker may hold at once."""
-        return ROWS + self.threads + self.get_concurrency()
 
 
 class Worker:
