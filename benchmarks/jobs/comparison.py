@@ -10,16 +10,18 @@ Who can't do all jobs of a turn in a few seconds is given fewer, in all rounds t
 once by what a peer offers for it; ours is what batches and chains call. The latency of a dispatch is that of single
 jobs, with pauses of up to 40 ms between them. Round trips are counted by a proxy between workers and store, commands by
 Redis. The delay is added by such a proxy, to the store alone: jobs without work show what it costs the queue.
+
+Beside them stand loops without any queue, which show what machine and interpreter allow at most.
 """
 
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.harness import Figure
-from benchmarks.jobs.figures import list_figures, list_flatness
+from benchmarks.jobs.figures import list_bounds, list_figures, list_flatness
 from benchmarks.jobs.peers import Peer, make_peers
 from benchmarks.jobs.results import describe_machine, write_results
 from benchmarks.jobs.rounds import Plan, compare
@@ -35,13 +37,24 @@ def measure(plan: Plan) -> list[Figure]:
     with open_stores() as stores:
         versions = stores.tell_versions()
         scores = compare(peers, stores, plan)
-        figures = list_figures(scores)
+        figures = [*list_figures(scores), *list_bounds(_measure_bare(peers, stores, plan))]
         if plan.is_large:
             for peer in peers:
                 figures += _measure_flatness(peer, stores) if peer.is_ours else []
     where["load_after"] = describe_machine()["load_before"]
     write_results(figures=figures, scores=scores, plan=plan, where=where, versions=versions)
     return figures
+
+
+def _measure_bare(peers: Sequence[Peer], stores: Stores, plan: Plan) -> list[dict[str, float]]:
+    stores.empty()
+    ours = next(peer for peer in peers if peer.is_ours and peer.store == "redis")
+    command = [sys.executable, "-m", "benchmarks.jobs.programs.bare", str(plan.jobs)]
+    environment = stores.make_environment(ours)
+    return [
+        json.loads(subprocess.run(command, cwd=_ROOT, env=environment, check=True, stdout=subprocess.PIPE).stdout)  # noqa: S603 - ours
+        for _ in range(plan.rounds)
+    ]
 
 
 def _measure_flatness(peer: Peer, stores: Stores) -> Iterator[Figure]:

@@ -16,14 +16,15 @@ def make_python() -> Path:
     """Return the interpreter under which the Python peers run, with what the lock names, each by its hash."""
     folder = _FOLDER / "job-peers"
     python, stamp = folder / "bin" / "python", folder / "installed.lock"
-    if not _is_same(stamp, _LOCK):
+    wanted = f"{sys.base_prefix} {sys.version}\n{_LOCK.read_text()}"  # another interpreter makes it anew
+    if not (stamp.exists() and stamp.read_text() == wanted):
         venv.create(folder, clear=True, with_pip=True)
         subprocess.run(  # noqa: S603 - ours
             [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes",
              "-r", _LOCK],
             check=True,
         )  # fmt: skip
-        shutil.copy(_LOCK, stamp)
+        stamp.write_text(wanted)
     return python
 
 

@@ -17,6 +17,11 @@ _GOALS: Final = {
     ("sqlite", "noop"): 8_000,
 }
 _PROCESSES: Final = 2
+#: What is measured without a queue.
+_BARE: Final = {
+    "push": "but a loop that pushes 300 bytes over a bare socket and waits for each answer",
+    "incr": f"but {_PROCESSES} processes that do the work of INCR jobs in a loop",
+}
 
 
 def list_figures(scores: Sequence[Scores]) -> list[Figure]:
@@ -33,6 +38,12 @@ def list_figures(scores: Sequence[Scores]) -> list[Figure]:
             unit="%",
         ),
     ]
+
+
+def list_bounds(found: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
+    """Yield what loops without a queue reach (``programs/bare.py``)."""
+    for what, name in _BARE.items():
+        yield Figure(name=f"no queue, {name}", value=statistics.median(one[what] for one in found), unit="1/s")
 
 
 def list_flatness(name: str, many: int, found: Mapping[str, Sequence[float]]) -> Iterator[Figure]:
