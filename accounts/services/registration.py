@@ -44,9 +44,12 @@ def register_user(*, email: str, password: str, name: str = "", now: datetime) -
 
 
 def ensure_user(
-    *, email: str, name: str, password: str, is_staff: bool = False, is_superuser: bool = False
+    *, email: str, name: str, password: str | None, is_staff: bool = False, is_superuser: bool = False
 ) -> tuple[User, bool]:
-    """Return the user with that address and whether it was made now, verified; an existing one stays as it is."""
+    """Return the user with that address and whether it was made now, verified; an existing one stays as it is.
+
+    Without a password nobody can sign in before one was chosen by a link.
+    """
     known = User.objects.filter(email=email).first()
     if known is not None:
         return known, False
