@@ -14,6 +14,7 @@ from jobs.drivers.base import QueueDriver, get_driver
 from jobs.exceptions import JobDefinitionError, JobOptionError, ScheduleTimingError, UnknownConnectionError
 from jobs.job import list_job_classes
 from jobs.middleware import find_middleware
+from jobs.options import JobOptions
 from jobs.queues import get_queue
 from jobs.schedules import list_entries
 from jobs.selectors import list_outbox_figures
@@ -44,6 +45,7 @@ def check_queues(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> l
     errors: list[CheckMessage] = []
     for name in get_job_settings().queues:
         try:
+            JobOptions(queue=name).check()
             get_queue(name)
         except (TypeError, JobOptionError) as error:
             errors.append(Error(f"JOBS['QUEUES'][{name!r}]: {error}", id="jobs.E003"))

@@ -299,6 +299,10 @@ OAUTH2_PROVIDER = {
 # --- Jobs ------------------------------------------------------------------------------------------------------------
 env.group("Jobs")
 _job_connection = env.text("JOB_CONNECTION", help="database or redis; without it redis where REDIS_URL is set.")
+if _job_connection not in {"", "database", "redis"}:
+    env.reject("JOB_CONNECTION", "must be database or redis")
+elif _job_connection == "redis" and not REDIS_URL:
+    env.reject("JOB_CONNECTION", "is redis, which needs REDIS_URL")
 _job_alert_emails = env.words(
     "JOB_ALERT_EMAILS",
     help="Addresses that get a mail when jobs wait for too long, comma-separated. Empty: nobody does.",

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from pytest_django import Settings
 
+from jobs.backoff import Exponential
 from jobs.conf import get_job_settings
 from jobs.job import Job
 from jobs.job.registry import _registry
@@ -53,11 +54,69 @@ def test_a_queue_of_the_settings_that_cannot_be_defined_is_found_by_the_checks(
     assert "jobs.E003" in _ids()
 
 
+def test_a_queue_of_the_settings_that_no_queue_can_be_called_is_found_by_the_checks(settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "QUEUES": {"two words": {}}}
+    assert "jobs.E003" in _ids()
+
+
 @pytest.mark.parametrize("name", ["CONNECTIONS", "MIDDLEWARE", "TRIES", "MAX_PAYLOAD_BYTES"])
 def test_a_missing_setting_is_named(name: str, settings: Settings) -> None:
     settings.JOBS = {key: value for key, value in settings.JOBS.items() if key != name}
     with pytest.raises(ImproperlyConfigured, match=f"'{name}'"):
         get_job_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MODULES", "accounts.jobs"),
+        ("CONNECTIONS", {"database": "jobs.drivers.database.DatabaseDriver"}),
+        ("CONNECTION", None),
+        ("QUEUES", ["default"]),
+        ("SUPERVISORS", {"house": None}),
+        ("MIDDLEWARE", "jobs.middleware.LoggingMiddleware"),
+        ("COORDINATION", None),
+        ("TRIES", -1),
+        ("TRIES", True),
+        ("TRIES", 1.5),
+        ("BACKOFF", "10"),
+        ("BACKOFF", (10, -1)),
+        ("TIMEOUT_SECONDS", None),
+        ("TIMEOUT_SECONDS", float("nan")),
+        ("AFTER_COMMIT", "no"),
+        ("OUTBOX", 0),
+        ("SLEEP_SECONDS", 0),
+        ("NOTIFY", "no"),
+        ("MAX_WAIT_SECONDS", "300"),
+        ("LONG_WAIT_SECONDS", -1),
+        ("LONG_WAITS", None),
+        ("LONG_WAITS", {"reports": "1h"}),
+        ("ALERT_EMAILS", "ops@example.com"),
+        ("ALERT_WINDOW_SECONDS", -1),
+        ("LEASE_SECONDS", 0),
+        ("LEASE_SECONDS", "20"),
+        ("CONCURRENCY", 0),
+        ("MAX_CRASHES", -1),
+        ("MAX_PAYLOAD_BYTES", 0),
+        ("METRICS_HOURS", -5),
+        ("HISTORY_MINUTES", 0),
+        ("HISTORY_PER_SECOND", -1),
+        ("SILENCED", "accounts.SendEmailJob"),
+        ("METRICS_TOKEN", None),
+        ("TRYS", 5),
+    ],
+)
+def test_a_setting_that_cannot_hold_stops_the_start(name: str, value: object, settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, name: value, "PRIORITY": 1}
+    with pytest.raises(ImproperlyConfigured, match=f"'{name}'") as caught:
+        apps.get_app_config("jobs").ready()
+    assert "'PRIORITY' is no key" in str(caught.value)  # all are told of at once
+
+
+@pytest.mark.parametrize(("name", "value"), [("BACKOFF", Exponential()), ("TRIES", 0), ("LONG_WAIT_SECONDS", 0.5)])
+def test_what_a_setting_may_be_is_taken(name: str, value: object, settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, name: value}
+    apps.get_app_config("jobs").ready()
 
 
 def test_a_constructor_that_cannot_be_stored_is_found_by_the_checks() -> None:

@@ -86,6 +86,8 @@ def test_cookies_of_the_pages_are_bound_to_the_host_and_to_https(tmp_path: Path,
         ("DEBUG", "1"),
         ("SEED_PASSWORD", "a password for seeds"),
         ("METRICS_TOKEN", "short"),
+        ("JOB_CONNECTION", "rdis"),
+        ("JOB_CONNECTION", "redis"),
     ],
 )
 def test_a_weak_setting_stops_the_start_in_production(tmp_path: Path, variable: str, value: str) -> None:
