@@ -7,7 +7,7 @@ from enum import IntEnum
 from shlex import quote
 from typing import Final
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 
 from jobs.models.queued import EVERY_QUEUE
@@ -55,7 +55,7 @@ def list_problems(*, max_failed: int) -> list[Problem]:
     try:
         workers, outbox = list_workers(now=now), list_outbox_figures(now=now)
         failed = list_failed_jobs().filter(failed_at__gte=now - _LATELY).count()
-    except (OperationalError, InterfaceError):
+    except (DatabaseError, InterfaceError):  # also where its tables are missing
         away = [_tell_away(state) for state in list_connection_states(is_database_up=False) if not state.is_up]
         return [_DATABASE_AWAY, *away]
     states = list_connection_states()
@@ -72,8 +72,8 @@ def list_problems(*, max_failed: int) -> list[Problem]:
 _DATABASE_AWAY: Final = Problem(
     health=Health.DOWN,
     code="database_away",
-    reason="The database does not answer.",
-    advice="See that it runs and that DATABASE_URL is right.",
+    reason="The database can't be read.",
+    advice="See that it runs, that DATABASE_URL is right, and that its tables are there: manage.py migrate.",
 )
 
 
