@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 
@@ -96,9 +97,10 @@ SHARED_FACTS: dict[str, Any] = {  # Any: an address and numbers, which project.s
 env.group("Mail")
 _mailer = env.mailer("EMAIL_URL", help="smtp://user:password@host:587?tls=1. Needed in production.")
 MAILERS: dict[str, Any] = {"default": _mailer} if _mailer else {}  # Any: Django's own shape of a mailer entry
-DEFAULT_FROM_EMAIL = env.text(
-    "DEFAULT_FROM_EMAIL", default="Gatehouse <no-reply@localhost>", help="Sender of every mail."
+DEFAULT_FROM_EMAIL = env.address(
+    "DEFAULT_FROM_EMAIL", help="Sender of every mail; without it no-reply at the host of BASE_URL, called Gatehouse."
 )
+DEFAULT_FROM_EMAIL = DEFAULT_FROM_EMAIL or f"Gatehouse <no-reply@{urlsplit(BASE_URL).hostname}>"
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 
 # --- Behind a proxy --------------------------------------------------------------------------------------------------
@@ -303,7 +305,7 @@ if _job_connection not in {"", "database", "redis"}:
     env.reject("JOB_CONNECTION", "must be database or redis")
 elif _job_connection == "redis" and not REDIS_URL:
     env.reject("JOB_CONNECTION", "is redis, which needs REDIS_URL")
-_job_alert_emails = env.words(
+_job_alert_emails = env.addresses(
     "JOB_ALERT_EMAILS",
     help="Addresses that get a mail when jobs wait for too long, comma-separated. Empty: nobody does.",
 )

@@ -5,8 +5,10 @@ source of ``.env.example`` (``manage.py env_example``). A variable ``NAME`` may 
 path of a file that holds the value, as container platforms mount secrets.
 """
 
+import os
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -40,7 +42,7 @@ class Environment:
 
     def __init__(self, *, dotenv: Path | None = None) -> None:
         """Read ``dotenv`` into the process environment first, without overriding what is set there."""
-        self._env = FileAwareEnv()
+        self._env = FileAwareEnv(strip_whitespace=True)  # of files, which end with a line break
         if dotenv is not None and dotenv.is_file():
             self._env.read_env(str(dotenv), recurse=False)
         self._group = ""
@@ -95,7 +97,7 @@ class Environment:
     def redis(self, name: str, *, help: str) -> str:  # noqa: A002 - as above
         """Declare and read the URL of a Redis or Valkey server."""
         value = self.text(name, help=help)
-        if value and (urlsplit(value).scheme not in {"redis", "rediss"} or not urlsplit(value).hostname):
+        if value and (urlsplit(value).scheme not in {"redis", "rediss"} or not _has_host(value)):
             self.reject(name, "must look like redis://host:6379/0, or rediss:// for TLS")
             return ""
         return value
@@ -108,11 +110,27 @@ class Environment:
     def origin(self, name: str, *, default: str = "", help: str) -> str:  # noqa: A002 - as above
         """Declare and read an origin such as ``https://id.example.com`` (no path, no trailing slash)."""
         value = self.text(name, default=default, help=help).rstrip("/")
-        parts = urlsplit(value)
-        if value and (parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query):
+        scheme, netloc, *rest = urlsplit(value)
+        if value and (scheme not in {"http", "https"} or "@" in netloc or any(rest) or not _has_host(value)):
             self.reject(name, "must be an origin such as https://id.example.com, without a path")
             return default
         return value
+
+    def address(self, name: str, *, help: str) -> str:  # noqa: A002 - as above
+        """Declare and read a mail address, perhaps with a name before it; empty if unset."""
+        value = self.text(name, help=help)
+        if value and not _is_address(value):
+            self.reject(name, "must look like no-reply@id.example.com, or Name <no-reply@id.example.com>")
+            return ""
+        return value
+
+    def addresses(self, name: str, *, help: str) -> list[str]:  # noqa: A002 - as above
+        """Declare and read a comma-separated list of mail addresses."""
+        values = self.words(name, help=help)
+        if not all(map(_is_address, values)):
+            self.reject(name, "must list mail addresses, such as ada@example.com, comma-separated")
+            return []
+        return values
 
     def database(self, name: str, *, default: str, shown: str, help: str) -> dict[str, Any]:  # noqa: A002 - as above
         """Declare and read a database URL into an entry of ``DATABASES``; ``shown`` is the default for people."""
@@ -125,7 +143,8 @@ class Environment:
             help,
             expected="postgres://user:password@host:5432/name, or sqlite:///file",
         )
-        if not isinstance(settings, dict) or not settings.get("ENGINE"):
+        engines = {"django.db.backends.postgresql", "django.db.backends.sqlite3"}
+        if not isinstance(settings, dict) or settings.get("ENGINE") not in engines:
             self.reject(name, "must be postgres://user:password@host:5432/name, or sqlite:///file")
             return {"ENGINE": "django.db.backends.dummy"}
         return settings
@@ -147,7 +166,13 @@ class Environment:
         if parts.scheme != "smtp" or not parts.hostname:
             self.reject(name, "must look like smtp://user:password@host:587?tls=1")
             return {}
-        query = parse_qs(parts.query)
+        query = parse_qs(parts.query, keep_blank_values=True)
+        # Another word must not mean: without.
+        if not all(key in {"tls", "ssl"} and values in (["0"], ["1"]) for key, values in query.items()) or (
+            query.get("tls") == query.get("ssl") == ["1"]
+        ):
+            self.reject(name, "may end with ?tls=1 (STARTTLS) or ?ssl=1, not with both nor with anything else")
+            return {}
         # Any: the shape of Django's own MAILERS entries.
         options: dict[str, Any] = {
             "host": parts.hostname,
@@ -184,6 +209,20 @@ class Environment:
             value: T = reader(name, default)
         except (EnvError, ValueError):
             # The value itself is left out: it may be a secret.
-            self.reject(name, f"must be {expected}")
+            path = os.environ.get(f"{name}_FILE")
+            is_lost = path and not os.access(path, os.R_OK)
+            self.reject(name, f"cannot be read: {name}_FILE names {path}" if is_lost else f"must be {expected}")
             return default
         return value
+
+
+def _has_host(url: str) -> bool:
+    """Tell whether a URL names a host and, if at all, a port that is a number."""
+    try:
+        return bool(urlsplit(url).hostname) and (urlsplit(url).port or 0) >= 0
+    except ValueError:
+        return False
+
+
+def _is_address(text: str) -> bool:
+    return "@" in parseaddr(text)[1]

@@ -2,6 +2,8 @@
 
 from urllib.parse import urlsplit
 
+from django.http.request import validate_host
+
 from project.logging import configure_logging
 from project.settings.base import *  # noqa: F403 - a settings module is its names
 from project.settings.base import (
@@ -45,6 +47,10 @@ if urlsplit(BASE_URL).scheme != "https":
     env.reject("BASE_URL", "must be the public https:// origin, such as https://id.example.com")
 if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     env.reject("ALLOWED_HOSTS", "must list the host names of this installation, without *")
+elif any("/" in name or (":" in name and not name.startswith("[")) for name in ALLOWED_HOSTS):
+    env.reject("ALLOWED_HOSTS", "must list host names, such as id.example.com, without https:// and port")
+elif urlsplit(BASE_URL).scheme == "https" and not validate_host(str(urlsplit(BASE_URL).hostname), ALLOWED_HOSTS):
+    env.reject("ALLOWED_HOSTS", "must list the host of BASE_URL too; every request for it would be refused")
 if not MAILERS:
     env.reject("EMAIL_URL", "is missing; accounts can't be verified without mail")
 if DEBUG:

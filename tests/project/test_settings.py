@@ -72,7 +72,9 @@ def test_cookies_of_the_pages_are_bound_to_the_host_and_to_https(tmp_path: Path,
         ("SECRET_KEY", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"),
         ("DATABASE_URL", "nonsense"),
         ("DATABASE_URL", "foo://bar"),
+        ("DATABASE_URL", "mysql://me:secret@db.example.org/house"),
         ("REDIS_URL", "nonsense"),
+        ("REDIS_URL", "redis://cache.example.org:port/0"),
         ("TIME_ZONE", "Mars/Olympus"),
         ("PORT", "0"),
         ("PORT", "70000"),
@@ -80,9 +82,17 @@ def test_cookies_of_the_pages_are_bound_to_the_host_and_to_https(tmp_path: Path,
         ("SECRET_KEY_FALLBACKS", "old"),
         ("BASE_URL", "http://id.example.org"),
         ("BASE_URL", "https://id.example.org/path"),
+        ("BASE_URL", "https://id.example.org#top"),
+        ("BASE_URL", "https://me@id.example.org"),
+        ("BASE_URL", "https://id.example.org:port"),
         ("ALLOWED_HOSTS", ""),
         ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "https://id.example.org"),
+        ("ALLOWED_HOSTS", "id.example.org:443"),
+        ("ALLOWED_HOSTS", "www.example.org"),
         ("EMAIL_URL", ""),
+        ("DEFAULT_FROM_EMAIL", "Gatehouse"),
+        ("JOB_ALERT_EMAILS", "ada"),
         ("DEBUG", "1"),
         ("SEED_PASSWORD", "a password for seeds"),
         ("METRICS_TOKEN", "short"),
@@ -124,7 +134,7 @@ def test_a_wrong_value_is_named_but_not_shown(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_secret_can_come_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "secret").write_text("from the file")
+    (tmp_path / "secret").write_text("from the file\n")  # as echo and editors end it
     monkeypatch.setenv("A_SECRET_FILE", str(tmp_path / "secret"))
     assert Environment().text("A_SECRET", help="A secret.") == "from the file"
 
@@ -137,7 +147,33 @@ def test_a_mail_url_becomes_a_mailer(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("url", ["http://mail", "smtp://", "smtp://host:many"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_SECRET_FILE", str(tmp_path / "away"))
+    env = Environment()
+    env.text("A_SECRET", help="A secret.")
+    with pytest.raises(ImproperlyConfigured, match=f"A_SECRET: .*A_SECRET_FILE.*{tmp_path}/away"):
+        env.seal()
+
+
+def test_mails_come_from_the_host_of_the_house(tmp_path: Path) -> None:
+    tell = "from django.conf import settings; print(settings.DEFAULT_FROM_EMAIL)"
+    assert run_in_production(tmp_path, "-c", tell).stdout == "Gatehouse <no-reply@id.example.org>\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://mail",
+        "smtp://",
+        "smtp://host:many",
+        # What is no word for TLS must not send a password in plain text.
+        "smtp://me:secret@host:587?tls=true",
+        "smtp://me:secret@host:587?tsl=1",
+        "smtp://me:secret@host:587?tls",
+        "smtp://me:secret@host:587?tls=1&tls=0",
+        "smtp://me:secret@host:587?tls=1&ssl=1",
+    ],
+)
 def test_a_wrong_mail_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MAIL", url)
     env = Environment()
