@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from pytest_django import Settings
 
 from jobs.job import Job
 from jobs.models import Batch, FailedJob
@@ -53,6 +54,14 @@ def test_a_queue_that_rests_gives_no_job_until_it_goes_on(job_connection: str) -
     assert claim_next() is None
     assert "Workers take jobs again from: notes" in call("queue_resume", "notes")
     assert claim_next() is not None
+
+
+def test_who_lets_queues_rest_is_told_of_the_connections_that_go_on(job_connection: str, settings: Settings) -> None:
+    other = {"DRIVER": "jobs.drivers.database.DatabaseDriver"}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "other": other}}
+    told = call("queue_pause", "--all")
+    assert f"on {job_connection} alone" in told
+    assert "other" in told
 
 
 def test_all_queues_can_rest_for_a_while(job_connection: str) -> None:
