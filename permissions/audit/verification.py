@@ -59,7 +59,13 @@ def verify(*, after: int = 0) -> Verification:
 
     Args:
         after: Start behind this position, such as that of a fault that is known and explained.
+
+    Raises:
+        LookupError: The log ends before that.
     """
+    if after > (last := _find_last_position()):
+        message = f"The log ends at position {last}; nothing stands behind {after}."
+        raise LookupError(message)
     walk = _Walk(after)
     fault = walk.find_fault() or _find_unsealed_fault()
     unsealed = AuditEvent.objects.filter(position=None)
@@ -69,7 +75,7 @@ def verify(*, after: int = 0) -> Verification:
         unsealed_count=unsealed.count(),
         oldest_unsealed_at=unsealed.order_by("pk").values_list("created_at", flat=True).first(),
         head_position=walk.position,
-        head_hash=walk.hash,
+        head_hash=walk.hash or "",
     )
 
 
@@ -79,7 +85,8 @@ class _Walk:
     def __init__(self, after: int) -> None:
         self.count = 0
         self.position = after
-        self.hash = AuditEvent.objects.filter(position=after).values_list("hash", flat=True).first() or ""
+        #: None where nobody knows it: of a start at what is gone, as is what followed.
+        self.hash = _find_hash(after)
         self._after = after
 
     def find_fault(self) -> Fault | None:
@@ -114,7 +121,8 @@ class _Walk:
             return None if is_genuine(event) else "forged"
         if event.previous_hash == BROKEN and is_unchanged(event):
             return "truncated"
-        successors = AuditEvent.objects.exclude(position=None).filter(previous_hash=self.hash)
+        sealed = AuditEvent.objects.exclude(position=None)
+        successors = sealed.none() if self.hash is None else sealed.filter(previous_hash=self.hash)
         if not is_unchanged(event):
             return "forged" if any(is_unchanged(other) for other in successors.exclude(pk=event.pk)) else "edited"
         return "reordered" if successors.exists() else "deleted"
@@ -131,6 +139,25 @@ class _Walk:
         if not is_genuine_head(head) or head.hash != self.hash:
             return Fault(kind="forged", position=head.position, event_id=None)
         return None
+
+
+def _find_hash(position: int) -> str | None:
+    """Return the hash of the event at a position; of one that is gone or not as it was, what came next says it."""
+    if not position:
+        return ""
+    event, following = (AuditEvent.objects.filter(position=one).first() for one in (position, position + 1))
+    if event is not None and is_unchanged(event):
+        return event.hash
+    if following is not None:
+        return following.previous_hash
+    head = AuditHead.objects.first()
+    return head.hash if head is not None and head.position == position else None
+
+
+def _find_last_position() -> int:
+    """Return where the log ends, by its events and by what the sealer wrote down."""
+    head, event = AuditHead.objects.first(), AuditEvent.objects.exclude(position=None).order_by("-position").first()
+    return max(head.position if head else 0, (event.position if event else 0) or 0)
 
 
 def _find_unsealed_fault() -> Fault | None:

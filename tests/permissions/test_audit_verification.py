@@ -4,7 +4,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -213,6 +213,36 @@ def test_damage_that_is_known_can_be_left_behind(five: None) -> None:
     fault = audit.verify(after=2).fault
     assert fault is not None
     assert fault.position == 4
+
+
+@pytest.mark.parametrize("position", [1, 3, 5])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM {event} WHERE position = %s",
+        "UPDATE {event} SET hash = 'nonsense' WHERE position = %s",
+        "UPDATE {event} SET previous_hash = 'nonsense' WHERE position = %s",
+    ],
+)
+def test_the_log_is_walked_from_behind_any_damage(five: None, damage: str, position: int) -> None:
+    execute(damage, position)
+    found = audit.verify(after=position)
+    assert (found.fault, found.sealed_count) == (None, 5 - position)
+    assert (found.head_position, found.head_hash) == (5, AuditHead.objects.get().hash)
+
+
+def test_of_several_events_that_are_gone_each_is_told(five: None) -> None:
+    execute("DELETE FROM {event} WHERE position IN (2, 3)")
+    fault = audit.verify(after=2).fault
+    assert fault is not None
+    assert (fault.kind, fault.position) == ("deleted", 3)
+    assert audit.verify(after=3).fault is None
+
+
+def test_there_is_nothing_behind_the_end_of_the_log(five: None) -> None:
+    assert audit.verify(after=5).fault is None
+    with pytest.raises(CommandError, match="The log ends at position 5"):
+        call_command("audit_verify", "--after", "6")
 
 
 def test_a_long_log_is_walked_in_pieces(

@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import override
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from permissions import audit
 
@@ -31,7 +31,10 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *, after: int, **options: object) -> None:
-        found = audit.verify(after=after)
+        try:
+            found = audit.verify(after=after)
+        except LookupError as error:
+            raise CommandError(str(error)) from None
         self.stdout.write(_to_json(found) if options["json"] else _to_text(found))
         if found.fault is not None:
             sys.exit(1)
