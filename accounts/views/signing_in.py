@@ -59,7 +59,17 @@ class LoginView(HouseRedirectMixin, DjangoLoginView):
 
 
 class LogoutView(HouseRedirectMixin, auth_views.LogoutView):
-    """Sign out; by POST alone."""
+    """Sign out, by POST; whoever comes by a link or the address bar is asked first."""
+
+    http_method_names = ("get", "head", "post", "options")
+    template_name = "accounts/logout.html"
+
+    @override
+    def get(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        """Ask; who isn't signed in goes on."""
+        if not request.user.is_authenticated:
+            return HttpResponseRedirect(self.get_success_url())
+        return super().get(request, *args, **kwargs)
 
     @override
     def get_request(self) -> HttpRequest:

@@ -158,9 +158,16 @@ def test_the_page_and_the_api_share_one_count(client: Client, user: User, settin
 
 def test_signing_out_takes_a_post(client: Client, user: User) -> None:
     client.force_login(user)
-    assert (client.get("/accounts/logout/").status_code, is_signed_in(client)) == (405, True)
+    page = client.get("/accounts/logout/")
+    assert (page.status_code, is_signed_in(client)) == (200, True)
+    assert "Sign out of this browser?" in page.content.decode()
     response = client.post("/accounts/logout/")
     assert (response.status_code, response["Location"], is_signed_in(client)) == (302, "/", False)
+
+
+def test_who_is_not_signed_in_is_not_asked_to_sign_out(client: Client) -> None:
+    response = client.get("/accounts/logout/")
+    assert (response.status_code, response["Location"]) == (302, "/")
 
 
 def test_signing_out_needs_the_csrf_token(user: User) -> None:
