@@ -40,7 +40,7 @@ def measure(plan: Plan) -> list[Figure]:
         figures = [*list_figures(scores), *list_bounds(_measure_bare(peers, stores, plan))]
         if plan.is_large:
             for peer in peers:
-                figures += _measure_flatness(peer, stores) if peer.is_ours else []
+                figures += _measure_flatness(peer, stores) if peer.is_ours and peer.is_whole else []
     where["load_after"] = describe_machine()["load_before"]
     write_results(figures=figures, scores=scores, plan=plan, where=where, versions=versions)
     return figures
