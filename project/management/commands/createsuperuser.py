@@ -27,12 +27,13 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--email", metavar="EMAIL", help="The user's e-mail address, which is the login.")
         parser.add_argument("--name", metavar="NAME", default="", help="What pages and mails call the user.")
-        parser.add_argument("--no-input", "--noinput", action="store_true", help="Ask nothing.")
+        # Called as Django's own is, by programs too.
+        parser.add_argument("--no-input", "--noinput", dest="interactive", action="store_false", help="Ask nothing.")
 
     @override
-    def handle(self, *, email: str | None, name: str, no_input: bool, **options: object) -> None:
+    def handle(self, *, email: str | None, name: str, interactive: bool, **options: object) -> None:
         if email is None:
-            email = os.environ.get("DJANGO_SUPERUSER_EMAIL", "") if no_input else _ask_for_address()
+            email = _ask_for_address() if interactive else os.environ.get("DJANGO_SUPERUSER_EMAIL", "")
         model = get_user_model()
         user = model(email=email, name=name)
         try:
@@ -46,7 +47,7 @@ class Command(BaseCommand):
         def check(typed: str) -> None:
             check_password_strength(password=typed, user=user)
 
-        password = _read_password(check) if no_input else ask_for_password(self, check)
+        password = ask_for_password(self, check) if interactive else _read_password(check)
         _, is_new = ensure_user(email=user.email, name=name, password=password, is_staff=True, is_superuser=True)
         if not is_new:  # somebody was faster
             raise CommandError(_taken(user.email))
