@@ -18,7 +18,7 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"Error: {error}")
-    except Exception as error:
+    except Exception as error:  # raised again, unless a store is away
         from project.management.outages import explain_outage  # noqa: PLC0415 - it needs the settings
 
         if "--traceback" in sys.argv or not (explained := explain_outage(error)):

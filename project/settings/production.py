@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from django.http.request import validate_host
+from django.http.request import split_domain_port, validate_host
 
 from project.logging import configure_logging
 from project.settings.base import *  # noqa: F403 - a settings module is its names
@@ -49,7 +49,9 @@ if not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS:
     env.reject("ALLOWED_HOSTS", "must list the host names of this installation, without *")
 elif any("/" in name or (":" in name and not name.startswith("[")) for name in ALLOWED_HOSTS):
     env.reject("ALLOWED_HOSTS", "must list host names, such as id.example.com, without https:// and port")
-elif urlsplit(BASE_URL).scheme == "https" and not validate_host(str(urlsplit(BASE_URL).hostname), ALLOWED_HOSTS):
+elif urlsplit(BASE_URL).scheme == "https" and not validate_host(
+    split_domain_port(urlsplit(BASE_URL).netloc)[0], ALLOWED_HOSTS
+):
     env.reject("ALLOWED_HOSTS", "must list the host of BASE_URL too; every request for it would be refused")
 if not MAILERS:
     env.reject("EMAIL_URL", "is missing; accounts can't be verified without mail")

@@ -155,6 +155,11 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         env.seal()
 
 
+def test_the_house_may_have_an_address_for_a_name(tmp_path: Path) -> None:
+    ended = start_in_production(tmp_path, BASE_URL="https://[2001:db8::1]:8443", ALLOWED_HOSTS="[2001:db8::1]")
+    assert ended.returncode == 0, ended.stderr
+
+
 def test_mails_come_from_the_host_of_the_house(tmp_path: Path) -> None:
     tell = "from django.conf import settings; print(settings.DEFAULT_FROM_EMAIL)"
     assert run_in_production(tmp_path, "-c", tell).stdout == "Gatehouse <no-reply@id.example.org>\n"
