@@ -21,8 +21,9 @@ from django.db.models.functions import Greatest
 
 from jobs.clock import get_database_now
 from jobs.conf import get_job_settings
-from jobs.drivers.base import UNKNOWN, Burial, Claim, JobSearch, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.base import UNKNOWN, Burial, Claim, Message, QueueDriver
 from jobs.drivers.failures import has_stored, store_failure
+from jobs.drivers.inventory import JobSearch, JobState, QueueFigures, StoredJob
 from jobs.drivers.listening import Listener, PostgreSQLListener
 from jobs.drivers.pushing import CHANNEL, is_notifying, notify, store
 from jobs.drivers.reading import MAX_ATTEMPTS, MAX_CRASHES, Reader

@@ -8,7 +8,8 @@ from uuid import UUID
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
-from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob, get_driver
+from jobs.drivers.base import Burial, Claim, Message, QueueDriver, get_driver
+from jobs.drivers.inventory import JobState, QueueFigures, StoredJob
 from jobs.drivers.listening import Listener
 from jobs.exceptions import ConnectionsAwayError
 from jobs.signals import QueueFailedOver, queue_failed_over

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from jobs.drivers.base import UNKNOWN, Claim, JobState, StoredJob
+from jobs.drivers.base import UNKNOWN, Claim
+from jobs.drivers.inventory import JobState, StoredJob
 from project.printable import to_storable
 
 MAX_ATTEMPTS: Final = 2**31 - 2

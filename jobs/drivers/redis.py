@@ -28,19 +28,9 @@ import structlog
 from rq.defaults import RQ_KEY_PREFIX
 
 from jobs.conf import get_job_settings
-from jobs.drivers.base import (
-    MAX_LOOKED_AT,
-    STEP,
-    Burial,
-    Claim,
-    JobSearch,
-    JobState,
-    Message,
-    QueueDriver,
-    QueueFigures,
-    StoredJob,
-)
+from jobs.drivers.base import STEP, Burial, Claim, Message, QueueDriver
 from jobs.drivers.failures import remove_failure, store_failure
+from jobs.drivers.inventory import MAX_LOOKED_AT, JobSearch, JobState, QueueFigures, StoredJob
 from jobs.drivers.listening import Listener, RedisListener
 from jobs.drivers.reading import Reader, read_number, read_seconds, to_text
 from jobs.drivers.senders import Senders

@@ -12,7 +12,7 @@ from django.db import connection
 from django.db.models import BinaryField, Case, Count, Min, Q, QuerySet, TextField, Value, When
 from django.db.models.functions import Cast, Coalesce
 
-from jobs.drivers.base import JobSearch, JobState, QueueFigures, StoredJob
+from jobs.drivers.inventory import JobSearch, JobState, QueueFigures, StoredJob
 from jobs.drivers.reading import Reader, read_moment, to_text
 from jobs.drivers.states import is_delayed, is_due, is_running, is_unreadable
 from jobs.models import QueuedJob

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.base import Burial, Claim, Message, QueueDriver
+from jobs.drivers.inventory import JobState, QueueFigures, StoredJob
 
 
 class SyncDriver(QueueDriver):

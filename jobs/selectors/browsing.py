@@ -12,7 +12,8 @@ from django.db import connection as database
 from django.db.models import BooleanField, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
-from jobs.drivers.base import JobSearch, JobState, StoredJob, get_driver
+from jobs.drivers.base import get_driver
+from jobs.drivers.inventory import JobSearch, JobState, StoredJob
 from jobs.exceptions import PayloadError
 from jobs.models import BatchMember, FailedJob, JobTry
 from jobs.payload import decode_payload

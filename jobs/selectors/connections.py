@@ -8,7 +8,8 @@ from typing import Final
 import structlog
 
 from jobs.conf import get_job_settings
-from jobs.drivers.base import UNKNOWN, QueueDriver, QueueFigures, get_driver
+from jobs.drivers.base import UNKNOWN, QueueDriver, get_driver
+from jobs.drivers.inventory import QueueFigures
 from jobs.models.queued import EVERY_QUEUE
 from jobs.queues import get_queue, list_queue_names
 from jobs.selectors.stores import list_stores

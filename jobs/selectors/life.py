@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from jobs.drivers.base import UNKNOWN, StoredJob, get_driver
+from jobs.drivers.base import UNKNOWN, get_driver
+from jobs.drivers.inventory import StoredJob
 from jobs.drivers.reading import read_moment
 from jobs.exceptions import JobNotFoundError, JobOutOfReachError, PayloadError
 from jobs.models import BatchMember, FailedJob, JobTry

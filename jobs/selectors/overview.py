@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from django.utils import timezone
 
-from jobs.drivers.base import QueueFigures
+from jobs.drivers.inventory import QueueFigures
 from jobs.models.queued import EVERY_QUEUE
 from jobs.selectors.connections import ConnectionState, list_connection_states
 from jobs.selectors.failed import count_open_failures

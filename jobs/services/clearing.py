@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from jobs.drivers.base import JobState, QueueDriver, StoredJob, get_driver
+from jobs.drivers.base import QueueDriver, get_driver
+from jobs.drivers.inventory import JobState, StoredJob
 from jobs.services.settlement import release_locks_of
 from jobs.signals import JobsSteered, jobs_steered
 

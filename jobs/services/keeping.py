@@ -7,7 +7,8 @@ from django.db import transaction
 
 from jobs.clock import get_database_now
 from jobs.coordination import get_coordinator
-from jobs.drivers.base import Message, QueueDriver, QueueFigures
+from jobs.drivers.base import Message, QueueDriver
+from jobs.drivers.inventory import QueueFigures
 from jobs.exceptions import PartlySentError, QueueFull
 from jobs.payload import Record
 from jobs.services.announcing import announce_queued

@@ -14,8 +14,9 @@ import structlog
 from django.db import transaction
 
 from jobs.coordination import get_coordinator
-from jobs.drivers.base import Burial, Claim, QueueDriver, StoredJob, get_driver
+from jobs.drivers.base import Burial, Claim, QueueDriver, get_driver
 from jobs.drivers.failures import note_recovery
+from jobs.drivers.inventory import StoredJob
 from jobs.exceptions import PayloadError
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.services.announcing import announce_queued

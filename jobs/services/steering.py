@@ -19,7 +19,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs.clock import get_database_now
-from jobs.drivers.base import JobSearch, Message, QueueDriver, StoredJob, get_driver
+from jobs.drivers.base import Message, QueueDriver, get_driver
+from jobs.drivers.inventory import JobSearch, StoredJob
 from jobs.exceptions import (
     FailedJobNotFoundError,
     InvalidCursorError,

@@ -11,7 +11,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from jobs.batch import Batch, PendingBatch, batch
-from jobs.drivers.base import JobState, Message, StoredJob
+from jobs.drivers.base import Message
+from jobs.drivers.inventory import JobState, StoredJob
 from jobs.job import Job, build_job, find_class
 from jobs.outlet import Current, Outlet
 from jobs.payload import Record, read_payload

@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 
 from jobs.conf import get_job_settings
 from jobs.coordination.base import Coordinator
-from jobs.drivers.base import Burial, Claim, JobState, Message, QueueDriver, QueueFigures, StoredJob
+from jobs.drivers.base import Burial, Claim, Message, QueueDriver
 from jobs.drivers.failures import store_failure
+from jobs.drivers.inventory import JobState, QueueFigures, StoredJob
 from jobs.exceptions import QueueFull
 from jobs.models.queued import EVERY_QUEUE
 

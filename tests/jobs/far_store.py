@@ -9,8 +9,9 @@ import pytest
 from django.db import OperationalError
 from pytest_django import Settings
 
-from jobs.drivers.base import Burial, Claim, JobSearch, Message, QueueFigures, StoredJob
+from jobs.drivers.base import Burial, Claim, Message
 from jobs.drivers.database import DatabaseDriver
+from jobs.drivers.inventory import JobSearch, QueueFigures, StoredJob
 
 
 class FarDriver(DatabaseDriver):

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from django.utils import timezone
 
-from jobs.drivers.base import Claim, StoredJob, get_driver
+from jobs.drivers.base import Claim, get_driver
+from jobs.drivers.inventory import StoredJob
 from jobs.payload import Record
 from jobs.services import EndedTry, make_messages
 from jobs.worker.runner import Outcome, attempt, settle

@@ -7,7 +7,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from jobs.drivers.base import JobSearch, JobState, StoredJob, get_driver
+from jobs.drivers.base import get_driver
+from jobs.drivers.inventory import JobSearch, JobState, StoredJob
 from tests.jobs.messages import make
 from tests.jobs.steps import NOON, claim_one
 
