@@ -4,7 +4,7 @@ A queue needs no definition. One that is defined may say what holds for its jobs
 many jobs it may hold, and how fast it is worked off.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -185,6 +185,13 @@ def _define_by_settings(name: str, arguments: Mapping[str, Any]) -> QueueDefinit
 def list_queue_names() -> list[str]:
     """Return the names of all known queues, sorted."""
     return sorted({*_defined, *_mentioned, *get_job_settings().queues})
+
+
+def describe_unknown_queues(names: Iterable[str]) -> str:
+    """Return a sentence that names those to which no job of this code goes; empty where there are none."""
+    known = list_queue_names()
+    strange = [name for name in names if "*" not in name and name not in known]
+    return f"No job goes to {', '.join(strange)}; known are {', '.join(known)}." if strange else ""
 
 
 def list_isolated_queues() -> frozenset[str]:

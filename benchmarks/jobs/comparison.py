@@ -11,6 +11,9 @@ once by what a peer offers for it; ours is what batches and chains call. The lat
 jobs, with pauses of up to 40 ms between them. Round trips are counted by a proxy between workers and store, commands by
 Redis. The delay is added by such a proxy, to the store alone: jobs without work show what it costs the queue.
 
+Where processes are bound each keeps to a processor of its own: ours by ``--cpu-affinity``, the fastest of the others,
+in Python and outside of it, because this program sees to it. Bound ones are held against bound ones.
+
 Beside them stand loops without any queue, which show what machine and interpreter allow at most.
 """
 

@@ -26,12 +26,13 @@ _BARE: Final = {
 
 def list_figures(scores: Sequence[Scores]) -> list[Figure]:
     """Return the figures of a run."""
+    unbound = [one for one in scores if not one.peer.is_bound]
     return [
         *_tell_done(scores),
-        *_tell_sent(scores),
-        *_tell_waiting(scores),
-        *_tell_store(scores),
-        *_tell_delayed(scores),
+        *_tell_sent(unbound),
+        *_tell_waiting(unbound),
+        *_tell_store(unbound),
+        *_tell_delayed(unbound),
         Figure(
             name="what measures, of a core, while jobs are done",
             value=statistics.median(share for one in scores for share in one.own_shares),
@@ -61,10 +62,10 @@ def list_flatness(name: str, many: int, found: Mapping[str, Sequence[float]]) ->
 
 def _tell_done(scores: Sequence[Scores]) -> Iterator[Figure]:
     for kind, work in _WORK.items():
-        peers = _compare(scores, methodcaller("get_rate", kind))
         for mine in scores:
             if not mine.peer.is_ours or kind not in mine.peer.kinds:
                 continue
+            peers = _compare([one for one in _list_like(scores, mine) if kind in one.peer.kinds], _get_rate_of(kind))
             yield Figure(
                 name=f"{mine.peer.name}: {work}",
                 value=mine.get_rate(kind),
@@ -72,22 +73,24 @@ def _tell_done(scores: Sequence[Scores]) -> Iterator[Figure]:
                 peers=peers if mine.peer.store == "redis" else {},
                 goal=_GOALS.get((mine.peer.store, kind)),
             )
-    mine = _get_ours(scores)
-    rate = mine.get_rate("incr")
-    yield Figure(
-        name=f"{mine.peer.name}: {_WORK['incr']}, times the fastest Python peer",
-        value=rate / max(one.get_rate("incr") for one in _list_python(scores)),
-        unit="",
-        goal=3,
-    )
-    for other in scores:
-        if not other.peer.is_python and other.peer.processes == _PROCESSES:
-            yield Figure(
-                name=f"{mine.peer.name}: {_WORK['incr']}, times {other.peer.name}",
-                value=rate / other.get_rate("incr"),
-                unit="",
-                goal=1,
-            )
+    for mine in scores:
+        if not mine.peer.is_ours or mine.peer.store != "redis" or "incr" not in mine.peer.kinds:
+            continue
+        rate, others = mine.get_rate("incr"), _list_like(scores, mine)
+        yield Figure(
+            name=f"{mine.peer.name}: {_WORK['incr']}, times the fastest Python peer",
+            value=rate / max(one.get_rate("incr") for one in _list_python(others)),
+            unit="",
+            goal=3,
+        )
+        for other in others:
+            if not other.peer.is_python and other.peer.processes == _PROCESSES:
+                yield Figure(
+                    name=f"{mine.peer.name}: {_WORK['incr']}, times {other.peer.name}",
+                    value=rate / other.get_rate("incr"),
+                    unit="",
+                    goal=1,
+                )
 
 
 def _tell_sent(scores: Sequence[Scores]) -> Iterator[Figure]:
@@ -187,6 +190,15 @@ def _tell_delayed(scores: Sequence[Scores]) -> Iterator[Figure]:
 
 def _get_left(scores: Scores) -> float:
     return statistics.median(scores.delayed) / scores.get_rate("noop")
+
+
+def _list_like(scores: Sequence[Scores], mine: Scores) -> list[Scores]:
+    """Return those that may use the processors as this one does."""
+    return [one for one in scores if one.peer.is_bound == mine.peer.is_bound]
+
+
+def _get_rate_of(kind: str) -> Callable[[Scores], float]:
+    return methodcaller("get_rate", kind)
 
 
 def _list_ours(scores: Sequence[Scores]) -> list[Scores]:

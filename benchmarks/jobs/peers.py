@@ -18,6 +18,10 @@ _ROOT = Path(__file__).parents[2]
 _PROGRAMS = "benchmarks.jobs.programs"
 #: What jobs do: nothing, one write, wait for a millisecond.
 KINDS: Sequence[Kind] = ("noop", "incr", "nap")
+#: Who is measured once more with processes that are bound to a processor each: the fastest of either language.
+_BOUND: Sequence[str] = ("Huey, 2 processes", "BullMQ, 2 processes of concurrency 50")
+#: What is done by processes that keep to a processor each.
+_BOUND_KINDS: Sequence[Kind] = ("noop", "incr")
 #: Two workers of ours, under one parent.
 _OUR_WORKERS: Command = (sys.executable, "manage.py", "queue_work", "--processes", "2")
 
@@ -36,6 +40,8 @@ class Peer:
     workers: Sequence[Command]
     #: How many processes take jobs.
     processes: int = 2
+    #: Whether each of them keeps to a processor: ours by an option, others because they are bound from outside.
+    is_bound: bool = False
     #: What it is measured with.
     kinds: Sequence[Kind] = KINDS
     folder: Path = _ROOT
@@ -49,7 +55,13 @@ class Peer:
 
 def make_peers() -> list[Peer]:
     """Install them, and return all, ours first."""
-    return [*_list_ours(), *_list_python(make_python()), *_list_node()]
+    others = [*_list_python(make_python()), *_list_node()]
+    bound = [
+        replace(peer, name=f"{peer.name}, bound", kinds=_BOUND_KINDS, is_bound=True)
+        for peer in others
+        if peer.name in _BOUND
+    ]
+    return [*_list_ours(), *others, *bound]
 
 
 def make_soaked(store: StoreName) -> Peer:
@@ -61,7 +73,14 @@ def make_soaked(store: StoreName) -> Peer:
 def _list_ours() -> list[Peer]:
     stores: dict[StoreName, str] = {"redis": "Redis", "postgresql": "PostgreSQL", "sqlite": "SQLite"}
 
-    def make(label: str, store: StoreName, *options: str, kinds: Sequence[Kind] = KINDS, handle: str = "") -> Peer:
+    def make(
+        label: str,
+        store: StoreName,
+        *options: str,
+        kinds: Sequence[Kind] = KINDS,
+        handle: str = "",
+        is_bound: bool = False,
+    ) -> Peer:
         return Peer(
             name=f"Gatehouse, {label}",
             store=store,
@@ -69,6 +88,7 @@ def _list_ours() -> list[Peer]:
             producer=(sys.executable, "-m", f"{_PROGRAMS}.house"),
             workers=[(*_OUR_WORKERS, *options)],
             kinds=kinds,
+            is_bound=is_bound,
             environment={
                 "JOB_CONNECTION": "redis" if store == "redis" else "database",
                 "BENCH_HANDLE": handle,
@@ -77,6 +97,7 @@ def _list_ours() -> list[Peer]:
 
     return [
         *(make(label, store) for store, label in stores.items()),
+        make("Redis, bound", "redis", "--cpu-affinity", kinds=_BOUND_KINDS, is_bound=True),
         # What waits gains by not waiting alone; what doesn't is measured above.
         make("Redis, 8 threads", "redis", "--threads", "8", kinds=["nap"]),
         make("Redis, async", "redis", kinds=["nap"], handle="async"),

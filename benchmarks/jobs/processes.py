@@ -1,12 +1,14 @@
 """The programs of one peer while it is measured: its workers, and what sends its jobs."""
 
 import json
+import os
 import signal
 import struct
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Final, Self
 
@@ -54,6 +56,12 @@ class Workers:
     def resume(self) -> None:
         """Let them go on."""
         self._send(signal.SIGCONT)
+
+    def bind(self, process_ids: Iterable[int]) -> None:
+        """Let each of these processes keep to a processor of its own, as far as there are enough."""
+        for process_id, processor in zip(sorted(process_ids), cycle(sorted(os.sched_getaffinity(0))), strict=False):
+            for thread in psutil.Process(process_id).threads():
+                os.sched_setaffinity(thread.id, {processor})
 
     def list_cpu_seconds(self) -> Mapping[int, float]:
         """Return what each of their processes has taken of the processor, by its id."""
@@ -125,6 +133,8 @@ class Visit:
             done = self.tally.count()
             self.send("single", "noop", _FIRST_JOBS)
             self.wait_for(done + _FIRST_JOBS, seconds=_START_SECONDS)
+        if self._peer.is_bound and not self._peer.is_ours:
+            self.workers.bind(self.tally.list_processes())
         return self
 
     def send(self, way: str, kind: str, count: int) -> float:

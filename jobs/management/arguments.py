@@ -1,7 +1,6 @@
 """Types of command-line arguments, which argparse calls; what they refuse ends the command with exit code 2."""
 
 import math
-import os
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from jobs.backoff import MAX_SECONDS
 from jobs.drivers.base import get_driver
 from jobs.exceptions import UnknownConnectionError
 from jobs.options import is_queue_name, is_queue_pattern
+from jobs.worker.processors import count_processors
 
 _UNITS: Final[Mapping[str, timedelta]] = {
     "s": timedelta(seconds=1),
@@ -110,7 +110,7 @@ def positive_count(text: str) -> int:
 def process_count(text: str) -> int:
     """Read a number of processes from 1 to 1,000, or ``auto``: one for each processor."""
     if text == "auto":
-        return os.cpu_count() or 1
+        return count_processors()
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000):
         message = f"{text!r} is not a number of processes from 1 to 1,000, nor the word auto."
         raise ArgumentTypeError(message)

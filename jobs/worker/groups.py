@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ import structlog
 from jobs.worker.forking import BROKEN, fork
 from jobs.worker.ledger import Ledger
 from jobs.worker.loop import Worker, WorkerOptions
+from jobs.worker.processors import choose_processor, keep_to
 from jobs.worker.restarts import Restarts
 
 #: A process that lived shorter than this broke down; the next one in its place waits, ever longer.
@@ -55,6 +56,8 @@ class Process:
     started_at: float
     #: Whether it was told to end.
     is_told: bool = False
+    #: The one that it keeps to.
+    processor: int | None = None
 
     def send(self, number: int) -> None:
         """Send it a signal, if it is still there."""
@@ -83,11 +86,14 @@ class Place:
         """Say whether a process is to be started here now."""
         return self.process is None and not self.is_closed and time.monotonic() >= self.starts_at
 
-    def start(self, restarts: Restarts) -> None:
-        """Start a process here."""
+    def start(self, restarts: Restarts, *, taken: Iterable[int | None] = ()) -> None:
+        """Start a process here; ``taken``: the processors that others keep to."""
+        processor = choose_processor(taken) if self.options.has_processor else None
         ledger, options = Ledger(self.options.count_held()), self._get_options()
 
         def work(let_signals_through: Callable[[], None]) -> int:
+            if processor is not None:
+                keep_to(processor)
             worker = Worker(options, ledger=ledger, restarts=restarts)
             with worker.listen_to_signals():
                 let_signals_through()
@@ -101,7 +107,7 @@ class Place:
             _log.error("worker_not_started", error=type(error).__qualname__)
             self.note_breakdown(time.monotonic())
             return
-        self.process = Process(pid, ledger, time.monotonic())
+        self.process = Process(pid, ledger, time.monotonic(), processor=processor)
 
     def take_leave(self) -> None:
         """Note that the process has ended; want no other one where the limits of all together are reached."""

@@ -128,7 +128,7 @@ class Pool:
             if self._stopping_since is not None:
                 place.is_closed = True
             if place.is_due():
-                place.start(self._restarts)
+                place.start(self._restarts, taken=[process.processor for _, process in self._list_processes()])
 
     def _reap(self) -> None:
         for place, process in self._list_processes():

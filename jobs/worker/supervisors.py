@@ -14,6 +14,7 @@ from jobs.options import JobOptions, is_queue_name, is_queue_pattern, serves_que
 from jobs.worker.balancing import Load, Rules, balance, share_at_first
 from jobs.worker.groups import Group
 from jobs.worker.loop import WorkerOptions
+from jobs.worker.processors import list_processors
 
 _MOST_PROCESSES: Final = 1_000
 
@@ -46,6 +47,7 @@ class SupervisorOptions:
     rest: float = 0.0
     threads: int = 0
     concurrency: int | None = None
+    cpu_affinity: bool = False
 
     def check(self) -> None:
         """Make sure that all that was said can be done.
@@ -96,6 +98,10 @@ def _is_seconds(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
 
 
+def _is_affinity(value: object) -> bool:
+    return value is False or (value is True and bool(list_processors()))
+
+
 def _are_queues(value: object) -> bool:
     return isinstance(value, list | tuple) and all(map(is_queue_pattern, value)) and len(set(value)) == len(value)
 
@@ -116,6 +122,7 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[object], bool]]]] = {
     "rest": ("0 to 31,536,000 seconds", _is_seconds),
     "threads": ("a whole number from 0 to 1,000", lambda value: value == 0 or _is_process_count(value)),
     "concurrency": ("a whole number from 1", _is_count),
+    "cpu_affinity": ("true or false; true on Linux only", _is_affinity),
 }
 
 
@@ -191,5 +198,6 @@ def _make_worker_options(
         job_options=JobOptions(tries=options.tries, backoff=options.backoff, timeout=options.timeout),
         report=report,
         threads=options.threads,
+        has_processor=options.cpu_affinity,
         concurrency=options.concurrency,
     )

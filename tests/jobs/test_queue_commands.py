@@ -56,6 +56,28 @@ def test_a_queue_that_rests_gives_no_job_until_it_goes_on(job_connection: str) -
     assert claim_next() is not None
 
 
+def test_who_names_a_queue_to_which_no_job_goes_is_told_so(job_connection: str) -> None:
+    told = call("queue_pause", "notes,nosuch")
+    assert "No job goes to nosuch; known are " in told
+    assert "nosuch, notes" not in told
+    assert is_paused("nosuch")
+    told = call("queue_work", "--once", "--queue", "notes,nosuch,no-*")
+    assert "No job goes to nosuch; known are " in told
+    assert "No job" not in call("queue_work", "--once", "--queue", "notes")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "words",
+    [["queue_work", "--once", "--grace", "3"], ["queue_schedule", "--json"], ["queue_relay", "--json"]],
+    ids=" ".join,
+)
+def test_an_option_that_would_do_nothing_is_refused(words: list[str]) -> None:
+    with pytest.raises(CommandError, match=f"{'--grace' if '--grace' in words else '--json'} needs") as caught:
+        call(*words)
+    assert caught.value.returncode == 2
+
+
 def test_who_lets_queues_rest_is_told_of_the_connections_that_go_on(job_connection: str, settings: Settings) -> None:
     other = {"DRIVER": "jobs.drivers.database.DatabaseDriver"}
     settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "other": other}}

@@ -11,7 +11,7 @@ from jobs.conf import get_job_settings
 from jobs.exceptions import ConnectionsAwayError, UnknownConnectionError
 from jobs.management.arguments import pause_duration, queue_names
 from jobs.models.queued import EVERY_QUEUE
-from jobs.queues import list_pauses, pause_queue
+from jobs.queues import describe_unknown_queues, list_pauses, pause_queue
 from jobs.selectors.stores import list_stores, serves_connection
 
 
@@ -66,6 +66,8 @@ class Command(BaseCommand):
         what = "All queues rest" if is_all else f"{', '.join(names)} {'rests' if len(names) == 1 else 'rest'}"
         end = f"for {int(duration.total_seconds())} s" if duration else "until queue_resume"
         self.stdout.write(f"{what} {end}. Jobs in hand are finished; new ones wait.")
+        if unknown := describe_unknown_queues(names):
+            self.stdout.write(unknown)
         served = connection or get_job_settings().connection
         if others := [name for name in list_stores() if not serves_connection(served, name)]:
             self.stdout.write(f"That is on {served} alone; elsewhere say --connection: {', '.join(others)}.")

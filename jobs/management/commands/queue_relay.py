@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser
 from typing import Final, override
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from jobs.management.rounds import go_round
@@ -33,6 +33,8 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *, once: bool, json: bool, **_others: object) -> None:
+        if json and not once:
+            raise CommandError("--json needs --once.", returncode=2)
         if not once:
             self._look_after()
             return

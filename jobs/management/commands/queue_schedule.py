@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import override
 from zoneinfo import ZoneInfo
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from jobs.exceptions import ScheduleTimingError
@@ -38,6 +38,8 @@ class Command(BaseCommand):
 
     @override
     def handle(self, *, once: bool, list: bool, json: bool, **_others: object) -> None:
+        if json and not (list or once):
+            raise CommandError("--json needs --list or --once.", returncode=2)
         if list:
             rows = [_to_row(row) for row in list_schedules()]
             self.stdout.write(_dump(rows) if json else _to_text(rows))
@@ -90,7 +92,10 @@ def _show(moment: datetime | None, row: Schedule) -> str | None:
 
 def _to_text(rows: list[dict[str, object]]) -> str:
     if not rows:
-        return "The schedule has no entry. Add one in code (jobs.schedules.schedule) or in the admin."
+        return (
+            "The schedule has no entry. Add one in code (jobs.schedules.schedule), which a worker stores when it runs, "
+            "or in the admin."
+        )
     lines = []
     for row in rows:
         lines.append(f"{row['name']}  {row['job_class']}  {row['when']}")
