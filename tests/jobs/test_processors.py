@@ -12,9 +12,9 @@ from django.core.management import CommandError, call_command
 
 from jobs.exceptions import JobOptionError
 from jobs.worker.processors import choose_processor, count_processors, list_processors
-from jobs.worker.supervisors import SupervisorOptions
+from jobs.worker.supervisors import Supervisor, SupervisorOptions
 from tests.jobs.steps import worker_environment
-from tests.processes import manage
+from tests.processes import ROOT, manage
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not list_processors(), reason="only Linux lets a process keep to a processor")
@@ -29,10 +29,16 @@ def test_the_one_of_which_least_is_taken_is_chosen() -> None:
 
 
 def test_those_count_that_this_process_may_use() -> None:
-    script = "from jobs.worker.processors import *; print(count_processors(), *list_processors())"
-    code = f"import os; os.sched_setaffinity(0, {{{list_processors()[-1]}}}); {script}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["1", str(list_processors()[-1])]
+    last = list_processors()[-1]
+    code = (
+        f"import os, django; os.sched_setaffinity(0, {{{last}}}); django.setup(); "
+        "from jobs.management.arguments import process_count; from jobs.worker.processors import *; "
+        "print(count_processors(), *list_processors(), process_count('auto'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=worker_environment(), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", str(last), "1"]
     assert count_processors() == len(list_processors())
 
 
@@ -61,6 +67,9 @@ def test_without_processes_there_is_none_to_keep_to() -> None:
 
 
 def test_a_supervisor_can_be_told() -> None:
+    for is_wanted in (True, False):
+        group = Supervisor(SupervisorOptions(name="s", queues=["a"], cpu_affinity=is_wanted)).groups["a"]
+        assert group.options.has_processor is is_wanted
     SupervisorOptions(name="s", queues=["a"], cpu_affinity=True).check()
     with pytest.raises(JobOptionError, match="cpu_affinity"):
         SupervisorOptions(name="s", queues=["a"], cpu_affinity="yes").check()  # type: ignore[arg-type]  # as settings may
