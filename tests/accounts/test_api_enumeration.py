@@ -79,7 +79,9 @@ def test_every_kind_of_address_takes_the_same_queries(path: str, people: None) -
     def read_kinds_of_queries(kind: str) -> list[str]:
         with CaptureQueriesContext(connection) as queries:
             ask(path, kind)
-        return [" ".join(_NAME.sub("", query["sql"]).split()[:3]) for query in queries]
+        # The time of the database is asked for twice a minute, whoever happens to be next.
+        asked = (query["sql"] for query in queries if "clock_timestamp()" not in query["sql"])
+        return [" ".join(_NAME.sub("", sql).split()[:3]) for sql in asked]
 
     first, *others = [read_kinds_of_queries(kind) for kind in KINDS]
     assert others == [first] * len(others)

@@ -63,7 +63,9 @@ def test_every_address_gets_the_same_answer_from_the_same_work(
             connection,
         ) as queries:
             response = client.post(path, {"email": email, "password": PASSWORD})
-        work = None if path == REGISTER else len(queries)
+        # The time of the database is asked for twice a minute, whoever happens to be next.
+        count = sum("clock_timestamp()" not in query["sql"] for query in queries)
+        work = None if path == REGISTER else count
         answers.add((response.status_code, response["Location"], read(response), work))
     assert len(answers) == 1
 
