@@ -65,12 +65,12 @@ def _tell_done(scores: Sequence[Scores]) -> Iterator[Figure]:
         for mine in scores:
             if not mine.peer.is_ours or kind not in mine.peer.kinds:
                 continue
-            peers = _compare([one for one in _list_like(scores, mine) if kind in one.peer.kinds], _get_rate_of(kind))
+            others = [one for one in _list_like(scores, mine) if kind in one.peer.kinds]
             yield Figure(
                 name=f"{mine.peer.name}: {work}",
                 value=mine.get_rate(kind),
                 unit="1/s",
-                peers=peers if mine.peer.store == "redis" else {},
+                peers=_compare(others, methodcaller("get_rate", kind)) if mine.peer.store == "redis" else {},
                 goal=_GOALS.get((mine.peer.store, kind)),
             )
     for mine in scores:
@@ -195,10 +195,6 @@ def _get_left(scores: Scores) -> float:
 def _list_like(scores: Sequence[Scores], mine: Scores) -> list[Scores]:
     """Return those that may use the processors as this one does."""
     return [one for one in scores if one.peer.is_bound == mine.peer.is_bound]
-
-
-def _get_rate_of(kind: str) -> Callable[[Scores], float]:
-    return methodcaller("get_rate", kind)
 
 
 def _list_ours(scores: Sequence[Scores]) -> list[Scores]:

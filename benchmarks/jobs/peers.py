@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.jobs.environments import make_node, make_python
+from jobs.worker.processors import list_processors
 
 type Command = Sequence[str | Path]
 type Kind = Literal["noop", "incr", "nap"]
@@ -54,14 +55,15 @@ class Peer:
 
 
 def make_peers() -> list[Peer]:
-    """Install them, and return all, ours first."""
+    """Install them, and return all, ours first; none that are bound where the system doesn't do that."""
     others = [*_list_python(make_python()), *_list_node()]
     bound = [
         replace(peer, name=f"{peer.name}, bound", kinds=_BOUND_KINDS, is_bound=True)
         for peer in others
         if peer.name in _BOUND
     ]
-    return [*_list_ours(), *others, *bound]
+    peers = [*_list_ours(), *others, *bound]
+    return [peer for peer in peers if list_processors() or not peer.is_bound]
 
 
 def make_soaked(store: StoreName) -> Peer:

@@ -17,6 +17,7 @@ import psutil
 from benchmarks.jobs import work
 from benchmarks.jobs.peers import STORE, Peer
 from benchmarks.jobs.stores import Stores
+from jobs.worker.processors import list_processors
 
 #: Between two looks at how many jobs are done, in seconds.
 _LOOK: Final = 0.002
@@ -59,7 +60,7 @@ class Workers:
 
     def bind(self, process_ids: Iterable[int]) -> None:
         """Let each of these processes keep to a processor of its own, as far as there are enough."""
-        for process_id, processor in zip(sorted(process_ids), cycle(sorted(os.sched_getaffinity(0))), strict=False):
+        for process_id, processor in zip(sorted(process_ids), cycle(list_processors()), strict=False):
             for thread in psutil.Process(process_id).threads():
                 os.sched_setaffinity(thread.id, {processor})
 

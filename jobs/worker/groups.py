@@ -88,7 +88,7 @@ class Place:
 
     def start(self, restarts: Restarts, *, taken: Iterable[int | None] = ()) -> None:
         """Start a process here; ``taken``: the processors that others keep to."""
-        processor = choose_processor(taken) if self.options.has_processor else None
+        processor = choose_processor(taken) if self.options.cpu_affinity else None
         ledger, options = Ledger(self.options.count_held()), self._get_options()
 
         def work(let_signals_through: Callable[[], None]) -> int:

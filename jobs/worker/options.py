@@ -41,7 +41,7 @@ class WorkerOptions:
     #: How many threads run jobs that block; 0: the main thread does.
     threads: int = 0
     #: Whether each process of a pool keeps to one processor.
-    has_processor: bool = False
+    cpu_affinity: bool = False
     #: How many coroutines of jobs run at a time; None: as the settings say.
     concurrency: int | None = None
 

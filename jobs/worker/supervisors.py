@@ -198,6 +198,6 @@ def _make_worker_options(
         job_options=JobOptions(tries=options.tries, backoff=options.backoff, timeout=options.timeout),
         report=report,
         threads=options.threads,
-        has_processor=options.cpu_affinity,
+        cpu_affinity=options.cpu_affinity,
         concurrency=options.concurrency,
     )

@@ -69,7 +69,7 @@ def test_without_processes_there_is_none_to_keep_to() -> None:
 def test_a_supervisor_can_be_told() -> None:
     for is_wanted in (True, False):
         group = Supervisor(SupervisorOptions(name="s", queues=["a"], cpu_affinity=is_wanted)).groups["a"]
-        assert group.options.has_processor is is_wanted
+        assert group.options.cpu_affinity is is_wanted
     SupervisorOptions(name="s", queues=["a"], cpu_affinity=True).check()
     with pytest.raises(JobOptionError, match="cpu_affinity"):
         SupervisorOptions(name="s", queues=["a"], cpu_affinity="yes").check()  # type: ignore[arg-type]  # as settings may

@@ -229,6 +229,6 @@ def _make_options(
         has_keeper=True,
         threads=threads,
         concurrency=concurrency,
-        has_processor=cpu_affinity,
+        cpu_affinity=cpu_affinity,
         job_options=JobOptions(tries=tries, backoff=backoff, timeout=timeout),
     )
