@@ -36,6 +36,9 @@ _redactor: ContextVar[Callable[[str], str] | None] = ContextVar("log_redactor", 
 _describe: ContextVar[Callable[[], Event] | None] = ContextVar("log_description", default=None)
 #: What says where an entry comes from, and never what it is about.
 _OWN_KEYS = frozenset({"timestamp", "level", "logger"})
+#: So many requests for a host that isn't allowed are told of, in each process, and so much of each, in characters.
+_STRANGERS = 5
+_MAX_HINT = 300
 
 
 def is_secret_key(key: str) -> bool:
@@ -161,6 +164,26 @@ class CrashesOnly(logging.Filter):
         return record.exc_info is not None
 
 
+class FirstStrangers(logging.Filter):
+    """Lets the first few requests through that name a host which isn't allowed, as a line with Django's hint.
+
+    They show whoever sets up the house what is missing. Later ones are of scanners, and 400s in the log of requests.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        """Begin to count."""
+        super().__init__(name)
+        self._left = _STRANGERS
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the record is among the first ones, and take its traceback from it."""
+        self._left -= 1
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.msg, record.args, record.exc_info = record.getMessage()[:_MAX_HINT], (), None
+        return self._left >= 0
+
+
 def escape_control_characters(_logger: object, _method: str, event: Event) -> Event:
     """Keep one event on one line and free of terminal commands, whatever a client put into a name."""
     for key, value in event.items():
@@ -207,7 +230,7 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
                     ],
                 }
             },
-            "filters": {"crashes_only": {"()": CrashesOnly}},
+            "filters": {"crashes_only": {"()": CrashesOnly}, "first_strangers": {"()": FirstStrangers}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "house"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
@@ -215,8 +238,7 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
                 "django.server": {"level": "ERROR"},
                 # Its lines hold the whole address, and with it the tokens of mailed links; the view of it logs instead.
                 "django.security.csrf": {"level": "ERROR"},
-                # A foreign host name is a 400 in the request log, not a traceback.
-                "django.security.DisallowedHost": {"level": "CRITICAL"},
+                "django.security.DisallowedHost": {"level": "ERROR", "filters": ["first_strangers"]},
                 # Its debug lines carry request bodies.
                 "oauthlib": {"level": "WARNING"},
                 "oauth2_provider": {"level": "WARNING"},

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 import structlog
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from django.urls import resolve
 
 from project.logging import Description, configure_logging, escape_control_characters, is_secret_key, redact_secrets
@@ -84,3 +84,19 @@ def test_the_token_of_a_link_never_reaches_the_log_with_a_crash(
     crash = ValueError("x")
     logging.getLogger("django.request").error("Crash: %s", request.path, exc_info=crash, extra={"request": request})
     assert "Crash: /accounts/verify-email/[redacted]/" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("own_logging")
+def test_the_first_requests_for_a_host_that_is_not_allowed_are_told_of_with_the_way_out(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(level="INFO", style="json")
+    for number in range(20):
+        host = f"shop{number}.example.org" if number else "shop.example.org" + "x" * 5_000
+        assert client.get("/", headers={"Host": host}).status_code == 400
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [line for line in lines if line["logger"] == "django.security.DisallowedHost"]
+    assert 0 < len(told) < 10
+    assert "You may need to add 'shop1.example.org' to ALLOWED_HOSTS." in told[1]["event"]
+    assert {line["level"] for line in told} == {"warning"}
+    assert all("exception" not in line and len(line["event"]) < 500 for line in told)
