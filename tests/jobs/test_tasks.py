@@ -206,6 +206,7 @@ def test_a_task_is_tried_until_its_moment_whatever_its_tries(job_connection: str
     assert (result.status, result.attempts) == (TaskResultStatus.FAILED, 2)
 
 
+@pytest.mark.django_db(transaction=True)  # its start is written in its time, and no test's transaction bears a break
 def test_a_task_over_its_timeout_fails(job_connection: str) -> None:
     result = endless.enqueue()
     drain()
