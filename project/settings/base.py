@@ -95,7 +95,7 @@ SHARED_FACTS: dict[str, Any] = {  # Any: an address and numbers, which project.s
 
 # --- Mail ------------------------------------------------------------------------------------------------------------
 env.group("Mail")
-_mailer = env.mailer("EMAIL_URL", help="smtp://user:password@host:587?tls=1. Needed in production.")
+_mailer = env.mailer("EMAIL_URL", help=f"{environment.MAIL_URL}. Needed in production.")
 MAILERS: dict[str, Any] = {"default": _mailer} if _mailer else {}  # Any: Django's own shape of a mailer entry
 DEFAULT_FROM_EMAIL = env.address(
     "DEFAULT_FROM_EMAIL", help="Sender of every mail; without it no-reply at the host of BASE_URL, called Gatehouse."

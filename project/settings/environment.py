@@ -19,6 +19,8 @@ from environs import EnvError, FileAwareEnv
 
 #: Folder of the clone.
 BASE_DIR = Path(__file__).resolve().parents[2]
+#: What the address of a mail server looks like.
+MAIL_URL = "smtp://user:password@host:587?tls=1 (STARTTLS) or smtp://user:password@host:465?ssl=1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,19 +154,20 @@ class Environment:
     def mailer(self, name: str, *, default: str = "", help: str) -> dict[str, Any]:  # noqa: A002 - as above
         """Declare and read a mail URL into an entry of ``MAILERS``.
 
-        ``smtp://user:password@host:port`` with ``?tls=1`` (STARTTLS) or ``?ssl=1``. Empty gives an empty entry.
+        ``smtp://user:password@host:port`` with ``?tls=1`` (STARTTLS) or ``?ssl=1`` (TLS from the first byte). Without a
+        port it is 587, 465 or, with neither, 25 (RFC 8314 §7.3, RFC 6409 §3.1). Empty gives an empty entry.
         """
         raw = self.text(name, default=default, help=help)
         if not raw:
             return {}
         try:
             parts = urlsplit(raw)
-            port = parts.port or 25
+            port = parts.port
         except ValueError:
             self.reject(name, "has a port that is not a number")
             return {}
         if parts.scheme != "smtp" or not parts.hostname:
-            self.reject(name, "must look like smtp://user:password@host:587?tls=1")
+            self.reject(name, f"must look like {MAIL_URL}")
             return {}
         query = parse_qs(parts.query, keep_blank_values=True)
         # Another word must not mean: without.
@@ -176,7 +179,7 @@ class Environment:
         # Any: the shape of Django's own MAILERS entries.
         options: dict[str, Any] = {
             "host": parts.hostname,
-            "port": port,
+            "port": port or (465 if query.get("ssl") == ["1"] else 587 if query.get("tls") == ["1"] else 25),
             "username": unquote(parts.username or ""),
             "password": unquote(parts.password or ""),
             "use_tls": query.get("tls") == ["1"],

@@ -147,6 +147,15 @@ def test_a_mail_url_becomes_a_mailer(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("ending", "port"), [("?ssl=1", 465), ("?tls=1", 587), ("", 25), (":2525?tls=1", 2525)])
+def test_a_mail_url_without_a_port_means_that_of_its_way(
+    monkeypatch: pytest.MonkeyPatch, ending: str, port: int
+) -> None:
+    monkeypatch.setenv("MAIL", f"smtp://me:secret@mail.example.org{ending}")
+    options = Environment().mailer("MAIL", help="Mail.")["OPTIONS"]
+    assert (options["port"], options["use_ssl"]) == (port, "ssl" in ending)
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_SECRET_FILE", str(tmp_path / "away"))
     env = Environment()
@@ -170,6 +179,7 @@ def test_mails_come_from_the_host_of_the_house(tmp_path: Path) -> None:
     [
         "http://mail",
         "smtp://",
+        "smtps://me:secret@host",
         "smtp://host:many",
         # What is no word for TLS must not send a password in plain text.
         "smtp://me:secret@host:587?tls=true",
