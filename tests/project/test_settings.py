@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -195,6 +196,18 @@ def test_a_wrong_mail_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) 
     env.mailer("MAIL", help="Mail.")
     with pytest.raises(ImproperlyConfigured, match="MAIL"):
         env.seal()
+
+
+@pytest.mark.process
+def test_the_settings_that_the_guide_shows_for_sentinels_are_settings(tmp_path: Path) -> None:
+    guide = (ROOT / "docs/jobs-operations.md").read_text()
+    blocks = re.findall(r"^```text\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    shown = next(block for block in blocks if "SENTINELS" in block)
+    (tmp_path / "site_settings.py").write_text(shown)
+    tell = "from django.conf import settings; print(settings.RQ_QUEUES['default']['CONNECTION_KWARGS']['password'])"
+    options = ("--no-imports", "--settings", "site_settings", "--pythonpath", str(tmp_path))
+    ended = run_in_production(tmp_path, "manage.py", "shell", *options, "-c", tell, REDIS_PASSWORD="quiet")
+    assert (ended.returncode, ended.stdout) == (0, "quiet\n"), ended.stderr
 
 
 def test_the_example_environment_is_what_the_settings_say() -> None:
