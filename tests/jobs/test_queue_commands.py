@@ -56,6 +56,7 @@ def test_a_queue_that_rests_gives_no_job_until_it_goes_on(job_connection: str) -
     assert claim_next() is not None
 
 
+@pytest.mark.django_db(transaction=True)  # a worker has connections of its own
 def test_who_names_a_queue_to_which_no_job_goes_is_told_so(job_connection: str) -> None:
     told = call("queue_pause", "notes,nosuch")
     assert "No job goes to nosuch; known are " in told
