@@ -20,6 +20,7 @@ from tests.accounts.clients import AUTH
 from tests.accounts.conftest import PASSWORD, ApiResponse
 from tests.accounts.counting_hasher import CountingHasher
 from tests.redis_commands import list_commands
+from tests.waiting import wait_until
 
 WRONG = "a wrong password, long"
 KINDS = ["unknown", "wrong", "inactive", "unusable", "unverified"]
@@ -96,13 +97,13 @@ def test_every_kind_of_address_asks_the_cache_as_often(path: str, people: None, 
     settings.SHARED_FACTS = {**settings.SHARED_FACTS, "SILENCE_SECONDS": 3600.0}
     server = Redis.from_url(django_settings.REDIS_URL)
 
-    def name_commands(kind: str) -> list[str]:
-        return [command.split()[0] for command in list_commands(server, lambda: ask(path, kind))]
+    def name_commands(kind: str) -> tuple[str, ...]:
+        return tuple(command.split()[0] for command in list_commands(server, lambda: ask(path, kind)))
 
     for kind in ("warm", "warmer"):
         ask(path, kind)
-    first, *others = [name_commands(kind) for kind in KINDS]
-    assert others == [first] * len(others)
+    # Tests beside this one empty other databases of the server, which lets what this process has read be read anew.
+    wait_until(lambda: len({name_commands(kind) for kind in KINDS}) == 1)
 
 
 @pytest.mark.compliance("ASVS 5.0", "6.3.8", "The time that an answer takes doesn't tell which accounts there are")
