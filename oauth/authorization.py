@@ -39,7 +39,7 @@ class AuthorizationResponse:
         """Return what tells a client of an error."""
         told = {name: value or "" for name, value in error.twotuples}
         if "error_description" in told:
-            told["error_description"] = _clean(told["error_description"])
+            told["error_description"] = clean_description(told["error_description"])
         return cls.make(redirect_uri, error.response_mode, told)
 
     @classmethod
@@ -159,6 +159,6 @@ def _read_hint(request: Request, client: Application) -> str | None:
     return hint.subject
 
 
-def _clean(description: str) -> str:
+def clean_description(description: str) -> str:
     """Return a text as an ``error_description`` may be (RFC 6749 §4.1.2.1)."""
     return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in description)

@@ -110,7 +110,7 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
         """Take what the toolkit reads from the settings."""
         code = CodeGrant(
             request_validator,
-            pre_auth=[request_validator.refuse_unsupported],
+            pre_auth=[request_validator.refuse_unsupported, request_validator.require_s256],
             post_auth=[request_validator.validate_code_challenge, read_interaction],
         )
         bearer: Any = TokenHandler(request_validator)  # Any: the stubs take a token handler for its name
@@ -158,8 +158,8 @@ class Server(AuthorizationEndpoint, TokenEndpoint, RevocationEndpoint):
         super().validate_token_request(request)
         if not request.grant_type:
             raise errors.InvalidRequestError("The grant_type is missing.", request=request)
-        if request.grant_type not in self.list_grant_types():
-            raise errors.UnsupportedGrantTypeError(request=request)
+        if request.grant_type not in (known := self.list_grant_types()):
+            raise errors.UnsupportedGrantTypeError(f"The grant_type is none of {', '.join(known)}.", request=request)
 
 
 def _issue(request: Request) -> services.Issued:
@@ -272,7 +272,7 @@ class Backend(OAuthLibCore):
         grant.validate_grant_type(asked)
         grant.validate_scopes(asked)
         if not asked.scopes:
-            raise errors.InvalidScopeError(request=asked)  # a person must be asked for something
+            raise errors.InvalidScopeError("Name a scope that a person can be asked for.", request=asked)
         return start_device(
             application=get_client(asked),
             scopes=asked.scopes,

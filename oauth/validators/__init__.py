@@ -81,6 +81,20 @@ class Validator(RequestRules):
         return bool(request.scopes)
 
     @override
+    def validate_redirect_uri(
+        self, client_id: str, redirect_uri: str, request: Request, *args: object, **kwargs: object
+    ) -> bool:
+        """Accept a redirect URI that the client has registered.
+
+        Raises:
+            MismatchingRedirectURIError: It hasn't.
+        """
+        if not get_client(request).redirect_uri_allowed(redirect_uri):
+            description = "The redirect_uri is not among those that this client has registered."
+            raise errors.MismatchingRedirectURIError(description, request=request)
+        return True
+
+    @override
     def get_default_redirect_uri(self, client_id: str, request: Request, *args: object, **kwargs: object) -> str:
         """Return the client's only redirect URI; with several the request must name one."""
         return _get_only_redirect_uri(get_client(request))

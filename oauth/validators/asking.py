@@ -19,6 +19,8 @@ _UNSUPPORTED = {
     "request_uri": "request_uri_not_supported",
     "registration": "registration_not_supported",
 }
+#: So many characters of refused scopes are named.
+_MAX_NAMED: Final = 200
 #: The response mode of a form that the browser posts (OAuth 2.0 Form Post Response Mode).
 FORM_POST: Final = "form_post"
 
@@ -71,11 +73,20 @@ class RequestRules(ClientAuthentication):
         *args: object,
         **kwargs: object,
     ) -> bool:
-        """Accept what the client is allowed; a person must be asked for something, and only a person is somebody."""
-        is_own = request.grant_type == GrantType.CLIENT_CREDENTIALS
-        if (not scopes and request.response_type) or (is_own and not PERSONAL.isdisjoint(scopes)):
-            return False
-        return set(scopes) <= set(ClientScopes().get_available_scopes(get_client(request)))
+        """Accept what the client is allowed; a person must be asked for something, and only a person is somebody.
+
+        Raises:
+            InvalidScopeError: It asks for something else; the description says for what.
+        """
+        if not scopes and request.response_type:
+            raise errors.InvalidScopeError("Name a scope that a person can be asked for.", request=request)
+        allowed = set(ClientScopes().get_available_scopes(get_client(request)))
+        if request.grant_type == GrantType.CLIENT_CREDENTIALS:
+            allowed -= PERSONAL
+        if refused := sorted(set(scopes) - allowed):
+            named = " ".join(refused)[:_MAX_NAMED]
+            raise errors.InvalidScopeError(f"This client may not ask for {named} here.", request=request)
+        return True
 
     @override
     def get_default_scopes(self, client_id: str, request: Request, *args: object, **kwargs: object) -> list[str]:
@@ -88,6 +99,16 @@ class RequestRules(ClientAuthentication):
     def is_pkce_required(self, client_id: str, request: Request) -> bool:
         """Require PKCE of every client (RFC 9700 §2.1.1)."""
         return True
+
+    def require_s256(self, request: Request) -> dict[str, object]:
+        """Refuse a request without a challenge, or with another method; left out, that means ``plain`` (RFC 7636 §4.3).
+
+        Raises:
+            InvalidRequestError: Always then, and earlier than oauthlib, which doesn't say what to do.
+        """
+        if request.code_challenge is None or request.code_challenge_method != "S256":
+            raise errors.InvalidRequestError("Send a code_challenge, with S256 as its method (PKCE).", request=request)
+        return {}
 
     def validate_code_challenge(self, request: Request) -> dict[str, object]:
         """Refuse a challenge that can't be one of S256 (RFC 7636 §4.2).

@@ -410,3 +410,23 @@ def test_no_script_of_another_origin_may_read_an_answer(rp: Flow) -> None:
         "/oauth/authorize", rp.build_request(scope="openid"), headers={"Origin": "https://x.example"}
     )
     assert "Access-Control-Allow-Origin" not in response
+
+
+@pytest.mark.parametrize(
+    ("changes", "way_out"),
+    [
+        ({"code_challenge": None}, "Send a code_challenge, with S256"),
+        ({"code_challenge_method": None}, "Send a code_challenge, with S256"),
+        ({"code_challenge_method": "plain"}, "Send a code_challenge, with S256"),
+        ({"scope": "openid nosuch"}, "may not ask for nosuch"),
+        ({"scope": "openid a\\\x01"}, "may not ask for a??"),
+    ],
+)
+def test_a_client_is_told_the_way_out(rp: Flow, changes: dict[str, str | None], way_out: str) -> None:
+    assert way_out in get_answer(rp.open(**changes))["error_description"]
+
+
+def test_a_page_says_that_an_address_is_not_registered(rp: Flow) -> None:
+    response = rp.open(redirect_uri="https://elsewhere.example/callback")
+    assert response.status_code == 400
+    assert "not among those that this client has registered" in response.text

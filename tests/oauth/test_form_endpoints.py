@@ -1,8 +1,10 @@
 """Faults that reach the token endpoint and its siblings are answered in JSON, never with a page."""
 
+import re
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any, NoReturn, override
+from urllib.parse import urlencode
 
 import pytest
 from django.db import Error, InterfaceError, OperationalError, connection
@@ -97,3 +99,35 @@ def test_a_form_may_say_that_it_is_in_utf_8(service: Flow, charset: str) -> None
 )
 def test_what_can_only_be_read_says_so_to_whoever_posts(path: str) -> None:
     assert Client(enforce_csrf_checks=True).post(path).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "way_out"),
+    [
+        ({"scope": "users:read nosuch"}, "invalid_scope", "may not ask for nosuch"),
+        ({"scope": "users:read openid"}, "invalid_scope", "may not ask for openid"),
+        ({"scope": 'a"\\é\x01' + "x" * 5_000}, "invalid_scope", "may not ask for a????x"),
+        ({"grant_type": "client_credential"}, "unsupported_grant_type", "none of authorization_code, refresh_token"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, "unauthorized_client", "not registered"),
+        ({"grant_type": "authorization_code"}, "invalid_request", "code"),
+        ({"client_secret": "x"}, "invalid_client", "its secret is missing or wrong"),
+        ({"client_id": "x"}, "invalid_client", "The client is unknown"),
+    ],
+)
+def test_a_developer_is_told_the_way_out_in_characters_that_a_description_may_have(
+    service: Flow, changes: dict[str, str], error: str, way_out: str
+) -> None:
+    sent = {
+        "grant_type": "client_credentials", "client_id": service.client_id, "client_secret": str(service.secret),
+    } | changes  # fmt: skip
+    response = Client().post("/oauth/token", urlencode(sent), content_type=FORM)
+    told = response.json()
+    assert told["error"] == error, told
+    assert way_out in told["error_description"]
+    assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]{1,300}", told["error_description"])
+
+
+def test_who_brings_what_is_worth_nothing_is_told_what_that_may_be(web: Flow) -> None:
+    told = web.exchange("nosuch").json()
+    assert told["error"] == "invalid_grant"
+    assert "unknown, used, expired" in told["error_description"]
