@@ -17,6 +17,16 @@ from oauth.scopes import OPENID, ClientScopes
 from oauth.tokens import HintNotVerifiable, read_id_token_hint
 from oauth.validators import FORM_POST, choose_audiences, get_client
 
+#: What a developer is told where nobody knows more, or may say more: the same whatever the reason is.
+EXPLANATIONS: Final[Mapping[str, str]] = {
+    "access_denied": "The person refused.",
+    "expired_token": "The device code has expired; ask for another one.",
+    "invalid_client": "The client is unknown, its secret is missing or wrong, or it has none and needs one here.",
+    "invalid_grant": "What the client brings is unknown, used, expired, another client's, or does not fit the request.",
+    "invalid_scope": "A scope is unknown here, or was not granted.",
+    "unauthorized_client": "The client is not registered for that grant type.",
+    "unsupported_response_type": "Use code as the response_type.",
+}
 _MAX_NONCE_CHARACTERS: Final = 255  # what a code keeps
 
 
@@ -38,8 +48,8 @@ class AuthorizationResponse:
     def from_error(cls, error: errors.OAuth2Error, redirect_uri: str) -> "AuthorizationResponse":
         """Return what tells a client of an error."""
         told = {name: value or "" for name, value in error.twotuples}
-        if "error_description" in told:
-            told["error_description"] = clean_description(told["error_description"])
+        if description := told.get("error_description") or EXPLANATIONS.get(told["error"]):
+            told["error_description"] = clean_description(description)
         return cls.make(redirect_uri, error.response_mode, told)
 
     @classmethod

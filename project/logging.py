@@ -36,9 +36,11 @@ _redactor: ContextVar[Callable[[str], str] | None] = ContextVar("log_redactor", 
 _describe: ContextVar[Callable[[], Event] | None] = ContextVar("log_description", default=None)
 #: What says where an entry comes from, and never what it is about.
 _OWN_KEYS = frozenset({"timestamp", "level", "logger"})
-#: So many requests for a host that isn't allowed are told of, in each process, and so much of each, in characters.
-_STRANGERS = 5
-_MAX_HINT = 300
+#: So many hosts that aren't allowed are told of, in each process, and so many characters of each: room for two names.
+_STRANGERS = 10
+_MAX_HINT = 700
+#: What Django says of a host that might be allowed.
+_HINT = "You may need to add"
 
 
 def is_secret_key(key: str) -> bool:
@@ -165,23 +167,27 @@ class CrashesOnly(logging.Filter):
 
 
 class FirstStrangers(logging.Filter):
-    """Lets the first few requests through that name a host which isn't allowed, as a line with Django's hint.
+    """Lets the first few hosts through that aren't allowed, each once, as a warning with Django's hint.
 
     They show whoever sets up the house what is missing. Later ones are of scanners, and 400s in the log of requests.
     """
 
-    def __init__(self, name: str = "") -> None:
-        """Begin to count."""
-        super().__init__(name)
-        self._left = _STRANGERS
+    def __init__(self, level: str) -> None:
+        """Take from which level on there are entries; they come as errors, and are none."""
+        super().__init__()
+        self._is_heard = logging.getLevelNamesMapping()[level] <= logging.WARNING
+        self._told: set[str] = set()
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Say whether the record is among the first ones, and take its traceback from it."""
-        self._left -= 1
+        """Say whether the record is to be told, and take its traceback from it."""
+        hint = record.getMessage()[:_MAX_HINT]
+        if not self._is_heard or _HINT not in hint or hint in self._told or len(self._told) >= _STRANGERS:
+            return False
+        self._told.add(hint)
         record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.msg, record.args, record.exc_info = record.getMessage()[:_MAX_HINT], (), None
-        return self._left >= 0
+        record.msg, record.args, record.exc_info = hint, (), None
+        return True
 
 
 def escape_control_characters(_logger: object, _method: str, event: Event) -> Event:
@@ -230,7 +236,7 @@ def configure_logging(*, level: str, style: Literal["json", "text"]) -> None:
                     ],
                 }
             },
-            "filters": {"crashes_only": {"()": CrashesOnly}, "first_strangers": {"()": FirstStrangers}},
+            "filters": {"crashes_only": {"()": CrashesOnly}, "first_strangers": {"()": FirstStrangers, "level": level}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "house"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {

@@ -19,7 +19,8 @@ _UNSUPPORTED = {
     "request_uri": "request_uri_not_supported",
     "registration": "registration_not_supported",
 }
-#: So many characters of refused scopes are named.
+#: What is named of refused scopes, and how many characters of them all.
+_PLAIN_SCOPE: Final = re.compile(r"[a-z0-9_:-]{1,40}")
 _MAX_NAMED: Final = 200
 #: The response mode of a form that the browser posts (OAuth 2.0 Form Post Response Mode).
 FORM_POST: Final = "form_post"
@@ -83,9 +84,13 @@ class RequestRules(ClientAuthentication):
         allowed = set(ClientScopes().get_available_scopes(get_client(request)))
         if request.grant_type == GrantType.CLIENT_CREDENTIALS:
             allowed -= PERSONAL
+        if "" in scopes:
+            raise errors.InvalidScopeError("Separate scopes by one space each.", request=request)
         if refused := sorted(set(scopes) - allowed):
-            named = " ".join(refused)[:_MAX_NAMED]
-            raise errors.InvalidScopeError(f"This client may not ask for {named} here.", request=request)
+            # A page of the house may show this, so it repeats no text of a stranger's choice.
+            named = " ".join(scope for scope in refused if _PLAIN_SCOPE.fullmatch(scope))[:_MAX_NAMED]
+            description = f"This client may not ask for {named or 'such a scope'} here."
+            raise errors.InvalidScopeError(description, request=request)
         return True
 
     @override
@@ -99,16 +104,6 @@ class RequestRules(ClientAuthentication):
     def is_pkce_required(self, client_id: str, request: Request) -> bool:
         """Require PKCE of every client (RFC 9700 §2.1.1)."""
         return True
-
-    def require_s256(self, request: Request) -> dict[str, object]:
-        """Refuse a request without a challenge, or with another method; left out, that means ``plain`` (RFC 7636 §4.3).
-
-        Raises:
-            InvalidRequestError: Always then, and earlier than oauthlib, which doesn't say what to do.
-        """
-        if request.code_challenge is None or request.code_challenge_method != "S256":
-            raise errors.InvalidRequestError("Send a code_challenge, with S256 as its method (PKCE).", request=request)
-        return {}
 
     def validate_code_challenge(self, request: Request) -> dict[str, object]:
         """Refuse a challenge that can't be one of S256 (RFC 7636 §4.2).

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from math import ceil
 from typing import Any, Final, override
@@ -17,19 +17,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from oauthlib.oauth2.rfc6749 import errors
 
 from accounts.exceptions import TooBusy
-from oauth.authorization import clean_description
+from oauth.authorization import EXPLANATIONS, clean_description
 from oauth.backends import get_backend
 from oauth.selectors import introspect_token
 from oauth.throttles import TooManyAttempts
 from oauth.views.cross_origin import CrossOriginView
 
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-#: What a developer is told where nobody knows more, or may say more: the same whatever the reason is.
-_EXPLANATIONS: Final[Mapping[str, str]] = {
-    "invalid_client": "The client is unknown, or its secret is missing or wrong.",
-    "invalid_grant": "What the client brings is unknown, used, expired, another client's, or does not fit the request.",
-    "unauthorized_client": "The client is not registered for that grant type.",
-}
 _CHALLENGE: Final = 'Basic realm="gatehouse", charset="UTF-8"'
 _log = structlog.get_logger("gatehouse.oauth")
 
@@ -131,7 +125,7 @@ def _ask_to_wait(refusal: TooManyAttempts | TooBusy) -> HttpResponse:
 def _explain(body: str) -> str:
     """Return an error with a description, where there is one of it, in characters that it may have (RFC 6749 §5.2)."""
     told = json.loads(body)
-    description = told.get("error_description") or _EXPLANATIONS.get(told["error"], "")
+    description = told.get("error_description") or EXPLANATIONS.get(told["error"], "")
     return json.dumps({**told, "error_description": clean_description(description)}) if description else body
 
 

@@ -419,7 +419,9 @@ def test_no_script_of_another_origin_may_read_an_answer(rp: Flow) -> None:
         ({"code_challenge_method": None}, "Send a code_challenge, with S256"),
         ({"code_challenge_method": "plain"}, "Send a code_challenge, with S256"),
         ({"scope": "openid nosuch"}, "may not ask for nosuch"),
-        ({"scope": "openid a\\\x01"}, "may not ask for a??"),
+        ({"scope": "openid https://evil.example"}, "may not ask for such a scope"),
+        ({"response_type": "token", "code_challenge": None}, "Use code as the response_type"),
+        ({"response_type": None, "code_challenge": None}, "Missing response_type"),
     ],
 )
 def test_a_client_is_told_the_way_out(rp: Flow, changes: dict[str, str | None], way_out: str) -> None:

@@ -204,10 +204,12 @@ def test_the_settings_that_the_guide_shows_for_sentinels_are_settings(tmp_path: 
     blocks = re.findall(r"^```text\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
     shown = next(block for block in blocks if "SENTINELS" in block)
     (tmp_path / "site_settings.py").write_text(shown)
-    tell = "from django.conf import settings; print(settings.RQ_QUEUES['default']['CONNECTION_KWARGS']['password'])"
+    tell = "from jobs.drivers.base import get_driver; print(get_driver().name, get_driver()._scripts.client)"
     options = ("--no-imports", "--settings", "site_settings", "--pythonpath", str(tmp_path))
-    ended = run_in_production(tmp_path, "manage.py", "shell", *options, "-c", tell, REDIS_PASSWORD="quiet")
-    assert (ended.returncode, ended.stdout) == (0, "quiet\n"), ended.stderr
+    addresses = {"REDIS_URL": "redis://127.0.0.1:9/0", "REDIS_PASSWORD": "quiet"}
+    ended = run_in_production(tmp_path, "manage.py", "shell", *options, "-c", tell, **addresses)
+    assert ended.stdout.startswith("redis "), ended.stderr
+    assert "SentinelConnectionPool" in ended.stdout
 
 
 def test_the_example_environment_is_what_the_settings_say() -> None:
