@@ -16,7 +16,7 @@ from accounts import keys
 from accounts.models import Session, User
 from accounts.tokens import read_access_token
 from oauth.models import Application, Grant, StoredRequest
-from tests.oauth.flow import FORM, REDIRECT_URI, Answer, Flow, get_answer, get_hidden
+from tests.oauth.flow import CHALLENGE, FORM, REDIRECT_URI, Answer, Flow, get_answer, get_hidden
 from tests.oauth.walk import PASSWORD, Walk, follow, give_password, walk, walk_by_form
 
 
@@ -432,3 +432,12 @@ def test_a_page_says_that_an_address_is_not_registered(rp: Flow) -> None:
     response = rp.open(redirect_uri="https://elsewhere.example/callback")
     assert response.status_code == 400
     assert "not among those that this client has registered" in response.text
+
+
+@pytest.mark.parametrize("challenge", [None, CHALLENGE])
+def test_a_client_that_may_ask_nobody_is_told_so_whatever_else_is_wrong(rp: Flow, challenge: str | None) -> None:
+    Application.objects.filter(client_id=rp.client_id).update(grant_types=["client_credentials"])
+    told = get_answer(rp.open(code_challenge=challenge))
+    assert (told["error"], told["error_description"]) == (
+        "unauthorized_client", "The client is not registered for that grant type.",
+    )  # fmt: skip
