@@ -11,22 +11,13 @@ from oauthlib.oauth2.rfc6749 import errors
 from oauthlib.openid.connect.core.exceptions import LoginRequired
 
 from oauth.claims import parse_claims
+from oauth.descriptions import describe_error
 from oauth.models import Application
 from oauth.prompts import Interaction, Prompt, combine_subjects, is_acr_possible, parse_max_age, parse_prompts
 from oauth.scopes import OPENID, ClientScopes
 from oauth.tokens import HintNotVerifiable, read_id_token_hint
 from oauth.validators import FORM_POST, choose_audiences, get_client
 
-#: What a developer is told where nobody knows more, or may say more: the same whatever the reason is.
-EXPLANATIONS: Final[Mapping[str, str]] = {
-    "access_denied": "The person refused.",
-    "expired_token": "The device code has expired; ask for another one.",
-    "invalid_client": "The client is unknown, its secret is missing or wrong, or it has none and needs one here.",
-    "invalid_grant": "What the client brings is unknown, used, expired, another client's, or does not fit the request.",
-    "invalid_scope": "A scope is unknown here, or was not granted.",
-    "unauthorized_client": "The client is not registered for that grant type.",
-    "unsupported_response_type": "Use code as the response_type.",
-}
 _MAX_NONCE_CHARACTERS: Final = 255  # what a code keeps
 
 
@@ -48,8 +39,8 @@ class AuthorizationResponse:
     def from_error(cls, error: errors.OAuth2Error, redirect_uri: str) -> "AuthorizationResponse":
         """Return what tells a client of an error."""
         told = {name: value or "" for name, value in error.twotuples}
-        if description := told.get("error_description") or EXPLANATIONS.get(told["error"]):
-            told["error_description"] = clean_description(description)
+        if description := describe_error(told["error"], told.get("error_description")):
+            told["error_description"] = description
         return cls.make(redirect_uri, error.response_mode, told)
 
     @classmethod
@@ -167,8 +158,3 @@ def _read_hint(request: Request, client: Application) -> str | None:
         message = "The id_token_hint is no ID token of this server for this client."
         raise ValueError(message)
     return hint.subject
-
-
-def clean_description(description: str) -> str:
-    """Return a text as an ``error_description`` may be (RFC 6749 §4.1.2.1)."""
-    return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in description)

@@ -17,8 +17,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from oauthlib.oauth2.rfc6749 import errors
 
 from accounts.exceptions import TooBusy
-from oauth.authorization import EXPLANATIONS, clean_description
 from oauth.backends import get_backend
+from oauth.descriptions import describe_error
 from oauth.selectors import introspect_token
 from oauth.throttles import TooManyAttempts
 from oauth.views.cross_origin import CrossOriginView
@@ -123,10 +123,10 @@ def _ask_to_wait(refusal: TooManyAttempts | TooBusy) -> HttpResponse:
 
 
 def _explain(body: str) -> str:
-    """Return an error with a description, where there is one of it, in characters that it may have (RFC 6749 §5.2)."""
+    """Return an error with its description, where there is one."""
     told = json.loads(body)
-    description = told.get("error_description") or EXPLANATIONS.get(told["error"], "")
-    return json.dumps({**told, "error_description": clean_description(description)}) if description else body
+    description = describe_error(told["error"], told.get("error_description"))
+    return json.dumps({**told, "error_description": description}) if description else body
 
 
 def _json_response(body: str, status: int) -> HttpResponse:
