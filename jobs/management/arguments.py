@@ -108,7 +108,7 @@ def positive_count(text: str) -> int:
 
 
 def process_count(text: str) -> int:
-    """Read a number of processes from 1 to 1,000, or ``auto``: one for each processor."""
+    """Read a number of processes from 1 to 1,000, or ``auto``: one for each processor that there is to use."""
     if text == "auto":
         return count_processors()
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= 1_000):

@@ -1,9 +1,12 @@
 """The processors that worker processes run on."""
 
+import math
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+
+from jobs.worker.quota import find_quota
 
 
 def list_processors() -> Sequence[int]:
@@ -12,8 +15,13 @@ def list_processors() -> Sequence[int]:
 
 
 def count_processors() -> int:
-    """Return how many there are for this process."""
-    return len(list_processors()) or os.cpu_count() or 1
+    """Return how many there are for this process: no more than it may run on, nor than it may use up, as in containers.
+
+    Part of one counts as one.
+    """
+    count = len(list_processors()) or os.cpu_count() or 1
+    quota = find_quota()
+    return count if quota is None else min(count, max(math.ceil(quota), 1))
 
 
 def choose_processor(taken: Iterable[int | None]) -> int | None:

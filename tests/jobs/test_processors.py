@@ -39,7 +39,7 @@ def test_those_count_that_this_process_may_use() -> None:
         [sys.executable, "-c", code], env=worker_environment(), cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["1", str(last), "1"]
-    assert count_processors() == len(list_processors())
+    assert 1 <= count_processors() <= len(list_processors())  # a container may be granted less
 
 
 @pytest.mark.process
@@ -49,7 +49,7 @@ def test_each_process_has_a_processor_and_who_follows_a_dead_one_has_that_of_it(
         children = psutil.Process(pool.pid).children()
         return Counter(tuple(child.cpu_affinity()) for child in children)
 
-    count = count_processors() + 1
+    count = len(list_processors()) + 1
     with manage("queue_work", "--processes", str(count), "--cpu-affinity", environment=worker_environment()) as pool:
         first, *others = list_processors()
         wanted = Counter({(first,): 2} | {(other,): 1 for other in others})
