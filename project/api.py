@@ -20,12 +20,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from project.browsers import is_for_programs
+from project.content_types import UNREAD_TYPE
 from project.exceptions import DomainError
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView  # at run time it would import this module, half made
 
 PROBLEM_JSON = "application/problem+json"
+#: How much of a header is shown that can't be read.
+_MAX_SHOWN = 100
 _log = structlog.get_logger("gatehouse.api")
 
 
@@ -73,6 +76,9 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response |
         code, detail = "invalid", "The request is not valid; see errors for each field."
     else:
         code, detail = _code_and_text(converted.detail)
+        given = context["request"].META.get(UNREAD_TYPE)
+        if given and isinstance(converted, exceptions.UnsupportedMediaType):
+            detail = f"The Content-Type {given[:_MAX_SHOWN]!a} can't be read. Send UTF-8, and no other charset."
     body = problem(status=converted.status_code, code=code, detail=detail, errors=errors)
     headers = _headers(converted, context)
     if wait := headers.get("Retry-After"):
