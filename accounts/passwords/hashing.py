@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from accounts.conf import get_password_settings
 from accounts.exceptions import TooBusy
+from project.processors import count_processors
 
 #: The threads that hash, by their number; a running house knows one number.
 _pools: dict[int, ThreadPoolExecutor] = {}
@@ -54,7 +55,7 @@ def get_pool() -> ThreadPoolExecutor:
     They are threads of their own because what ``malloc`` has once given to a thread may stay with it: were each request
     to hash in its own thread, then in time each would keep 19 MiB.
     """
-    count = get_password_settings().hashes_at_once or os.cpu_count() or 1
+    count = get_password_settings().hashes_at_once or count_processors()
     return _pools.get(count) or _pools.setdefault(count, ThreadPoolExecutor(count, thread_name_prefix="passwords"))
 
 

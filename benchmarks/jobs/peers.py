@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.jobs.environments import make_node, make_python
-from jobs.worker.processors import list_processors
+from project.processors import list_processors
 
 type Command = Sequence[str | Path]
 type Kind = Literal["noop", "incr", "nap"]

@@ -17,7 +17,7 @@ import psutil
 from benchmarks.jobs import work
 from benchmarks.jobs.peers import STORE, Peer
 from benchmarks.jobs.stores import Stores
-from jobs.worker.processors import list_processors
+from project.processors import list_processors
 
 #: Between two looks at how many jobs are done, in seconds.
 _LOOK: Final = 0.002

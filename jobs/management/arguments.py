@@ -14,7 +14,7 @@ from jobs.backoff import MAX_SECONDS
 from jobs.drivers.base import get_driver
 from jobs.exceptions import UnknownConnectionError
 from jobs.options import is_queue_name, is_queue_pattern
-from jobs.worker.processors import count_processors
+from project.processors import count_processors
 
 _UNITS: Final[Mapping[str, timedelta]] = {
     "s": timedelta(seconds=1),

@@ -14,7 +14,7 @@ from jobs.options import JobOptions, is_queue_name, is_queue_pattern, serves_que
 from jobs.worker.balancing import Load, Rules, balance, share_at_first
 from jobs.worker.groups import Group
 from jobs.worker.loop import WorkerOptions
-from jobs.worker.processors import list_processors
+from project.processors import list_processors
 
 _MOST_PROCESSES: Final = 1_000
 

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 
 import psutil
@@ -11,10 +9,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from jobs.exceptions import JobOptionError
-from jobs.worker.processors import choose_processor, count_processors, list_processors
+from jobs.worker.processors import choose_processor
 from jobs.worker.supervisors import Supervisor, SupervisorOptions
+from project.processors import list_processors
 from tests.jobs.steps import worker_environment
-from tests.processes import ROOT, manage
+from tests.processes import manage
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not list_processors(), reason="only Linux lets a process keep to a processor")
@@ -26,20 +25,6 @@ def test_the_one_of_which_least_is_taken_is_chosen() -> None:
     assert choose_processor([first, None]) == (others[0] if others else first)
     assert choose_processor([*others, None]) == first
     assert choose_processor([-1] * 9) == first
-
-
-def test_those_count_that_this_process_may_use() -> None:
-    last = list_processors()[-1]
-    code = (
-        f"import os, django; os.sched_setaffinity(0, {{{last}}}); django.setup(); "
-        "from jobs.management.arguments import process_count; from jobs.worker.processors import *; "
-        "print(count_processors(), *list_processors(), process_count('auto'))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=worker_environment(), cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["1", str(last), "1"]
-    assert 1 <= count_processors() <= len(list_processors())  # a container may be granted less
 
 
 @pytest.mark.process

@@ -26,7 +26,7 @@ from jobs.queues import describe_unknown_queues, list_isolated_queues
 from jobs.worker.groups import Group
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.pool import Pool
-from jobs.worker.processors import list_processors
+from project.processors import list_processors
 
 #: Exit code of a worker that has taken more memory than it may.
 EXIT_MEMORY: Final = 12

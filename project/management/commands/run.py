@@ -17,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from project.process_lock import ProcessLock, RunningElsewhereError
+from project.processors import count_processors
 from project.seed import Credentials, credentials_path, seed
 from project.supervisor import Child, ChildDiedError, Supervisor
 
@@ -141,7 +142,7 @@ class Command(BaseCommand):
 def _web_server() -> Child:
     command = [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", settings.HOST, "--port", str(settings.PORT),
-        "--workers", "1", "--blocking-threads", str(2 * (os.cpu_count() or 1)), "--no-ws", "--log-level", "warning",
+        "--workers", "1", "--blocking-threads", str(2 * count_processors()), "--no-ws", "--log-level", "warning",
         "project.wsgi:application",
     ]  # fmt: skip
     return Child("web server", command, is_restarted=False)

@@ -1,10 +1,29 @@
-"""How much of the processors' time control groups leave to a process."""
+"""The processors that a process may use."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from jobs.worker.quota import find_quota
+from project.processors import count_processors, find_quota, list_processors
+from tests.jobs.steps import worker_environment
+from tests.processes import ROOT
+
+
+@pytest.mark.skipif(not list_processors(), reason="only Linux tells a process where it may run")
+def test_those_count_that_this_process_may_use() -> None:
+    last = list_processors()[-1]
+    code = (
+        f"import os, django; os.sched_setaffinity(0, {{{last}}}); django.setup(); "
+        "from jobs.management.arguments import process_count; from project.processors import *; "
+        "print(count_processors(), *list_processors(), process_count('auto'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=worker_environment(), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", str(last), "1"]
+    assert 1 <= count_processors() <= len(list_processors())  # a container may be granted less
 
 
 def make_process(folder: Path, *, groups: str, mounts: str) -> Path:

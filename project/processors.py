@@ -1,6 +1,9 @@
-"""How much of the processors' time a container, or another control group of Linux, lets this process use."""
+"""The processors that this process may use: where it may run, and how much of their time its container grants it."""
 
-from collections.abc import Iterator, Mapping
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -9,8 +12,25 @@ from typing import Final
 _PROCESS: Final = Path("/proc/self")
 
 
+def list_processors() -> Sequence[int]:
+    """Return the numbers of the processors that this process may run on; empty where the system can't tell."""
+    return sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+
+
+def count_processors() -> int:
+    """Return how many there are for this process: no more than it may run on, nor than its quota grants.
+
+    Part of one counts as one.
+    """
+    count = len(list_processors()) or os.cpu_count() or 1
+    quota = find_quota()
+    return count if quota is None else min(count, max(math.ceil(quota), 1))
+
+
 def find_quota(process: Path = _PROCESS) -> float | None:
-    """Return to how many processors that amounts; None where there is no limit, or the system doesn't tell.
+    """Return to how many processors the time amounts that a container, or another control group of Linux, grants.
+
+    None where there is no limit, or the system doesn't tell.
 
     The least counts of all groups that this process is within, whichever version they are of: ``cpu.max`` in the
     second, the CFS bandwidth in the first.
