@@ -121,23 +121,28 @@ def _get_lease_end() -> datetime:
     return end
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_all_that_a_killed_worker_had_claimed_is_done_though_it_may_be_tried_once_only(tmp_path: Path) -> None:
     texts = [str(number) for number in range(200)]
-    for text in texts:
-        NoteJob(str(tmp_path / "notes"), text).with_tries(1).dispatch()
-        if text == "100":
-            DeadlyJob.dispatch(str(tmp_path))
-    with _worker() as worker:
-        assert worker.wait(timeout=60) == -signal.SIGKILL
-    left = QueuedJob.objects.filter(lease_id__isnull=False)
-    assert left.count() > 1  # the job that it died of, and others
-    assert set(left.values_list("attempts", flat=True)) == {1}
-    with _worker():
-        wait_until(lambda: not QueuedJob.objects.exists(), seconds=40)
-    assert set(read_lines(tmp_path / "notes")) == set(texts)
-    assert len(read_lines(tmp_path / "deaths")) == 2
-    assert not FailedJob.objects.exists()
+    # Where the machine is busy the worker claims few at once, and may have held no other job when it died.
+    for folder in (tmp_path / str(number) for number in range(5)):
+        folder.mkdir()
+        for text in texts:
+            NoteJob(str(folder / "notes"), text).with_tries(1).dispatch()
+            if text == "100":
+                DeadlyJob.dispatch(str(folder))
+        with _worker() as worker:
+            assert worker.wait(timeout=60) == -signal.SIGKILL
+        attempts = list(QueuedJob.objects.filter(lease_id__isnull=False).values_list("attempts", flat=True))
+        assert set(attempts) == {1}
+        with _worker():
+            wait_until(lambda: not QueuedJob.objects.exists(), seconds=40)
+        assert set(read_lines(folder / "notes")) == set(texts)
+        assert len(read_lines(folder / "deaths")) == 2
+        assert not FailedJob.objects.exists()
+        if len(attempts) > 1:
+            return
+    pytest.fail("The worker never held another job than the one that it died of.")
 
 
 def test_jobs_behind_a_slow_one_are_done_by_another_worker_meanwhile(tmp_path: Path) -> None:
