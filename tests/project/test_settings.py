@@ -1,10 +1,8 @@
 """The environment: read once, every error at once, nothing weak in production."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,23 +13,7 @@ from pytest_django import Settings
 
 from project.settings.environment import Environment
 from tests.processes import ROOT
-
-GOOD = {
-    "SECRET_KEY": "q7Vd2LmX0pRz9sTb4KfYc8HwJu1NgEa6oQiBvZtMnCxDyWrPlSk3h5jGFU",
-    "BASE_URL": "https://id.example.org",
-    "ALLOWED_HOSTS": "id.example.org",
-    "EMAIL_URL": "smtp://mail.example.org:587?tls=1",
-}
-
-
-def run_in_production(tmp_path: Path, *command: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Run Python under production settings with a changed environment."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    environment = kept | GOOD | {"VAR_DIR": str(tmp_path / "made" / "by" / "it"), "ENV_FILE": os.devnull} | changes
-    environment["DJANGO_SETTINGS_MODULE"] = "project.settings.production"
-    return subprocess.run(
-        [sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+from tests.project.production import GOOD, run_in_production
 
 
 def start_in_production(tmp_path: Path, **changes: str) -> subprocess.CompletedProcess[str]:
