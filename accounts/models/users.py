@@ -6,9 +6,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, override
 from uuid import UUID, uuid4
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import load_backend
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import Permission, PermissionsMixin
 from django.db import models, router, transaction
 from django.db.models.expressions import Col
@@ -212,6 +214,32 @@ class User(HasRoles, AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """Return the name, or the e-mail where there is none."""
         return self.name or self.email
+
+    @override
+    def check_password(self, raw_password: str | None) -> bool:
+        """Say whether it is the password; a hash that an earlier release has made is then replaced.
+
+        Django would replace it whatever is stored by then, and so bring the old password back where it was changed
+        while it was being checked.
+        """
+        is_right, is_outdated = verify_password(raw_password, self.password)
+        if not is_right or not is_outdated:
+            return is_right
+        hashed = make_password(raw_password)
+        rows = User.objects.filter(pk=self.pk)
+        if rows.filter(password=self.password).update(password=hashed):
+            self.password = hashed
+            return True
+        present = rows.values_list("password", flat=True).first()
+        if present is None:
+            return False
+        self.password = present
+        return self.check_password(raw_password)
+
+    @override
+    async def acheck_password(self, raw_password: str | None) -> bool:
+        """See ``check_password``."""
+        return await sync_to_async(self.check_password)(raw_password)
 
     def to_fact(self) -> dict[str, object]:
         """Return the row as the shared cache may hold it: as JSON, and without password and last sign-in."""

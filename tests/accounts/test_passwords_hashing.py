@@ -4,10 +4,12 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import override
 
 import argon2
 import pytest
 import requests
+from asgiref.sync import async_to_sync
 from django.contrib.auth.hashers import Argon2PasswordHasher, PBKDF2PasswordHasher, identify_hasher, make_password
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
@@ -17,11 +19,12 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 from rest_framework.test import APIClient
 
-from accounts.exceptions import TooBusy
-from accounts.models import User
+from accounts.exceptions import InvalidCredentials, TooBusy
+from accounts.models import Session, User
 from accounts.passwords import Argon2idHasher
 from accounts.passwords.hashing import get_pool
-from accounts.services import sign_in
+from accounts.services import set_password, sign_in
+from tests.accounts.clients import NEW_PASSWORD
 from tests.accounts.conftest import PASSWORD
 from tests.accounts.racing import race
 
@@ -32,6 +35,17 @@ class WeakArgon2Hasher(Argon2PasswordHasher):
     time_cost = 1
     memory_cost = 8 * 1024
     parallelism = 1
+
+
+class InterruptedHasher(PBKDF2PasswordHasher):
+    """What an earlier release might have used, where something happens while a password is being checked."""
+
+    happens: Callable[[], object]
+
+    @override
+    def verify(self, password: str, encoded: str) -> bool:
+        type(self).happens()
+        return super().verify(password, encoded)
 
 
 def set_door(settings: Settings, *, at_once: int, wait: float) -> None:
@@ -129,6 +143,56 @@ def test_an_older_hash_is_upgraded_at_sign_in(argon2id: None, encoded: str) -> N
     assert user.password.startswith("argon2$argon2id$v=19$m=19456,t=2,p=1$")
     assert not identify_hasher(user.password).must_update(user.password)
     assert user.check_password(PASSWORD)
+
+
+@pytest.fixture
+def old_user(settings: Settings, argon2id: None, monkeypatch: pytest.MonkeyPatch, db: None) -> User:
+    """A user whose hash is to be upgraded; nothing happens yet while it is checked."""
+    settings.PASSWORD_HASHERS = [settings.PASSWORD_HASHERS[0], f"{__name__}.InterruptedHasher"]
+    monkeypatch.setattr(InterruptedHasher, "happens", lambda: None, raising=False)
+    encoded = InterruptedHasher().encode(PASSWORD, "abcdefghijklmnopqrstuv", iterations=1)
+    return User.objects.create(email="ada@example.com", password=encoded, email_verified_at=timezone.now())
+
+
+def test_an_upgrade_does_not_bring_back_a_password_that_is_changed_meanwhile(
+    old_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reset() -> None:
+        set_password(user=User.objects.get(pk=old_user.pk), password=NEW_PASSWORD, now=timezone.now())
+
+    monkeypatch.setattr(InterruptedHasher, "happens", reset)
+    with pytest.raises(InvalidCredentials):
+        sign_in(email=old_user.email, password=PASSWORD, now=timezone.now())
+    old_user.refresh_from_db()
+    assert old_user.check_password(NEW_PASSWORD)
+
+
+def test_who_signs_in_twice_at_once_is_let_in_by_both_though_each_upgrades_the_hash(
+    old_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sign_in_elsewhere() -> None:
+        monkeypatch.setattr(InterruptedHasher, "happens", lambda: None)
+        sign_in(email=old_user.email, password=PASSWORD, now=timezone.now())
+
+    monkeypatch.setattr(InterruptedHasher, "happens", sign_in_elsewhere)
+    sign_in(email=old_user.email, password=PASSWORD, now=timezone.now())
+    assert Session.objects.count() == 2
+
+
+def test_a_password_that_is_checked_while_its_account_is_deleted_is_wrong(
+    old_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(InterruptedHasher, "happens", lambda: User.objects.filter(pk=old_user.pk).delete())
+    with pytest.raises(InvalidCredentials):
+        sign_in(email=old_user.email, password=PASSWORD, now=timezone.now())
+    assert not User.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_older_hash_is_upgraded_where_it_is_checked_asynchronously(old_user: User) -> None:
+    assert async_to_sync(old_user.acheck_password)(PASSWORD)
+    old_user.refresh_from_db()
+    assert old_user.password.startswith("argon2$")
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
