@@ -8,7 +8,7 @@ from django.contrib.auth import admin as auth_admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils import timezone
@@ -148,10 +148,20 @@ class UserAdmin(DjangoUserAdmin):
 
     @override
     def save_model(self, request: HttpRequest, obj: User, form: "ModelForm[User]", change: bool) -> None:
-        """Save; invite a new user, and see to what follows from a new address and from deactivation."""
-        if not change:
+        """Save; invite a new user, and see to what follows from a new address and from deactivation.
+
+        Raises:
+            Http404: The user was deleted meanwhile.
+        """
+        if change:
+            try:
+                # The rest of the row may have changed since it was read, such as the password.
+                obj.save(update_fields=form.changed_data)
+            except User.NotUpdated as error:
+                raise Http404 from error
+        else:
             obj.set_unusable_password()
-        super().save_model(request, obj, form, change)
+            super().save_model(request, obj, form, change)
         flags = {name: getattr(obj, name) for name in _RECORDED_FLAGS if name in form.changed_data}
         audit.record("user.changed" if change else "user.created", subject=obj, fields=form.changed_data, **flags)
         now = timezone.now()

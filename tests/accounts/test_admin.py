@@ -4,10 +4,12 @@ from io import StringIO
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Permission
 from django.core import mail
 from django.core.management import call_command
 from django.db import connection
+from django.db.models.signals import pre_save
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -109,6 +111,31 @@ def test_names_and_flags_can_be_changed(root: Client, user: User) -> None:
     user.refresh_from_db()
     assert (user.name, user.is_staff, user.is_active) == ("Grace", True, True)
     assert user.email_verified_at is not None
+
+
+def test_what_is_not_changed_in_the_form_is_not_written(root: Client, user: User) -> None:
+    def change_password(**_: object) -> None:
+        User.objects.filter(pk=user.pk).update(password=make_password(NEW_PASSWORD))
+
+    pre_save.connect(change_password, sender=User)
+    try:
+        assert change(root, user, name="Grace").status_code == 302
+    finally:
+        pre_save.disconnect(change_password, sender=User)
+    user.refresh_from_db()
+    assert user.name == "Grace"
+    assert user.check_password(NEW_PASSWORD)
+
+
+def test_who_is_deleted_while_they_are_saved_stays_deleted(root: Client, user: User) -> None:
+    def delete(**_: object) -> None:
+        User.objects.filter(pk=user.pk).delete()
+
+    pre_save.connect(delete, sender=User)
+    try:
+        assert change(root, user, name="Grace").status_code == 404
+    finally:
+        pre_save.disconnect(delete, sender=User)
 
 
 @pytest.mark.django_db(transaction=True)
