@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cache
 from ipaddress import IPv4Address
 from typing import Any, ClassVar, Final, Self, override
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 from uuid import UUID
 
 from django.conf import settings
@@ -316,18 +316,26 @@ def find_resource_fault(uri: str) -> str:
     """Return why an address can't be an audience, or nothing (RFC 8707 §2)."""
     if len(uri) > _MAX_URI_CHARACTERS or not _URI_CHARACTERS.fullmatch(uri):
         return "it has characters that an address must not have, or it is too long."
-    parts = urlsplit(uri)
+    parts = _split(uri)
     return "" if parts.scheme in {"https", "http"} and parts.hostname else "use an absolute address without a fragment."
 
 
 def find_origin_fault(origin: str) -> str:
     """Return why scripts of an origin can't be let in, or nothing."""
-    if not is_plain_origin(origin):
+    parts = _split(origin)
+    if not is_plain_origin(origin) or not parts.hostname:
         return "use scheme, host and port only, such as https://app.example; other letters than a to z as Punycode."
-    parts = urlsplit(origin)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS):
         return "use https://; http:// is for this computer only."
     return ""
+
+
+def _split(uri: str) -> SplitResult:
+    """Return the parts of an address, all empty where it can't be read."""
+    try:
+        return urlsplit(uri)
+    except ValueError:  # brackets with something else in them than an IPv6 address
+        return urlsplit("")
 
 
 def is_plain_origin(origin: str) -> bool:

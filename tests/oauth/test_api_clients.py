@@ -109,6 +109,7 @@ def test_a_public_client_gets_no_secret(root: APIClient) -> None:
         ({"grant_types": []}, ["grant_types", "redirect_uris"]),
         ({"allowed_scopes": ["unheard:of"]}, ["allowed_scopes"]),
         ({"allowed_origins": ["https://shop.example/path"]}, ["allowed_origins"]),
+        ({"allowed_origins": ["https://[::::]"]}, ["allowed_origins"]),
         ({"name": " "}, ["name"]),
         ({"homepage_url": "javascript:alert(1)"}, ["homepage_url"]),
         ({"name": "", "redirect_uris": 7, "client_type": "other"}, ["client_type", "name", "redirect_uris"]),

@@ -3,7 +3,7 @@
 import pytest
 
 from oauth.models import Application, find_redirect_uri_fault, is_loopback
-from oauth.models.clients import find_origin_fault
+from oauth.models.clients import find_origin_fault, find_resource_fault
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,16 @@ def test_another_address_does_not_match(registered: str, uri: str) -> None:
         "https://x'",
         "https://-x",
         "https://",
+        "https://[::::]",
     ],
 )
 def test_an_origin_that_means_more_in_a_policy_is_refused(origin: str) -> None:
     assert find_origin_fault(origin)
+
+
+@pytest.mark.parametrize("uri", ["http://[", "https://[::::]/", "https://a]", "https:///path", "/path"])
+def test_an_audience_that_is_no_absolute_address_is_refused(uri: str) -> None:
+    assert find_resource_fault(uri)
 
 
 @pytest.mark.parametrize("origin", ["https://app.example", "https://xn--fsq.example:8443", "http://localhost:5173"])
