@@ -105,11 +105,17 @@ def describe_person(person: Person, *, client_id: str, scopes: Collection[str]) 
         "email": person.email,
         "email_verified": person.email_verified_at is not None,
     }
-    if path := get_settings().claims_hook:
-        hook: ClaimsHook = import_string(path)
-        told |= {name: value for name, value in hook(person, client_id, frozenset(scopes)).items() if name != "sub"}
+    options = get_settings()
+    if options.claims_hook:
+        hook: ClaimsHook = import_string(options.claims_hook)
+        own = options.claim_scopes.keys() - PROTOCOL_CLAIMS
+        told |= {name: value for name, value in hook(person, client_id, frozenset(scopes)).items() if name in own}
     known = get_claim_scopes()
-    return {name: value for name, value in told.items() if known.get(name) in scopes and value not in {None, ""}}
+    return {
+        name: value
+        for name, value in told.items()
+        if known.get(name) in scopes and value is not None and value != ""  # a list or an object can't be in a set
+    }
 
 
 def get_acr(amr: Collection[str]) -> str:

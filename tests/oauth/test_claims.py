@@ -23,6 +23,11 @@ def tell_department(user: User, client_id: str, scopes: frozenset[str]) -> Mappi
     return {"department": f"of {user.name}", "sub": "somebody-else", "iss": "https://evil.example", "secret": "x"}
 
 
+def tell_groups(user: User, client_id: str, scopes: frozenset[str]) -> Mapping[str, object]:
+    """Tell of claims that are no text, and of one that is the house's."""
+    return {"groups": ["staff"], "seat": {"floor": 2}, "email": "other@example.com", "email_verified": True}
+
+
 @pytest.fixture
 def department(settings: Settings) -> None:
     settings.OAUTH = settings.OAUTH | {"CLAIMS": {"department": "profile"}, "CLAIMS_HOOK": HOOK}
@@ -91,6 +96,21 @@ def test_a_project_adds_claims_and_changes_none_of_the_protocol(rp: Flow) -> Non
     assert id_token["department"] == userinfo["department"] == "of Pat"
     assert userinfo == {"sub": id_token["sub"], "name": "Pat", "department": "of Pat"}
     assert "department" in discover()["claims_supported"]
+
+
+def test_claims_of_a_project_may_be_lists_and_objects(rp: Flow, settings: Settings) -> None:
+    own = {"CLAIMS": {"groups": "profile", "seat": "profile"}, "CLAIMS_HOOK": f"{__name__}.tell_groups"}
+    settings.OAUTH = settings.OAUTH | own
+    tokens = rp.get_tokens(scope="openid profile", claims='{"id_token": {"groups": null}}')
+    assert verify(tokens["id_token"], client_id=rp.client_id)["groups"] == ["staff"]
+    assert describe("profile") == {"name": "A", "groups": ["staff"], "seat": {"floor": 2}}
+
+
+def test_a_project_replaces_no_claim_that_its_settings_do_not_name(settings: Settings) -> None:
+    settings.OAUTH = settings.OAUTH | {"CLAIMS": {}, "CLAIMS_HOOK": f"{__name__}.tell_groups"}
+    user = User(email="a@example.com", name="A")
+    told = describe_person(user, client_id="c", scopes=["openid", "email"])
+    assert told == {"email": "a@example.com", "email_verified": False}
 
 
 def test_a_project_cannot_take_a_name_of_the_protocol(settings: Settings) -> None:
