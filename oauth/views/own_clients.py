@@ -21,19 +21,21 @@ from oauth.services import (
     renew_client_secret,
     save_new_client,
 )
+from permissions.scope import use_team
 
 #: So many are shown; the API lists more.
 _SHOWN = 100
 
 
 class ClientPage(OwnPage):
-    """A page for whoever may have clients."""
+    """A page for whoever may have clients: in the whole house, since clients belong to no team."""
 
     @override
     def dispatch(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
-        if request.user.is_authenticated and not request.user.has_perm("oauth.add_application"):
-            raise PermissionDenied
-        return super().dispatch(request, *args, **kwargs)
+        with use_team(None):
+            if request.user.is_authenticated and not request.user.has_perm("oauth.add_application"):
+                raise PermissionDenied
+            return super().dispatch(request, *args, **kwargs)
 
     def get_own_client(self) -> Application:
         """Return the client of the address.

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Permission
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import Session, User
 from oauth.models import Application, ClientSecret
 from oauth.services import RegisteredClient
 from permissions import audit
+from tests.articles.models import Team
 from tests.oauth.flow import Answer, Flow
 
 pytestmark = pytest.mark.django_db
@@ -54,6 +55,18 @@ def own(confidential: RegisteredClient, owner: User) -> Application:
 def read(response: Answer, status: int = 200) -> str:
     assert response.status_code == status, response
     return response.content.decode()
+
+
+def test_who_may_have_clients_in_one_team_alone_has_no_pages_for_them(settings: Settings) -> None:
+    settings.PERMISSIONS = {"TEAM_MODEL": "articles.Team", "TEAM_RESOLVER": "permissions.middleware.team_from_header"}
+    red = Team.objects.create(name="red")
+    user = User.objects.create_user("red@example.com", "correct horse battery")
+    user.give_permission_to("oauth.add_application", team=red)
+    browser = Client(headers={"X-Team": str(red.pk)})
+    browser.force_login(user)
+    assert browser.post(f"{_PAGE}new/", _NEW).status_code == 403
+    assert not Application.objects.exists()
+    assert f'href="{_PAGE}"' not in read(browser.get("/accounts/profile/"))
 
 
 def find_secret(page: str) -> str:
