@@ -78,7 +78,8 @@ class DatabaseDriver(QueueDriver):
                 store(messages)
             return
         with transaction.atomic():
-            for queue, limit in (limits or {}).items():
+            # In one order, so that two who fill the same queues don't wait for each other.
+            for queue, limit in sorted((limits or {}).items()):
                 _check_room(queue, limit, new=sum(message.queue == queue for message in messages))
             for some in batched(messages, _CHUNK, strict=False):
                 store(some)

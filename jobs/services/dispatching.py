@@ -22,7 +22,7 @@ from jobs.payload import Record, encode_payload
 from jobs.queues import get_queue
 from jobs.services.announcing import announce_queued
 from jobs.services.keeping import get_present, keep_within, may_wait_for_locks, measure, push_or_keep
-from jobs.services.locking import put_off, take_locks, unlock
+from jobs.services.locking import put_off, take_all_locks, unlock
 from jobs.services.outbox import count_kept, is_away, note_outage, send_with_commit, take_back, uses_outbox
 from jobs.signals import JobQueueing, job_queueing
 from project.transactions import list_waiting, on_end
@@ -85,7 +85,7 @@ def admit(records: Iterable[Record], *, now: datetime) -> list[Record]:
     For what follows a job, which its store takes in the same step. May be repeated: a lock that a job has is its own.
     """
     prepared = [put_off(replace(record, created_at=now), now) for record in records]
-    return [record for record in prepared if take_locks(record)]
+    return take_all_locks(prepared)
 
 
 def push_followers(records: Sequence[Record], *, now: datetime) -> None:
@@ -150,7 +150,7 @@ def _send_to(
     is_apart = not is_after_commit and not driver.is_transactional
     if is_apart:
         _check_locks_are_apart(driver, prepared)
-    accepted = [record for record in prepared if take_locks(record, is_apart=is_apart)]
+    accepted = take_all_locks(prepared, is_apart=is_apart)
     if len(accepted) < len(prepared):
         kept = {record.job_id for record in accepted}
         messages = [message for message in messages if message.job_id in kept]

@@ -1,6 +1,6 @@
 """Locks of unique jobs, and which job of a key is the last one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +18,17 @@ UNIQUE: Final = "unique:"
 DEBOUNCE: Final = "debounce:"
 #: How much longer than a job may wait it is remembered which one is the last of its key.
 _DEBOUNCE_MARGIN: Final = timedelta(days=1)
+
+
+def take_all_locks(records: Sequence[Record], *, is_apart: bool = False) -> list[Record]:
+    """Take the locks of jobs as ``take_locks`` does; return those that another one doesn't keep out, in their order.
+
+    Locks that a transaction holds are taken in the order of their keys, so that two who want the same ones don't wait
+    for each other.
+    """
+    locked = sorted((one for one in records if one.unique or one.debounce), key=_get_keys)
+    refused = {record.job_id for record in locked if not take_locks(record, is_apart=is_apart)}
+    return [record for record in records if record.job_id not in refused]
 
 
 def take_locks(record: Record, *, is_apart: bool = False) -> bool:
@@ -88,6 +99,10 @@ def _make_last(record: Record, *, is_apart: bool) -> None:
     coordinator.replace(key, owner=owner, lifetime=lifetime)
     if not is_apart:
         on_end(rollback=partial(_release_after_rollback, key, owner))
+
+
+def _get_keys(record: Record) -> tuple[str, str]:
+    return str((record.debounce or {}).get("key", "")), str((record.unique or {}).get("key", ""))
 
 
 def _get_since_key(record: Record) -> str:

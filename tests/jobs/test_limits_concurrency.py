@@ -11,14 +11,21 @@ from typing import ClassVar, override
 from uuid import uuid4
 
 import pytest
+from django.db import connection, connections, transaction
+from pytest_django import Settings
 
+from jobs.batch import batch
 from jobs.coordination import Window, get_coordinator
+from jobs.drivers.base import get_driver
 from jobs.job import Job
 from jobs.middleware import Middleware, WithoutOverlapping
 from jobs.models import FailedJob
 from jobs.signals import unique_job_skipped
 from tests.accounts.racing import race
+from tests.jobs.batch_jobs import UniqueStepJob
+from tests.jobs.messages import make
 from tests.jobs.steps import drain, heard, stored
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
 THREADS = 8
@@ -28,6 +35,7 @@ KEYS = [f"key {number}" for number in range(20)]
 LENGTH = timedelta(milliseconds=150)
 #: By how much the clocks of threads may differ that ask a server for the time, in seconds.
 CLOCKS = 0.01
+needs_servers = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite's transactions don't overlap")
 #: Start and end of each try, by key.
 intervals: dict[str, list[tuple[int, int]]] = defaultdict(list)
 
@@ -181,3 +189,55 @@ def test_never_more_hold_a_place_than_there_are_places() -> None:
     race(hold, threads=THREADS)
     assert max(held) <= most
     assert get_coordinator().list_owners("k") == []
+
+
+def _meet(hold: Callable[[], object], *actions: Callable[[], object]) -> None:
+    """Let each action, in its turn, come to wait for what a transaction holds; then end that, and all must go well."""
+
+    started: list[threading.Thread] = []
+    errors: list[Exception] = []
+
+    def are_waiting() -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return bool(cursor.fetchone() == (len(started),))
+
+    def run(action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - told by the main thread
+            errors.append(error)
+        finally:
+            connections.close_all()
+
+    with transaction.atomic():
+        hold()
+        for action in actions:
+            started.append(threading.Thread(target=run, args=[action]))
+            started[-1].start()
+            wait_until(are_waiting)
+        transaction.set_rollback(True)
+    for thread in started:
+        thread.join()
+    assert errors == []
+
+
+@needs_servers
+def test_two_who_send_the_same_unique_jobs_in_different_orders_do_not_stop_each_other(settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "CONNECTION": "database", "COORDINATION": "database"}
+
+    def send(*names: str) -> Callable[[], object]:
+        return batch([UniqueStepJob(name) for name in names]).dispatch
+
+    _meet(send("a"), send("a", "b"), send("b", "a"))
+    assert len(stored()) == 2
+
+
+@needs_servers
+def test_two_who_fill_the_same_queues_in_different_orders_do_not_stop_each_other() -> None:
+    def push(*queues: str) -> Callable[[], object]:
+        messages, limits = [make(queue=queue) for queue in queues], dict.fromkeys(queues, 10)
+        return lambda: get_driver("database").push(messages, limits=limits)
+
+    _meet(push("emails"), push("emails", "imports"), push("imports", "emails"))
+    assert len(get_driver("database").list_jobs()) == 4
