@@ -89,11 +89,19 @@ def admit(records: Iterable[Record], *, now: datetime) -> list[Record]:
 
 
 def push_followers(records: Sequence[Record], *, now: datetime) -> None:
-    """Store admitted jobs in other stores than that of the job before; limits of queues don't hold them up."""
+    """Store admitted jobs in other stores than that of the job before; limits of queues don't hold them up.
+
+    Nor does a store that is away, where jobs may wait for it in the outbox; in a transaction they go with its commit.
+    """
     for driver, here in _route(records):
         messages = make_messages(here, now=now)
-        driver.push(messages)
-        announce_queued(messages, connection=driver.name)
+        if not uses_outbox(driver):
+            driver.push(messages)
+            announce_queued(messages, connection=driver.name)
+        elif transaction.get_connection().in_atomic_block:
+            send_with_commit(driver, messages)
+        else:
+            push_or_keep(driver, messages, {}, partial(driver.push, messages))
 
 
 def make_messages(records: Iterable[Record], *, now: datetime) -> list[Message]:

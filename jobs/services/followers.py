@@ -51,8 +51,8 @@ def admit_followers(
 def send_elsewhere(claim: Claim, ended: Record | None, followers: list[Record], now: datetime) -> None:
     """Send followers to other stores, and keep for a day that they were: there, they may end before the job does.
 
-    Where both are kept in the database it is one step. Otherwise a worker that dies in between leaves a follower that
-    is sent again, and runs again if it has ended by then.
+    Where the first is a row of the database, also one of the outbox, and the second is kept there, it is one step.
+    Otherwise a worker that dies in between leaves a follower that is sent again, and runs again if it has ended.
     """
     if not followers:
         return

@@ -17,6 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from jobs.batch import batch
+from jobs.chain import chain
 from jobs.coordination import get_coordinator
 from jobs.cron import Timing
 from jobs.drivers.base import get_driver
@@ -31,7 +32,8 @@ from jobs.services import relay_outbox, retry_failed_job, send
 from jobs.services.outbox import HOLD
 from jobs.signals import job_queued, unique_job_skipped
 from jobs.worker.loop import Worker, WorkerOptions
-from tests.jobs.batch_jobs import StepJob
+from tests.jobs.batch_jobs import NOTES, StepJob
+from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.outbox_store import Server, describe
 from tests.jobs.outbox_store import server_fixture as _server  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import FailingJob, NoteJob, read_lines
@@ -313,6 +315,22 @@ def test_a_retry_goes_through_it_as_well(server: Server, tmp_path: Path) -> None
     server.start()
     relay_outbox()
     assert stored_one().job_id == job_id
+
+
+def test_what_follows_a_job_of_another_connection_waits_there_while_redis_is_away(
+    server: Server, settings: Settings
+) -> None:
+    settings.JOBS = {**settings.JOBS, "CONNECTION": "database", "COORDINATION": "database"}
+    chain([StepJob("a"), StepJob("b").on_connection("outbox")]).dispatch()
+    StepJob("c").dispatch()
+    server.kill()
+    assert drain() == 2
+    assert NOTES == ["a", "c"]
+    server.start()
+    relay_outbox()
+    settings.JOBS = {**settings.JOBS, "CONNECTION": "outbox"}
+    drain(now=soon())
+    assert NOTES == ["a", "c", "b"]
 
 
 def test_a_schedule_that_is_due_while_redis_is_away_is_sent_once(server: Server, tmp_path: Path) -> None:
