@@ -1,8 +1,9 @@
 """What follows a job: which of it may be stored, with its locks, and what goes to other stores than that of the job."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from django.db import transaction
@@ -38,9 +39,21 @@ def admit_followers(
         release_unique(ended)  # its own lock must not keep out what follows it
     if ended is not None and claim.attempts > 1:
         _give_back_locks(driver, claim, ended, followers)
+    return _admit_all(followers, now, but=partial(_was_sent, driver, claim, ended))
+
+
+def send_followers(followers: list[Record], *, now: datetime) -> None:
+    """Send what follows where a job that waited will never run, in the transaction in which it left its batches."""
+    push_followers(_admit_all(followers, now), now=now)
+
+
+def _admit_all(
+    followers: list[Record], now: datetime, *, but: Callable[[Record], bool] = lambda _record: False
+) -> list[Record]:
+    """Take the locks of followers, and of what follows where another job of their key keeps one of them out."""
     admitted: list[Record] = []
     while followers:
-        followers = [one for one in followers if not _was_sent(driver, claim, ended, one)]
+        followers = [one for one in followers if not but(one)]
         admitted += admit(followers, now=now)
         known = {record.job_id for record in admitted}
         refused = [record for record in followers if record.job_id not in known]

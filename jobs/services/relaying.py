@@ -15,9 +15,12 @@ from jobs.coordination import get_coordinator
 from jobs.drivers.base import QueueDriver, get_driver
 from jobs.exceptions import PayloadError
 from jobs.models import OutboxJob
-from jobs.payload import decode_payload
+from jobs.payload import Record, decode_payload
+from jobs.services.batches import abandon
 from jobs.services.dispatching import admit, make_messages
+from jobs.services.followers import send_followers
 from jobs.services.outbox import AT_ONCE, HOLD, let_go, push_held
+from jobs.services.results import fail_results
 
 #: Between two looks.
 RELAY_PERIOD: Final = timedelta(seconds=1)
@@ -118,9 +121,18 @@ def _lock_one(row: OutboxJob) -> bool:
         return True  # the worker that takes it sets it apart
     admitted = admit([record], now=row.created_at)
     if not admitted:
-        OutboxJob.objects.filter(pk=row.pk).delete()
+        _drop(row, record)
         return False
     (message,) = make_messages(admitted, now=row.created_at)
     row.payload, row.available_at, row.needs_locks = message.payload, message.available_at, False
     row.save(update_fields=["payload", "available_at", "needs_locks"])
     return True
+
+
+def _drop(row: OutboxJob, record: Record) -> None:
+    """Delete a job of whose key another one waits or runs, let it leave its batches, and let its task end."""
+    now = get_database_now()
+    with transaction.atomic():
+        OutboxJob.objects.filter(pk=row.pk).delete()
+        send_followers(abandon(record, now=now), now=now)
+        fail_results(job_ids=[row.job_id], now=now)

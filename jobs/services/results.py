@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -117,6 +117,12 @@ def end_result(
         row.expires_at = _add(now, kept)
         row.save(update_fields=["status", "return_value", "errors", "finished_at", "expires_at"])
     return row
+
+
+def fail_results(*, job_ids: Iterable[UUID], now: datetime) -> None:
+    """Write down that tasks which waited will never run: they failed, without an exception."""
+    rows = JobResult.objects.filter(job_id__in=list(job_ids), status__in=UNFINISHED)
+    rows.update(status="FAILED", finished_at=now)
 
 
 def reopen_result(*, job_id: UUID) -> None:

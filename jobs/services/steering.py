@@ -33,8 +33,8 @@ from jobs.models import FailedJob
 from jobs.payload import Record, decode_payload
 from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, find_stored_job, list_stores
 from jobs.services.batches import abandon, cancel_batch
-from jobs.services.dispatching import admit, push_followers
 from jobs.services.failed import RETRY_REFUSALS, delete_failed_jobs, forget_failed_jobs, retry_failed_job
+from jobs.services.followers import send_followers
 from jobs.services.settlement import release_locks
 from jobs.signals import JobsSteered, jobs_steered
 
@@ -271,7 +271,7 @@ def _cancel(job: StoredJob, connection: str, now: datetime) -> bool:
             followers = abandon(record, now=now)
             is_gone = bool(driver.remove([job.job_id]))
             if is_gone:
-                push_followers(admit(followers, now=now), now=now)
+                send_followers(followers, now=now)
                 release_locks(record)
             else:
                 transaction.set_rollback(True)

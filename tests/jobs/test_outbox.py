@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from django.db import close_old_connections, connection, transaction
+from django.tasks import TaskResultStatus
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
@@ -31,8 +32,9 @@ from jobs.schedules import Entry
 from jobs.services import relay_outbox, retry_failed_job, send
 from jobs.services.outbox import HOLD
 from jobs.signals import job_queued, unique_job_skipped
+from jobs.tasks import task
 from jobs.worker.loop import Worker, WorkerOptions
-from tests.jobs.batch_jobs import NOTES, StepJob
+from tests.jobs.batch_jobs import NOTES, StepJob, UniqueStepJob, on_then, read_counts
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.outbox_store import Server, describe
 from tests.jobs.outbox_store import server_fixture as _server  # noqa: F401 - a fixture
@@ -50,6 +52,11 @@ class AloneInOutboxJob(NoteJob):
     """One at a time."""
 
     unique_for = 3600
+
+
+@task(unique_for=60)
+def alone(number: int) -> int:
+    return number
 
 
 class LastInOutboxJob(NoteJob):
@@ -247,6 +254,32 @@ def test_of_unique_jobs_that_were_sent_during_an_outage_one_is_run(server: Serve
     assert _texts(tmp_path / "notes") == ["first"]
     assert get_coordinator().list_owners("unique:tests.AloneInOutboxJob:") == []
     assert not OutboxJob.objects.exists()
+
+
+def test_a_unique_job_that_turns_out_to_wait_already_leaves_its_batch_with_what_is_chained_to_it(
+    server: Server,
+) -> None:
+    UniqueStepJob("u").dispatch()
+    server.kill()
+    found = batch([UniqueStepJob("u"), StepJob("x"), [UniqueStepJob("u"), StepJob("y")]]).then(on_then).dispatch()
+    chain([batch([UniqueStepJob("u")]), StepJob("z")]).dispatch()
+    server.start()
+    while OutboxJob.objects.exists():
+        relay_outbox()
+    drain(now=soon())
+    assert read_counts(found.id) == (1, 0, 0)
+    assert sorted(NOTES) == ["then 1/1", "u", "x", "z"]
+
+
+def test_a_task_of_which_another_turns_out_to_wait_already_has_failed(server: Server) -> None:
+    alone.enqueue(1)
+    server.kill()
+    result = alone.enqueue(1)
+    server.start()
+    relay_outbox()
+    result.refresh()
+    assert result.status == TaskResultStatus.FAILED
+    assert len(stored()) == 1
 
 
 def test_of_debounced_jobs_that_were_sent_during_an_outage_the_last_one_is_run(server: Server, tmp_path: Path) -> None:
