@@ -24,7 +24,7 @@ from jobs.services.failed import (
     retry_failed_jobs,
 )
 from jobs.services.history import EndedTry, add_tries, prune_tries
-from jobs.services.locking import DEBOUNCE, UNIQUE, release_unique
+from jobs.services.locking import DEBOUNCE, UNIQUE, is_superseded, release_unique
 from jobs.services.metrics import MetricKey, TryFigures, add_metrics, prune_metrics
 from jobs.services.outbox import uses_outbox
 from jobs.services.relaying import RELAY_PERIOD, Relay, Relayed, relay_outbox
@@ -46,7 +46,6 @@ from jobs.services.settlement import (
     fail_job,
     finish_job,
     is_first_telling,
-    is_superseded,
     quarantine_job,
     release_job,
     release_locks,

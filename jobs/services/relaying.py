@@ -119,7 +119,7 @@ def _lock_one(row: OutboxJob) -> bool:
         record = decode_payload(row.payload, job_id=row.job_id, queue=row.queue, job_class=row.job_class)
     except PayloadError:
         return True  # the worker that takes it sets it apart
-    admitted = admit([record], now=row.created_at)
+    admitted = admit([record], now=row.created_at, is_overdue=True)
     if not admitted:
         _drop(row, record)
         return False

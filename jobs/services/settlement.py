@@ -30,7 +30,7 @@ from jobs.services.batches import (
 )
 from jobs.services.dispatching import make_messages
 from jobs.services.followers import admit_followers, is_served, send_elsewhere
-from jobs.services.locking import DEBOUNCE, release_unique
+from jobs.services.locking import DEBOUNCE, is_superseded, release_unique
 from jobs.signals import (
     JobFailed,
     JobProcessed,
@@ -251,14 +251,6 @@ def release_locks_of(job: Claim | StoredJob) -> None:
     except PayloadError:
         return
     release_locks(record)
-
-
-def is_superseded(record: Record) -> bool:
-    """Say whether a later job of the same key took this one's place."""
-    if record.debounce is None:
-        return False
-    owners = get_coordinator().list_owners(DEBOUNCE + str(record.debounce["key"]))
-    return bool(owners) and str(record.job_id) not in owners
 
 
 def count_exception(job_id: UUID) -> int:

@@ -30,8 +30,8 @@ from jobs.redis_scripts import OUTAGES
 from jobs.scheduler import run_due_schedules, save_entry
 from jobs.schedules import Entry
 from jobs.services import relay_outbox, retry_failed_job, send
-from jobs.services.outbox import HOLD
-from jobs.signals import job_queued, unique_job_skipped
+from jobs.services.outbox import HOLD, forget_outages
+from jobs.signals import job_debounced, job_queued, unique_job_skipped
 from jobs.tasks import task
 from jobs.worker.loop import Worker, WorkerOptions
 from tests.jobs.batch_jobs import NOTES, StepJob, UniqueStepJob, on_then, read_counts
@@ -290,6 +290,21 @@ def test_of_debounced_jobs_that_were_sent_during_an_outage_the_last_one_is_run(s
     relay_outbox()
     assert [job.state for job in stored()] == ["delayed", "delayed"]
     assert _texts(tmp_path / "notes") == ["second"]
+
+
+def test_a_debounced_job_that_comes_from_the_outbox_does_not_take_the_place_of_a_later_one(
+    server: Server, tmp_path: Path
+) -> None:
+    LastInOutboxJob.dispatch(str(tmp_path / "notes"), "first")
+    server.kill()
+    LastInOutboxJob.dispatch(str(tmp_path / "notes"), "second")
+    server.start()
+    forget_outages()
+    LastInOutboxJob.dispatch(str(tmp_path / "notes"), "third")
+    with heard(job_debounced) as facts:
+        relay_outbox()
+        assert _texts(tmp_path / "notes") == ["third"]
+    assert len(facts) == 2
 
 
 def test_a_queue_with_a_limit_has_it_in_the_outbox_too(server: Server, tmp_path: Path) -> None:
