@@ -1,6 +1,6 @@
 """The job that calls what batches and chains were given to call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, override
 from uuid import UUID, uuid5
@@ -10,8 +10,9 @@ from django.db import transaction
 
 from jobs.batch import Batch, Failure, find_batch
 from jobs.callables import find_callable
+from jobs.encryption import seal, unseal
 from jobs.exceptions import PayloadError
-from jobs.job import Job, build_job, find_class, make_record
+from jobs.job import Job, find_class
 from jobs.models import Batch as BatchRow
 from jobs.payload import Record
 from jobs.services import get_callbacks, send
@@ -92,8 +93,24 @@ def call_functions(paths: Sequence[str], *, batch_id: UUID) -> None:
 
 
 def renew(record: Record, job_id: UUID) -> Record:
-    """Return a job under another id, as whatever is called more than once needs it."""
-    job_class = find_class(record)
-    job = build_job(job_class, record)
-    job.__dict__["_job_id"] = job_id
-    return replace(record, job_id=job_id, arguments=make_record(job).arguments)
+    """Return a job under another id, as whatever is called more than once needs it; what follows it has others, too."""
+    arguments = record.arguments
+    if find_class(record).encrypted:  # which opens for the id alone that it was sealed for
+        arguments = seal(unseal(dict(arguments), about=f"{record.job_id}"), about=f"{job_id}")
+    chain = record.chain
+    if chain:
+        chain = {**chain, "links": [_renew_link(link, job_id) for link in chain.get("links", ())]}
+    return replace(record, job_id=job_id, arguments=arguments, chain=chain)
+
+
+def _renew_link(link: Mapping[str, Any], seed: UUID) -> dict[str, Any]:  # Any: JSON
+    if "record" in link:
+        return {"record": _renew_json(link["record"], seed)}
+    plan = link["batch"]
+    return {"batch": {**plan, "records": [_renew_json(one, seed) for one in plan["records"]]}}
+
+
+def _renew_json(values: Mapping[str, Any], seed: UUID) -> dict[str, Any]:  # Any: JSON
+    """Return a job that follows the one of an id; the same, whenever asked."""
+    record = Record.from_json(values)
+    return renew(record, uuid5(seed, str(record.job_id))).as_json()

@@ -205,6 +205,15 @@ def test_a_job_can_stand_for_a_callback_and_is_sent_each_time() -> None:
     assert NOTES == ["a", "b", "told", "told"]
 
 
+def test_what_is_chained_to_a_job_that_stands_for_a_callback_is_sent_each_time() -> None:
+    told = StepJob("told").chain([StepJob("next"), batch([[StepJob("inner"), StepJob("last")]])])
+    batch([StepJob("a"), StepJob("b")]).progress(told).dispatch()
+    drain()
+    assert [NOTES.count(name) for name in ("a", "b", "told", "next", "inner", "last")] == [1, 1, 2, 2, 2, 2]
+    assert not FailedJob.objects.exists()
+    assert {found.pending_jobs for found in BatchRow.objects.all()} == {0}
+
+
 @pytest.mark.parametrize("wrong", [lambda _found: None, Batch.fresh, _make], ids=["lambda", "method", "private"])
 def test_what_cannot_travel_is_refused_when_it_is_said(wrong: object) -> None:
     if wrong is _make:

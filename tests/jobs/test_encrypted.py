@@ -6,6 +6,7 @@ from typing import ClassVar, override
 import pytest
 from pytest_django import Settings
 
+from jobs.batch import batch
 from jobs.encryption import is_sealed, seal, unseal
 from jobs.exceptions import PayloadError
 from jobs.job import Job, build_job
@@ -13,7 +14,8 @@ from jobs.models import FailedJob
 from jobs.payload import read_payload
 from jobs.services import retry_failed_job
 from jobs.worker.runner import Processed
-from tests.jobs.steps import run_next, soon, stored_one
+from tests.jobs.batch_jobs import StepJob
+from tests.jobs.steps import drain, run_next, soon, stored_one
 
 
 class WhisperJob(Job):
@@ -48,6 +50,14 @@ def test_the_worker_opens_it(job_connection: str) -> None:
     WhisperJob.dispatch("swordfish")
     assert isinstance(run_next(now=soon()), Processed)
     assert WhisperJob.heard == ["swordfish"]
+
+
+def test_what_is_chained_to_a_callback_is_opened_each_time(job_connection: str) -> None:
+    WhisperJob.heard.clear()
+    told = WhisperJob("first").chain([WhisperJob("second")])
+    batch([StepJob("a"), StepJob("b")]).progress(told).dispatch()
+    drain(now=soon())
+    assert sorted(WhisperJob.heard) == ["first", "first", "second", "second"]
 
 
 def test_a_failed_job_is_kept_and_retried_encrypted(job_connection: str) -> None:
