@@ -15,7 +15,6 @@ from jobs.batch.members import (
     make_records,
 )
 from jobs.batch.stored import Batch, to_batch
-from jobs.conf import get_job_settings
 from jobs.exceptions import JobArgumentError, JobOptionError
 from jobs.job import Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
@@ -149,7 +148,7 @@ class PendingBatch(PendingGroup[Batch]):
             },
             records=list(make_records(self._jobs, queue=own_queue, connection=own_connection)),
             queue=own_queue or "default",
-            connection=own_connection or get_job_settings().connection,
+            connection=own_connection,
             extra=self._extra,
         )
 

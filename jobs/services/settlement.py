@@ -165,7 +165,7 @@ def fail_job(
         if record.batch_id:
             followers += record_failure(record.job_id, record=record, failure=failure, now=now)
         if record.chain and record.chain.get("catch"):
-            followers.append(call_catch(record.chain, failure, seed=record.job_id, connection=record.connection))
+            followers.append(call_catch(record.chain, failure, seed=record.job_id))
         return followers + break_chain(record, now=now)
 
     burial = Burial(

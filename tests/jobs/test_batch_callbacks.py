@@ -12,6 +12,7 @@ from jobs.drivers.base import get_driver
 from jobs.exceptions import JobDefinitionError
 from jobs.models import Batch as BatchRow
 from jobs.models import FailedJob
+from jobs.queues import define_queue, forget_queue
 from jobs.services import CALLBACK_JOB, describe_failure, retry_failed_job
 from jobs.services.batches import record_failure, record_success
 from jobs.worker.runner import Failed, Outcome, Processed, attempt, settle
@@ -195,6 +196,16 @@ def test_callbacks_of_another_connection_are_sent_there(job_connection: str) -> 
     batch([StepJob("b").on_connection(job_connection)]).on_connection("sync").then(on_then).dispatch()
     drain()
     assert NOTES == ["b", "then 1/1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_callbacks_take_the_connection_of_their_queue_where_none_was_said() -> None:
+    define_queue("elsewhere", connection="sync")
+    try:
+        batch([StepJob("a")]).on_queue("elsewhere").then(on_then).dispatch()
+    finally:
+        forget_queue("elsewhere")
+    assert NOTES == ["a", "then 1/1"]
 
 
 def test_a_job_can_stand_for_a_callback_and_is_sent_each_time() -> None:

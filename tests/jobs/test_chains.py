@@ -13,6 +13,7 @@ from jobs.drivers.base import get_driver
 from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import dispatch
 from jobs.models import Batch, FailedJob
+from jobs.queues import define_queue, forget_queue
 from jobs.services import cancel_batch, retry_failed_job
 from tests.jobs.batch_jobs import (
     BROKEN,
@@ -90,6 +91,20 @@ def test_a_chain_that_went_well_tells_no_failure() -> None:
     chain(_steps("a", "b")).catch(on_broken_chain).dispatch()
     drain()
     assert NOTES == ["a", "b"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("queue", ["", "elsewhere"])
+def test_the_callback_of_a_chain_takes_the_connection_of_its_own_queue(queue: str) -> None:
+    define_queue("elsewhere", connection="sync")
+    try:
+        with pytest.raises(ValueError, match="broken"):  # what runs in place raises in place
+            chain([StepJob("broken").on_queue("elsewhere")]).on_queue(queue).catch(on_broken_chain).dispatch()
+        assert len(NOTES) == (queue == "elsewhere")
+    finally:
+        forget_queue("elsewhere")
+    drain()
+    assert NOTES == ["chain tests.StepJob broken"]
 
 
 def test_a_job_can_stand_for_the_callback_of_a_chain() -> None:

@@ -212,7 +212,7 @@ def _follow(
     if not chain:
         return records
     if "break" in events and chain.get("catch"):
-        records.append(call_catch(chain, failure or {}, seed=batch.id, connection=options.connection))
+        records.append(call_catch(chain, failure or {}, seed=batch.id))
     if "next" in events:
         records += start_link(chain, seed=batch.id, now=now)
     if "leave" in events:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 from jobs.conf import get_job_settings
 from jobs.models import Batch
 from jobs.payload import Record
+from jobs.queues import get_queue
 from jobs.services.batches.plans import BatchOptions, BatchPlan, read_options
 from jobs.services.batches.storing import create_batch, join, list_jobs_before
 
@@ -51,12 +52,12 @@ def conclude_empty(batch_id: UUID, *, now: datetime) -> list[Record]:
     return records + (start_link(options.chain, seed=batch.id, now=now) if options.chain else [])
 
 
-def call_catch(chain: Mapping[str, Any], failure: Mapping[str, Any], *, seed: UUID, connection: str) -> Record:
+def call_catch(chain: Mapping[str, Any], failure: Mapping[str, Any], *, seed: UUID) -> Record:  # Any: JSON
     """Return the job that calls what a chain has for failures."""
     return _make_callback(
         uuid5(seed, "chain:catch"),
         queue=chain.get("queue") or "default",
-        connection=connection,
+        connection=chain.get("connection") or "",
         arguments={"calls": list(chain["catch"]), "batch_id": None, "events": [], "failure": dict(failure)},
     )
 
@@ -83,12 +84,13 @@ def call(
 
 
 def _make_callback(job_id: UUID, *, queue: str, connection: str, arguments: Mapping[str, object]) -> Record:
+    """Return the job; it takes the connection of its queue, as any other does, where none was said."""
     settings = get_job_settings()
     return Record(
         job_id=job_id,
         job_class=CALLBACK_JOB,
         queue=queue,
-        connection=connection,
+        connection=connection or get_queue(queue).connection or settings.connection,
         arguments=arguments,
         priority=_CALLBACK_PRIORITY,
         timeout_seconds=settings.timeout,

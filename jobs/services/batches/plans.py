@@ -50,7 +50,7 @@ class BatchOptions:
     callbacks: Mapping[str, Sequence[Mapping[str, Any]]]  # Any: JSON
     #: What follows when it has ended; None where it isn't a link of a chain.
     chain: Mapping[str, Any] | None  # Any: JSON
-    #: Of its callbacks, and of jobs that say nothing themselves.
+    #: Of its callbacks, and of jobs that say nothing themselves; without a connection, that of their queue holds.
     queue: str
     connection: str
     extra: Mapping[str, Any]  # Any: JSON
