@@ -30,6 +30,7 @@ class CallbackJob(Job):
     """
 
     tries = 3
+    is_internal = True
 
     def __init__(
         self,

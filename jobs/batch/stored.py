@@ -186,6 +186,8 @@ class BatchableJob(InnerHandle):
 class OpenBatchJob(BatchableJob):
     """Stand for a batch within a batch: done as soon as that was sent, which follows this job as a link does."""
 
+    is_internal = True
+
     def _handle(self) -> None:
         """Do nothing."""
 

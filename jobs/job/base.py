@@ -95,6 +95,8 @@ class Job(Fluent, Controls, ABC):
     delete_when_missing_models: ClassVar[bool] = False
     #: Whether its jobs are listed apart when they are done, because there are so many or nobody asks.
     silenced: ClassVar[bool] = False
+    #: Whether it is part of how jobs work, and passes its own middleware alone: no limit of a queue may hold it up.
+    is_internal: ClassVar[bool] = False
     #: Whether the arguments are stored encrypted.
     encrypted: ClassVar[bool] = False
     #: Whether the store's count of tries is signed too.

@@ -23,11 +23,13 @@ class MiddlewareStack:
 
     @classmethod
     def of(cls, job: Job) -> "MiddlewareStack":
-        """Return what a job passes: what all do, what those of its queue do, its own.
+        """Return what a job passes: what all do, what those of its queue do, its own; an internal one its own alone.
 
         Raises:
             JobDefinitionError: ``JOBS["MIDDLEWARE"]`` names what is none.
         """
+        if job.is_internal:
+            return cls(job.middleware())
         queue = get_queue(job.running.queue if job.running else job.options.queue or job.queue)
         everywhere = [find_middleware(path) for path in get_job_settings().middleware]
         return cls([*everywhere, *_get_limits(queue), *queue.middleware, *job.middleware()])

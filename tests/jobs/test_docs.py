@@ -71,7 +71,7 @@ def test_the_words_of_a_dispatch_are_those_that_there_are() -> None:
 
 def test_the_options_of_a_class_are_those_that_there_are() -> None:
     named = {name for names in table("On the class") for name in names}
-    hidden = {"signs_attempts"}
+    hidden = {"signs_attempts", "is_internal"}
     declared = {name for name, kind in Job.__annotations__.items() if "ClassVar" in str(kind)}
     assert named == declared - hidden
 

@@ -9,7 +9,7 @@ import pytest
 from pytest_django.fixtures import Settings
 from structlog.testing import capture_logs
 
-from jobs.batch import BatchableJob, batch
+from jobs.batch import Batch, BatchableJob, batch
 from jobs.chain import chain
 from jobs.checks import check_middleware
 from jobs.coordination import Window, get_coordinator
@@ -426,6 +426,23 @@ def test_a_job_that_finds_no_place_to_run_does_not_use_up_the_rate_of_its_queue(
         LayeredJob.dispatch()
         run_next()
     assert not get_coordinator().get_wait(Window("rate:queue:layered/3600", 1, timedelta(hours=1)))
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_callbacks_and_the_opening_of_a_batch_pass_neither_limits_nor_middleware_of_others(settings: Settings) -> None:
+    settings.JOBS = {**settings.JOBS, "MIDDLEWARE": ["tests.jobs.test_middleware.Tracing"]}
+    define_queue("layered", max_running=1, middleware=[Tracing("queue")])
+    get_coordinator().acquire("running:queue:layered", owner="other", lifetime=LIFE)
+    inner = batch([BatchedLayeredJob(1).on_queue("default")]).on_queue("layered").then(note_end)
+    batch([inner]).on_queue("layered").then(note_end).dispatch()
+    drain()
+    assert trace == ["end", "settings in", "settings out", "end"]
+    assert not FailedJob.objects.exists()
+
+
+def note_end(_found: Batch) -> None:
+    """Note that a batch has ended."""
+    trace.append("end")
 
 
 @pytest.mark.usefixtures("job_connection")
