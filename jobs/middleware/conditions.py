@@ -7,6 +7,7 @@ from jobs.conditions import is_true
 from jobs.job import Job
 from jobs.middleware.base import Middleware, Proceed, check_wait
 from jobs.options import Delay
+from jobs.services.batches import skip_cancelled
 
 if TYPE_CHECKING:
     from jobs.batch import Batch
@@ -71,12 +72,12 @@ class Release(Middleware):
 
 
 class SkipIfBatchCancelled(Middleware):
-    """Drop a job whose batch was cancelled."""
+    """Drop a job whose batch was cancelled, unless it was put back after that."""
 
     def handle(self, job: Job, proceed: Proceed) -> object:
         """Run the job, or drop it."""
         batch: Batch | None = job.batch
-        if batch is not None and batch.is_cancelled:
+        if batch is not None and batch.is_cancelled and skip_cancelled(job.job_id, batch_id=batch.id):
             job.delete()
             return None
         return proceed()

@@ -30,8 +30,10 @@ from jobs.middleware import (
 )
 from jobs.models import FailedJob
 from jobs.queues import define_queue, forget_queue
-from jobs.signals import job_exception_occurred
+from jobs.signals import batch_finished, job_exception_occurred
 from jobs.worker.runner import Failed, Processed, Released
+from tests.jobs.batch_jobs import BROKEN, NOTES, SkippingJob, on_finally, on_then
+from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.layered import LayeredJob, OtherLayeredJob, get_wait, layers
 from tests.jobs.sample_jobs import NoteJob
 from tests.jobs.steps import drain, heard, run_next, stored
@@ -262,6 +264,33 @@ def test_jobs_of_a_cancelled_batch_skip_themselves() -> None:
     found.cancel()
     run_next()
     assert BatchedLayeredJob.ran == [1]
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_jobs_that_are_put_back_run_with_what_comes_back_with_them_though_their_batch_was_cancelled() -> None:
+    BROKEN.add("a")
+    found = batch([[SkippingJob("a"), SkippingJob("b"), SkippingJob("c")]]).then(on_then).dispatch()
+    drain()
+    BROKEN.clear()
+    found.retry_failed()
+    drain()
+    assert NOTES == ["a", "b", "c", "then 3/3"]
+
+
+@pytest.mark.usefixtures("job_connection")
+@pytest.mark.parametrize("is_retried", [False, True])
+def test_a_batch_of_which_jobs_skipped_themselves_has_not_ended_well(is_retried: bool) -> None:
+    BROKEN.update({"a"} if is_retried else ())
+    found = batch([SkippingJob("a"), SkippingJob("b")]).then(on_then).finally_(on_finally).dispatch()
+    if not is_retried:
+        found.cancel()
+    with heard(batch_finished) as seen:
+        drain()
+        BROKEN.clear()
+        assert len(found.retry_failed()) == is_retried
+        drain()
+    assert (["finally 1/1", "a"] if is_retried else ["finally 0/0"]) == NOTES
+    assert seen == []
 
 
 @pytest.mark.usefixtures("job_connection")

@@ -10,6 +10,7 @@ from jobs.services.batches.counting import (
     record_failure,
     record_success,
     reopen_member,
+    skip_cancelled,
 )
 from jobs.services.batches.following import CALLBACK_JOB, call_catch, start_link
 from jobs.services.batches.plans import BatchOptions, BatchPlan, allows, get_callbacks, read_options
@@ -35,5 +36,6 @@ __all__ = [
     "record_success",
     "reopen_member",
     "send_batch",
+    "skip_cancelled",
     "start_link",
 ]

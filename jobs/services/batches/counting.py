@@ -31,6 +31,8 @@ _FAILED: Final = "failed"
 _RETRYING: Final = "retrying"
 #: Will never run: a link of a chain that broke, or a unique job of which another one waits. Left the batch.
 _SKIPPED: Final = "skipped"
+#: Stands at a link that came back with the job before it, in place of what its end meant, until it has one.
+_BACK: Final = "back"
 _UNKNOWN: Final = {"exception": "", "message": "The worker died before it could tell."}
 _log = structlog.get_logger("gatehouse.jobs")
 
@@ -137,7 +139,7 @@ def reopen_member(job_id: UUID, *, record: Record | None) -> None:
     skipped = BatchMember.objects.filter(
         batch=held.batch, job_id__in=list_ids(record)[1:] if record else [], state=_SKIPPED
     )
-    count = skipped.update(state=_PENDING, events="")
+    count = skipped.update(state=_PENDING, events=_BACK)
     held.batch.total_jobs += count
     held.batch.pending_jobs += count
     # What its first end meant was told with it.
@@ -151,6 +153,23 @@ def close_member(job_id: UUID, *, record: Record | None) -> None:
         return
     skip_members(held.batch, list_ids(record)[1:] if record else [])
     held.note(_FAILED, [])
+
+
+def skip_cancelled(job_id: UUID, *, batch_id: UUID) -> bool:
+    """Say whether a job of a cancelled batch is not to do its work; then the batch takes note that it can't end well.
+
+    Who put a job back wants it done, and so it is with the links that came back with it.
+    """
+    with transaction.atomic():
+        held = _hold(job_id, batch_id)
+        if held is None:
+            return True
+        if held.member.state == _RETRYING or held.member.events == _BACK:
+            return False
+        if held.options.is_first("skip"):
+            held.options.save(held.batch)
+            held.batch.save(update_fields=["options"])
+    return True
 
 
 def _hold(job_id: UUID, batch_id: UUID | None = None) -> _Held | None:
@@ -176,8 +195,9 @@ def _conclude(held: _Held, state: str, now: datetime) -> list[str]:
         _mend_counts(held, state)
     if batch.pending_jobs == 0:
         batch.finished_at = batch.finished_at or now
-        events.append("then")
-        transaction.on_commit(partial(batch_finished.announce, BatchFinished(batch_id=batch.id, name=batch.name)))
+        if "skip" not in options.past:
+            events.append("then")
+            transaction.on_commit(partial(batch_finished.announce, BatchFinished(batch_id=batch.id, name=batch.name)))
     if batch.pending_jobs == batch.failed_jobs and options.is_first("finally"):
         events.append("finally")
         if options.chain and options.is_first("next"):
