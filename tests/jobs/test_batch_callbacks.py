@@ -143,6 +143,23 @@ def test_before_is_called_where_the_batch_is_sent_and_before_its_jobs() -> None:
     assert NOTES[:2] == ["before 0/1", "a"]
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_batch_that_is_filled_before_it_begins_ends_when_that_has(is_link: bool) -> None:
+    filled = batch([]).before(fill).then(on_then).finally_(on_finally)
+    if is_link:
+        chain([StepJob("a"), filled, StepJob("c")]).dispatch()
+    else:
+        filled.dispatch()
+    drain()
+    ends = ["then 2/2", "finally 0/0"]
+    assert (["a", "x", "y", *ends, "c"] if is_link else ["x", "y", *ends]) == NOTES
+
+
+def fill(found: Batch) -> None:
+    """Give a batch its jobs."""
+    found.add([StepJob("x"), StepJob("y")])
+
+
 def test_before_is_called_once_for_a_batch_in_a_chain() -> None:
     chain([StepJob("a"), batch([StepJob("b")]).before(on_before, StepJob("ahead"))]).dispatch()
     drain()

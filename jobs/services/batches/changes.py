@@ -12,7 +12,7 @@ from jobs.exceptions import BatchNotFoundError
 from jobs.models import Batch
 from jobs.payload import Record
 from jobs.services.batches.counting import abandon, leave_batch, mark_as_cancelled, skip_members
-from jobs.services.batches.following import conclude_empty
+from jobs.services.batches.following import conclude_if_empty
 from jobs.services.batches.plans import BatchPlan, list_ids, read_options
 from jobs.services.batches.storing import create_batch, join_batch
 from jobs.services.dispatching import send
@@ -37,8 +37,7 @@ def send_batch(
     with transaction.atomic():
         batch, records = create_batch(plan, chain=chain, batch_id=batch_id, now=now)
         _send_members(records, on_failure=lambda _lost: delete_batch(batch_id=batch_id), now=now)
-        if not plan.records:
-            send(conclude_empty(batch.id, now=now))
+        send(conclude_if_empty(plan, batch.id, now=now))
         batch.refresh_from_db()
     return batch
 

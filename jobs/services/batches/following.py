@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from jobs.conf import get_job_settings
-from jobs.models import Batch
+from jobs.models import Batch, BatchMember
 from jobs.payload import Record
 from jobs.queues import get_queue
 from jobs.services.batches.plans import BatchOptions, BatchPlan, read_options
@@ -36,11 +36,13 @@ def start_link(chain: Mapping[str, Any], *, seed: UUID, now: datetime) -> list[R
         records = list_jobs_before(plan, batch_id) + [join(record, batch_id) for record in plan.records]
     else:
         _, records = create_batch(plan, chain=rest, batch_id=batch_id, now=now)
-    return records if plan.records else records + conclude_empty(batch_id, now=now)
+    return records + conclude_if_empty(plan, batch_id, now=now)
 
 
-def conclude_empty(batch_id: UUID, *, now: datetime) -> list[Record]:
-    """End a batch in which there was nothing to do; return what follows."""
+def conclude_if_empty(plan: BatchPlan, batch_id: UUID, *, now: datetime) -> list[Record]:
+    """End a batch in which there is nothing to do, and was nothing put before it began; return what follows."""
+    if plan.records or BatchMember.objects.filter(batch=batch_id).exists():
+        return []
     batch = Batch.objects.get(pk=batch_id)
     options = read_options(batch)
     batch.finished_at = batch.finished_at or now
