@@ -17,6 +17,7 @@ from jobs.drivers.base import QueueDriver
 from jobs.models import Batch as BatchRow
 from jobs.models import FailedJob
 from jobs.services import prune_batches, retry_batch, retry_failed_job
+from jobs.services.batches import changes
 from jobs.signals import BatchFact
 from jobs.worker.runner import attempt, settle
 from project.signals import FactSignal
@@ -324,3 +325,26 @@ def test_batches_that_ended_long_ago_are_pruned_and_others_where_that_is_asked_f
     )
     assert count == 4 - len(left)
     assert set(BatchRow.objects.values_list("name", flat=True)) == left
+
+
+def test_a_batch_that_ended_with_failures_is_pruned_when_these_are_old_and_none_is_being_retried() -> None:
+    found = batch(_steps("a", "broken")).allow_failures().dispatch()
+    drain()
+    assert prune_batches() == 0
+    then = timezone.now() - timedelta(days=400)
+    BatchRow.objects.update(created_at=then)
+    assert prune_batches() == 0  # it failed a moment ago
+    FailedJob.objects.update(failed_at=then)
+    found.retry_failed()
+    assert prune_batches() == 0
+    drain()
+    FailedJob.objects.update(failed_at=then)
+    assert prune_batches() == 1
+
+
+def test_pruning_takes_batches_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "_STEP", 2)
+    for name in "abc":
+        _make(name, age=timedelta(days=2), finished_at=True)
+    assert prune_batches() == 3
+    assert not BatchRow.objects.exists()

@@ -2,20 +2,24 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from jobs.exceptions import BatchNotFoundError
-from jobs.models import Batch
+from jobs.models import Batch, BatchMember, FailedJob
 from jobs.payload import Record
 from jobs.services.batches.counting import abandon, leave_batch, mark_as_cancelled, skip_members
 from jobs.services.batches.following import conclude_if_empty
 from jobs.services.batches.plans import BatchPlan, list_ids, read_options
 from jobs.services.batches.storing import create_batch, join_batch
 from jobs.services.dispatching import send
+
+#: How many batches are deleted at a time.
+_STEP: Final = 500
 
 
 def send_batch(
@@ -95,18 +99,29 @@ def prune_batches(
 ) -> int:
     """Delete batches that ended long ago, and others where an age is given for them; return how many."""
     now = now or timezone.now()
-    ended = Batch.objects.filter(finished_at__lt=now - older_than, cancelled_at=None)
-    deleted = [ended]
+    deleted = [
+        Batch.objects.filter(finished_at__lt=now - older_than, cancelled_at=None),
+        _find_ended_with_failures(now - older_than),
+    ]
     if unfinished_older_than is not None:
         deleted.append(Batch.objects.filter(finished_at=None, created_at__lt=now - unfinished_older_than))
     if cancelled_older_than is not None:
         deleted.append(Batch.objects.filter(cancelled_at__lt=now - cancelled_older_than))
     count = 0
     for batches in deleted:
-        ids = list(batches.values_list("pk", flat=True))
-        count += len(ids)
-        Batch.objects.filter(pk__in=ids).delete()
+        while ids := list(batches.values_list("pk", flat=True)[:_STEP]):
+            count += len(ids)
+            Batch.objects.filter(pk__in=ids).delete()
     return count
+
+
+def _find_ended_with_failures(before: datetime) -> QuerySet[Batch]:
+    """Return batches in which all that is left has failed, and had by then; when the rest had ended isn't kept."""
+    recent = FailedJob.objects.filter(failed_at__gte=before).values("job_id")
+    members = BatchMember.objects.filter(batch=OuterRef("pk"))
+    is_at_work = Exists(members.filter(Q(state="retrying") | Q(state="failed", job_id__in=recent)))
+    ended = Batch.objects.filter(finished_at=None, failed_jobs__gt=0, pending_jobs=F("failed_jobs"))
+    return ended.filter(~is_at_work, created_at__lt=before)
 
 
 def _send_members(
