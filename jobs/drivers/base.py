@@ -272,6 +272,13 @@ class QueueDriver(ABC):
         """Return a job that waits or runs."""
         return next((job for job in self.list_jobs(limit=MAX_LOOKED_AT, now=now) if job.job_id == job_id), None)
 
+    def is_held(self, job_id: UUID) -> bool:
+        """Say whether a worker holds a job whose failure is written down; False where the store doesn't answer.
+
+        That can only be where the failure is in another store than the job.
+        """
+        return False
+
     def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:
         """Return what the store holds of which not even a failed job can be made, as text of ASCII characters."""
         return []

@@ -16,7 +16,7 @@ import threading
 import zlib
 from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from functools import cache
 from itertools import batched
@@ -265,6 +265,13 @@ class RedisDriver(QueueDriver):
     def find_job(self, job_id: UUID, *, now: datetime | None = None) -> StoredJob | None:
         values = self._run("find", str(job_id), now=now)
         return _to_stored_job(values)[0] if values else None
+
+    @override
+    def is_held(self, job_id: UUID) -> bool:
+        with suppress(*OUTAGES):
+            values = self._run_briskly("find", str(job_id))
+            return bool(values) and values[-1] == b"running"
+        return False
 
     @override
     def list_set_apart(self, *, limit: int = 100) -> Sequence[str]:

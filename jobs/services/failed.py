@@ -46,7 +46,8 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
 
     Raises:
         FailedJobNotFoundError: There is no such failed job, or it was retried already and not long ago. (A retry that
-            was lost on its way is put back again; one that waits or runs is left as it is.)
+            was lost on its way is put back again; one that waits or runs is left as it is.) Or its worker is just
+            about to end it, or has died of that.
         UniqueJobError: Another job of its key waits or runs.
         ConnectionGoneError: The settings don't have its connection any more.
     """
@@ -61,6 +62,8 @@ def retry_failed_job(*, job_id: UUID, now: datetime | None = None) -> None:
             driver = get_driver(failed.connection)
         except UnknownConnectionError as error:
             raise ConnectionGoneError from error
+        if failed.retried_at is None and driver.is_held(job_id):
+            raise FailedJobNotFoundError  # its worker has written this, and not let go of it yet
         record = _read_record(failed, now)
         if record is not None and not take_locks(record):
             raise UniqueJobError

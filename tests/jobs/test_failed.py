@@ -9,7 +9,8 @@ from django.db import OperationalError, connections
 from django.utils import timezone
 
 from jobs.batch import batch
-from jobs.drivers.base import get_driver
+from jobs.drivers.base import Burial, get_driver
+from jobs.drivers.failures import store_failure
 from jobs.exceptions import FailedJobNotFoundError
 from jobs.job import Job
 from jobs.models import FailedJob, Slot
@@ -26,7 +27,7 @@ from tests.jobs.batch_jobs import BROKEN, StepJob, UniqueStepJob, read_batch, re
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.far_store import far_fixture as _far  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import HopelessJob
-from tests.jobs.steps import drain, heard, run_next, soon, stored, stored_one
+from tests.jobs.steps import claim_one, drain, heard, run_next, soon, stored, stored_one
 
 pytestmark = pytest.mark.usefixtures("job_connection")
 
@@ -128,6 +129,20 @@ def test_a_job_that_was_put_back_is_not_put_back_a_second_time() -> None:
     with pytest.raises(FailedJobNotFoundError):
         retry_failed_job(job_id=job_id)
     assert len(stored()) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_its_worker_is_about_to_bury_is_not_put_back_and_lost() -> None:
+    job_id = SulkyJob.dispatch()
+    claim, burial = claim_one(), Burial(attempts=1, exception="x", traceback="", failed_at=timezone.now())
+    if get_driver().is_transactional:
+        get_driver().bury(claim, burial)  # the row and the end of the job are one step
+    else:
+        store_failure(claim, burial)
+        assert retry_failed_jobs() == []
+        get_driver().bury(claim, burial)
+    assert retry_failed_jobs() == [job_id]
+    assert stored_one().job_id == job_id
 
 
 @pytest.mark.django_db(transaction=True)
