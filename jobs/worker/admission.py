@@ -45,12 +45,12 @@ def count_tries(claim: Claim) -> int:
 
 def find_end(claim: Claim, record: Record, resolved: Resolved, now: datetime) -> Exception | None:
     """Return why a job may not be tried any more; None where it may."""
-    deadline = get_deadline(record, resolved)
-    if deadline is not None:
-        return RetryDeadlineError("The moment until which it may be tried has passed.") if now >= deadline else None
     if claim.crashes > resolved.max_crashes:
         message = f"{claim.crashes} workers died, or lost their lease, while they had the job."
         return PoisonPillError(message)
+    deadline = get_deadline(record, resolved)
+    if deadline is not None:
+        return RetryDeadlineError("The moment until which it may be tried has passed.") if now >= deadline else None
     if resolved.tries and count_tries(claim) > resolved.tries:
         return MaxAttemptsExceededError(f"The job was put back in each of its {resolved.tries} tries.")
     return None

@@ -177,6 +177,14 @@ def test_a_job_that_bears_no_crash_fails_after_the_first_but_not_where_it_went_w
     assert TellingJob.done == ["raise", "failed: PoisonPillError"]
 
 
+def test_a_job_that_may_be_tried_until_a_moment_bears_no_more_crashes_than_any_other() -> None:
+    OnceBegunJob(["end well"]).with_retry_until(timedelta(days=2)).dispatch()
+    claim_one(now=soon(0.1))
+    outcome = run_next(now=soon(1))
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, PoisonPillError)
+
+
 def test_the_settings_say_how_many_crashes_a_job_bears_that_says_nothing(settings: Settings) -> None:
     settings.JOBS = {**settings.JOBS, "MAX_CRASHES": 1}
     TellingJob.dispatch(["end well"])
