@@ -166,6 +166,10 @@ class PermanentJobError(Exception):
     """Raised in ``handle``: trying again won't help, so the job goes to the failed jobs at once."""
 
 
+class UnwrittenEndError(Exception):
+    """A job ran, and how it ended can't be written down: what is to follow it is too large, perhaps."""
+
+
 class JobTimeoutError(Exception):
     """The job ran longer than it may."""
 
@@ -197,3 +201,11 @@ class ScheduleTimingError(ValueError):
 
 class ScheduleBrokenError(ValueError):
     """An entry of the schedule can't be dispatched as it stands; the text says why and what to do."""
+
+
+def get_text(error: Exception) -> str:
+    """Return the text of an exception, whatever its class makes of that."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the class is somebody's own, and may do anything
+        return "The exception can't be shown as a text."

@@ -10,7 +10,7 @@ from jobs.backoff import Backoff
 from jobs.conf import get_job_settings
 from jobs.drivers.base import get_driver
 from jobs.encryption import seal, unseal
-from jobs.exceptions import PayloadError
+from jobs.exceptions import JobDefinitionError, PayloadError
 from jobs.job.definition import check_attributes
 from jobs.job.fluent import Fluent
 from jobs.job.registry import get_job_class, require_registered
@@ -152,7 +152,7 @@ def _make_record(job: "Job", name: str, options: JobOptions, queue: QueueDefinit
         delay_seconds=_to_seconds(delay),
         delay_until=delay if isinstance(delay, datetime) else None,
         timeout_seconds=_first(options.timeout, job_class.timeout, queue.timeout, get_job_settings().timeout),
-        tags=tuple(dict.fromkeys(hide_key(job, tag) for tag in [*job.get_tags(), *options.tags])),
+        tags=tuple(dict.fromkeys(hide_key(job, tag) for tag in [*_get_tags(job), *options.tags])),
         unique=_make_unique(job, name),
         debounce=_make_debounce(job, name),
         actor_id=job.actor_id,
@@ -251,6 +251,19 @@ def build_job(job_class: "type[Job]", record: Record) -> "Job":
     job = job_class.deserialize(arguments)
     job.__dict__.update(_job_id=record.job_id, actor_id=record.actor_id, actor_scope=record.actor_scope)
     return job
+
+
+def _get_tags(job: "Job") -> Sequence[str]:
+    """Return those that a job gives itself.
+
+    Raises:
+        JobDefinitionError: One is no text.
+    """
+    tags = job.get_tags()
+    if not all(isinstance(tag, str) for tag in tags):
+        message = f"get_tags of {type(job).__qualname__} returns something else than texts."
+        raise JobDefinitionError(message)
+    return tags
 
 
 def hide_key(job: "Job", key: str) -> str:

@@ -17,7 +17,7 @@ from jobs.coordination import get_coordinator
 from jobs.drivers.base import Burial, Claim, QueueDriver, get_driver
 from jobs.drivers.failures import note_recovery
 from jobs.drivers.inventory import StoredJob
-from jobs.exceptions import PayloadError
+from jobs.exceptions import PayloadError, get_text
 from jobs.payload import Record, decode_payload, encode_payload
 from jobs.services.announcing import announce_queued
 from jobs.services.batches import (
@@ -197,7 +197,7 @@ def quarantine_job(*, claim: Claim, error: Exception, now: datetime) -> bool:
     Locks are given back where the record bears our signature: it may be that only its class is unknown here.
     """
     failure = {"job_id": str(claim.job_id), "job_class": claim.job_class}
-    failure |= {"exception": type(error).__qualname__, "message": str(error)}
+    failure |= {"exception": type(error).__qualname__, "message": get_text(error)}
     burial = Burial(
         attempts=claim.attempts,
         exception=to_storable("".join(traceback.format_exception_only(error)).strip())[:MAX_EXCEPTION_LENGTH],
@@ -229,7 +229,7 @@ def describe_failure(record: Record, error: Exception, redact: Callable[[str], s
         "job_id": str(record.job_id),
         "job_class": record.job_class,
         "exception": type(error).__qualname__,
-        "message": redact(to_storable(str(error)))[:MAX_EXCEPTION_LENGTH],
+        "message": redact(to_storable(get_text(error)))[:MAX_EXCEPTION_LENGTH],
     }
 
 

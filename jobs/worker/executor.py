@@ -12,7 +12,7 @@ from jobs.clock import StoreClock
 from jobs.drivers.base import Claim, get_driver
 from jobs.options import JobOptions
 from jobs.worker.metering import Meter
-from jobs.worker.outcomes import summarize
+from jobs.worker.outcomes import find_plainer_end, summarize
 from jobs.worker.patience import Patience
 from jobs.worker.reporting import Reporter
 from jobs.worker.runner import Outcome, RunCoroutine, attempt, settle
@@ -81,6 +81,11 @@ class Executor:
             self._log.warning("job_not_put_back", error=type(error).__qualname__)
 
     def _settle(self, claim: Claim, outcome: Outcome) -> None:
+        """Write down how a try ended; where that can't be written, that it failed for this reason.
+
+        A lease that was left to lapse would have the job run again, to the same end.
+        """
+
         def end() -> datetime | None:
             now = self._clock.get()
             return now if settle(claim, outcome, now=now, finish=self._finish) else None
@@ -89,6 +94,8 @@ class Executor:
             ended_at = self.patience.call(end, insists=True)
         except Exception as error:  # noqa: BLE001 - one record that can't be written must not stop all others
             self._log.error("job_not_settled", error=type(error).__qualname__)
+            if (instead := find_plainer_end(claim, outcome, error)) is not None:
+                self._settle(claim, instead)
         else:
             if ended_at is not None and (end_of_try := summarize(outcome)) is not None:
                 self._meter.note(claim, end_of_try, ended_at=ended_at)

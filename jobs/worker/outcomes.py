@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from jobs.drivers.base import Claim
-from jobs.exceptions import JobTimeoutError
+from jobs.exceptions import JobTimeoutError, UnwrittenEndError
 from jobs.job import Job, JobEnd
 from jobs.payload import Record
 
@@ -105,6 +105,22 @@ def summarize(outcome: Outcome) -> TryEnd | None:
         error=None if error is None else type(error).__qualname__,
         record=None if isinstance(outcome, Quarantined) else outcome.record,
     )
+
+
+def find_plainer_end(claim: Claim, outcome: Outcome, error: Exception) -> Failed | Quarantined | None:
+    """Return how a try may end whose end can't be written down, given why; None where nothing is plainer.
+
+    It failed; where that can't be written either, its record is set apart, of which nothing is then looked at.
+    """
+    reason = UnwrittenEndError(f"How the job ended could not be written down: {type(error).__qualname__}.")
+    match outcome:
+        case Processed(duration=duration, record=record) | Released(duration=duration, record=record):
+            reason.__cause__ = error
+            return Failed(duration=duration, record=record, error=reason, attempts=claim.attempts, job=None, timeout=0)
+        case Failed():
+            return Quarantined(error=reason)
+        case _:
+            return None
 
 
 def get_note(
