@@ -79,7 +79,8 @@ class ThrottlesExceptions(Middleware):
             self._report(job, error)
             self._hold_back(job, key, error)
             return None
-        coordinator.forget(key)
+        if job.running is None or job.running.released is None:  # one that was put back has not succeeded
+            coordinator.forget(key)
         return result
 
     def _hold_back(self, job: Job, key: str, error: Exception) -> None:

@@ -66,6 +66,29 @@ def test_a_success_forgets_the_exceptions_before_it() -> None:
     assert waits[2] > 590
 
 
+class EverySecond(Middleware):
+    """Puts every second try back."""
+
+    tries = 0
+
+    @override
+    def handle(self, job: Job, proceed: Proceed) -> object:
+        self.tries += 1
+        if self.tries % 2 == 0:
+            job.release()
+            return None
+        return proceed()
+
+
+@pytest.mark.usefixtures("job_connection")
+def test_a_job_that_was_put_back_has_not_succeeded() -> None:
+    with layers(ThrottlesExceptions(2, 600), EverySecond(), errors=[ValueError(), ValueError()]):
+        LayeredJob.dispatch()
+        waits = [get_wait(run_next()) for _ in range(4)]
+    assert waits[:3] == [0, 0, 0]
+    assert waits[3] > 590
+
+
 @pytest.mark.usefixtures("job_connection")
 def test_by_default_ten_exceptions_within_ten_minutes_open_the_circuit() -> None:
     with layers(ThrottlesExceptions(), errors=[ValueError()] * 10) as ran:
