@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -60,7 +60,7 @@ class SupervisorOptions:
         JobOptions(tries=self.tries, backoff=self.backoff, timeout=self.timeout).check()
         for name, (wanted, accepts) in _WORDS.items():
             value = getattr(self, name)
-            if value is not None and not accepts(value):
+            if not (value is None and name in _LEFT_OPEN) and not accepts(value):
                 message = f"{name} must be {wanted}, not {value!r:.50}."
                 raise JobOptionError(message)
         if not self.queues and self.balance != "off":
@@ -106,6 +106,8 @@ def _are_queues(value: object) -> bool:
     return isinstance(value, list | tuple) and all(map(is_queue_pattern, value)) and len(set(value)) == len(value)
 
 
+#: What need not be said, for something else decides it then.
+_LEFT_OPEN: Final = {one.name for one in fields(SupervisorOptions) if one.default is None}
 _WORDS: Final[Mapping[str, tuple[str, Callable[[object], bool]]]] = {
     "name": ("1 to 100 characters without comma, space or '*'", is_queue_name),
     "queues": ("a list of names or patterns of queues, each once", _are_queues),
@@ -116,7 +118,7 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[object], bool]]]] = {
     "shift": ("a whole number from 1 to 1,000", _is_process_count),
     "cooldown": ("0.1 to 3,600 seconds", lambda value: _is_seconds(value) and 0.1 <= float(str(value)) <= 3600),
     "max_jobs": ("a whole number from 1", _is_count),
-    "max_time": ("0 to 31,536,000 seconds", _is_seconds),
+    "max_time": ("1 to 31,536,000 seconds", lambda value: _is_seconds(value) and float(str(value)) >= 1),
     "memory": ("a whole number of MB from 1", _is_count),
     "sleep": ("0 to 31,536,000 seconds", _is_seconds),
     "rest": ("0 to 31,536,000 seconds", _is_seconds),

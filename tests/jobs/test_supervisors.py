@@ -19,6 +19,7 @@ from pytest_django import Settings
 
 from jobs.checks import check_supervisors
 from jobs.drivers.base import QueueDriver
+from jobs.exceptions import JobOptionError
 from jobs.models import QueuedJob, WorkerHeartbeat
 from jobs.queues import pause_queue, resume_queue
 from jobs.services import MetricKey, TryFigures, add_metrics, request_restart
@@ -219,3 +220,25 @@ def test_all_supervisors_run_under_one_parent_and_end_with_it(tmp_path: Path) ->
         assert parent.wait(timeout=60) == 0
         assert not any(_is_alive(pid) for pid in children)
     assert not WorkerHeartbeat.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_time": 0},
+        {"max_time": 0.5},
+        {"rest": None},
+        {"cooldown": None},
+        {"shift": None},
+        {"threads": None},
+        {"queues": None},
+    ],
+    ids=str,
+)
+def test_what_would_end_or_break_each_process_is_refused(options: dict[str, Any]) -> None:  # Any: as above
+    with pytest.raises(JobOptionError, match=f"{next(iter(options))} must be"):
+        SupervisorOptions(**{"name": "s", "queues": ["a"], **options}).check()
+
+
+def test_what_a_supervisor_leaves_open_is_decided_elsewhere() -> None:
+    SupervisorOptions(name="s", queues=["a"], max_time=None, memory=None, sleep=None, concurrency=None).check()
