@@ -189,8 +189,11 @@ class Job(Fluent, Controls, ABC):
         return ()
 
     def get_tags(self) -> Sequence[str]:
-        """Return words by which the job is found: the rows that it was given, such as ``accounts.user:5``."""
-        return list_references(self.get_arguments())
+        """Return words by which the job is found: the rows that it was given, such as ``accounts.user:5``.
+
+        There are none where the arguments are encrypted, for these words are not.
+        """
+        return () if type(self).encrypted else list_references(self.get_arguments())
 
     def unique_key(self) -> str:
         """Return what only one job of the class may be about at a time."""

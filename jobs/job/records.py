@@ -268,19 +268,29 @@ def _get_tags(job: "Job") -> Sequence[str]:
 
 def hide_key(job: "Job", key: str) -> str:
     """Return a key under which something about a job is stored: a digest where it holds what must not be stored."""
-    return key if job.redact(key) == key else f"hidden:{keyed_digest('job-key', key)[:32]}"
+    return key if job.redact(key) == key else _digest(key)
+
+
+def _hide_subject(job: "Job", key: str) -> str:
+    """Return the key of what a job is about; where its arguments are encrypted what is made of them is hidden, too."""
+    return _digest(key) if key and type(job).encrypted else hide_key(job, key)
+
+
+def _digest(key: str) -> str:
+    return f"hidden:{keyed_digest('job-key', key)[:32]}"
 
 
 def _make_unique(job: "Job", name: str) -> dict[str, Any] | None:  # Any: JSON
     if job.unique_for is None:
         return None
-    return {"key": f"{name}:{hide_key(job, job.unique_key())}", "seconds": job.unique_for, "until": job.unique_until}
+    key = f"{name}:{_hide_subject(job, job.unique_key())}"
+    return {"key": key, "seconds": job.unique_for, "until": job.unique_until}
 
 
 def _make_debounce(job: "Job", name: str) -> dict[str, Any] | None:  # Any: JSON
     if job.debounce_for is None:
         return None
-    key = f"{name}:{hide_key(job, job.debounce_key())}"
+    key = f"{name}:{_hide_subject(job, job.debounce_key())}"
     return {"key": key, "seconds": job.debounce_for, "max_wait": job.debounce_max_wait}
 
 

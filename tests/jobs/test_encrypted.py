@@ -4,6 +4,7 @@ import json
 from typing import ClassVar, override
 
 import pytest
+from django.contrib.auth.models import Group
 from pytest_django import Settings
 
 from jobs.batch import batch
@@ -15,7 +16,7 @@ from jobs.payload import read_payload
 from jobs.services import retry_failed_job
 from jobs.worker.runner import Processed
 from tests.jobs.batch_jobs import StepJob
-from tests.jobs.steps import drain, run_next, soon, stored_one
+from tests.jobs.steps import drain, run_next, soon, stored, stored_one
 
 
 class WhisperJob(Job):
@@ -43,6 +44,48 @@ def test_what_is_stored_shows_neither_names_nor_values_of_arguments(job_connecti
     assert "is_heard" not in payload
     assert is_sealed(json.loads(payload)["arguments"])
     assert json.loads(payload)["job_class"] == "tests.WhisperJob"
+
+
+class AloneWhisperJob(WhisperJob):
+    unique_for = 60
+
+    @override
+    def unique_key(self) -> str:
+        return self.secret
+
+
+class LastWhisperJob(WhisperJob):
+    debounce_for = 1
+
+    @override
+    def debounce_key(self) -> str:
+        return self.secret
+
+
+@pytest.mark.parametrize(("job_class", "count"), [(AloneWhisperJob, 2), (LastWhisperJob, 3)])
+def test_the_key_of_what_it_is_about_is_a_digest_that_tells_two_apart(
+    job_connection: str, job_class: type[WhisperJob], count: int
+) -> None:
+    for secret in ("swordfish", "swordfish", "herring"):
+        job_class(secret).dispatch()
+    payloads = [job.payload for job in stored()]
+    assert len(payloads) == count  # of debounced ones the last runs
+    assert not [text for text in payloads if "swordfish" in text or "herring" in text]
+
+
+class TellingWhisperJob(Job):
+    encrypted = True
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+
+    @override
+    def handle(self) -> None: ...
+
+
+def test_no_tag_tells_which_rows_it_was_given(job_connection: str) -> None:
+    TellingWhisperJob(Group.objects.create(name="readers")).with_tags("mine").dispatch()
+    assert json.loads(stored_one().payload)["tags"] == ["mine"]
 
 
 def test_the_worker_opens_it(job_connection: str) -> None:
