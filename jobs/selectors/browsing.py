@@ -151,7 +151,7 @@ def find_failed_jobs(query: JobQuery) -> QuerySet[FailedJob]:
         case None:
             pass
     if query.exception:
-        rows = rows.filter(exception__icontains=query.exception.replace("\x00", ""))
+        rows = rows.filter(exception__icontains=to_storable(query.exception))
     if query.tag:
         rows = _with_tag(rows, query.tag)
     if query.batch_id is not None:

@@ -10,6 +10,7 @@ from django.db.models.functions import Cast
 
 from jobs.models import JobMetric
 from jobs.models.metrics import BOUNDS, EVER, HOUR, MINUTE
+from project.printable import to_storable
 
 #: What percentiles are told.
 SHARES: Final = (0.5, 0.95, 0.99)
@@ -170,7 +171,7 @@ def get_tables(
     begin = _get_begin(since, period)
     rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
     wanted = {"queue": queue, "job_class": job_class}
-    rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    rows = rows.filter(**{name: to_storable(value) for name, value in wanted.items() if value is not None})
     key = ("queue", "job_class")
     tables: tuple[dict[str, list[float]], dict[str, list[float]]] = {}, {}
     for names, values in _add_up(rows.order_by(*key).values_list(*key), has_percentiles=True):
@@ -278,7 +279,7 @@ def _get_begin(moment: datetime, period: int) -> datetime:
 def _find(period: int, begin: datetime, until: datetime, **wanted: str | None) -> QuerySet[JobMetric]:
     """Return the rows of a while, where columns that are given a value have it."""
     rows = JobMetric.objects.filter(period_seconds=period, begins_at__gte=begin, begins_at__lt=until)
-    return rows.filter(**{name: value for name, value in wanted.items() if value is not None})
+    return rows.filter(**{name: to_storable(value) for name, value in wanted.items() if value is not None})
 
 
 def _add_up(

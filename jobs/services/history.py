@@ -21,7 +21,7 @@ TROUBLE_KEPT: Final = timedelta(days=7)
 MAX_TRIES_DELETED: Final = 10_000
 _IN_A_STATEMENT: Final = 1_000
 #: Tags that are kept of one job, and of each so many characters.
-_MAX_TAGS: Final = 20
+_MAX_TAGS: Final = 50
 _MAX_TAG_LENGTH: Final = 200
 
 

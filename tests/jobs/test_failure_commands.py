@@ -26,6 +26,7 @@ CHOICES = [
     (("--exception", "timeout", "--queue", "emails"), "b"),
     (("--class", "shop.ReportJob", "--since", "90m", "--queue", "emails", "--exception", "value"), "c"),
     (("--class", "shop.Report"), ""),
+    (("--exception", "\udcff"), ""),
 ]
 NAMES = ["-".join(words).replace("--", "") for words, _ in CHOICES]
 

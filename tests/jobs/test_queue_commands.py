@@ -48,6 +48,11 @@ def call(*words: str) -> str:
     return out.getvalue()
 
 
+def test_where_no_jobs_are_kept_nothing_rests_and_that_is_said() -> None:
+    with pytest.raises(CommandError, match="sync keeps no jobs"):
+        call("queue_pause", "notes", "--connection", "sync")
+
+
 def test_a_queue_that_rests_gives_no_job_until_it_goes_on(job_connection: str) -> None:
     NoteJob.dispatch("path", "text")
     assert "notes rests until queue_resume" in call("queue_pause", "notes")

@@ -2,7 +2,8 @@
 
 import json as jsonlib
 from argparse import ArgumentParser
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import override
 
 from django.core.management.base import BaseCommand, CommandError
@@ -47,18 +48,11 @@ class Command(BaseCommand):
         **_others: object,
     ) -> None:
         names = [EVERY_QUEUE] if is_all or not queues else queues
-        away: ConnectionsAwayError | None = None
-        try:
-            for name in names:
-                try:
-                    pause_queue(name, connection=connection, until=duration)
-                except ConnectionsAwayError as error:  # the other queues first
-                    away = error
-            pauses = list_pauses(connection=connection)
-        except UnknownConnectionError as error:
-            raise CommandError(str(error)) from None
-        if away is not None:
-            raise CommandError(str(away))
+        served = connection or get_job_settings().connection
+        pauses = _pause(names, connection=connection, until=duration)
+        if not pauses.keys() & set(names):
+            message = f"Nothing rests: {served} keeps no jobs, so no worker takes any from it."
+            raise CommandError(message)
         if json:
             paused = {name: until.isoformat() if until else None for name, until in pauses.items()}
             self.stdout.write(jsonlib.dumps({"paused": paused}, indent=2))
@@ -68,6 +62,26 @@ class Command(BaseCommand):
         self.stdout.write(f"{what} {end}. Jobs in hand are finished; new ones wait.")
         if unknown := describe_unknown_queues(names):
             self.stdout.write(unknown)
-        served = connection or get_job_settings().connection
         if others := [name for name in list_stores() if not serves_connection(served, name)]:
             self.stdout.write(f"That is on {served} alone; elsewhere say --connection: {', '.join(others)}.")
+
+
+def _pause(names: Sequence[str], *, connection: str | None, until: timedelta | None) -> Mapping[str, datetime | None]:
+    """Let queues rest, each that can be reached; return all that rest.
+
+    Raises:
+        CommandError: There is no such connection, or one didn't answer.
+    """
+    away: ConnectionsAwayError | None = None
+    try:
+        for name in names:
+            try:
+                pause_queue(name, connection=connection, until=until)
+            except ConnectionsAwayError as error:  # the other queues first
+                away = error
+        pauses = list_pauses(connection=connection)
+    except UnknownConnectionError as error:
+        raise CommandError(str(error)) from None
+    if away is not None:
+        raise CommandError(str(away))
+    return pauses
