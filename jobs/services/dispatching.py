@@ -80,13 +80,16 @@ def send(
 
 
 def admit(records: Iterable[Record], *, now: datetime, is_overdue: bool = False) -> list[Record]:
-    """Return those of some jobs that may be stored, with their locks taken and their waits begun.
+    """Return those of some jobs that may be stored, with their locks taken and their waits begun, and announce these.
 
     For what follows a job, which its store takes in the same step. May be repeated: a lock that a job has is its own.
     ``is_overdue``: see ``take_locks``.
     """
     prepared = [put_off(replace(record, created_at=now), now) for record in records]
-    return take_all_locks(prepared, is_overdue=is_overdue)
+    admitted = take_all_locks(prepared, is_overdue=is_overdue)
+    for record in admitted:
+        _announce_queueing([record], get_driver(record.connection))
+    return admitted
 
 
 def push_followers(records: Sequence[Record], *, now: datetime) -> None:

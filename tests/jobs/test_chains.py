@@ -15,6 +15,7 @@ from jobs.job import dispatch
 from jobs.models import Batch, FailedJob
 from jobs.queues import define_queue, forget_queue
 from jobs.services import cancel_batch, retry_failed_job
+from jobs.signals import job_queued, job_queueing
 from tests.jobs.batch_jobs import (
     BROKEN,
     NOTES,
@@ -29,7 +30,7 @@ from tests.jobs.batch_jobs import (
     on_catch,
 )
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
-from tests.jobs.steps import LATER, drain, run_next
+from tests.jobs.steps import LATER, drain, heard, run_next
 
 pytestmark = pytest.mark.usefixtures("job_connection")
 
@@ -70,6 +71,15 @@ def test_a_link_that_deleted_itself_is_followed(how: Decision) -> None:
     chain([DecidingJob(how), StepJob("b")]).dispatch()
     drain()
     assert [how, "b"] == NOTES
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_link_is_announced_as_what_is_dispatched_is() -> None:
+    chain(_steps("a", "b")).dispatch()
+    with heard(job_queueing, job_queued) as seen:
+        run_next()
+    (link,) = get_driver().list_jobs()
+    assert [(signal, fact.job_id) for signal, fact in seen] == [(job_queueing, link.job_id), (job_queued, link.job_id)]
 
 
 def test_the_third_link_does_not_follow_when_the_second_fails() -> None:

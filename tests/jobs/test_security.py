@@ -478,6 +478,18 @@ def test_a_user_with_the_permission_has_the_job_run_and_the_log_tells_both(clerk
     assert {event.subject_id for event in AuditEvent.objects.filter(event__startswith="job.")} == {str(job_id)}
 
 
+@pytest.mark.parametrize("connection", ["", "sync"])
+def test_the_log_tells_of_a_link_of_a_chain_when_its_turn_has_come(
+    clerk: User, job_connection: str, connection: str
+) -> None:
+    first, second = (GuardedJob(name).on_behalf_of(clerk) for name in ("first", "second"))
+    chain([first, second.on_connection(connection or job_connection)]).dispatch()
+    assert len(_events("job.dispatched")) == 1
+    drain()
+    assert ran == ["first", "second"]
+    assert _events("job.dispatched") == [("job.dispatched", str(clerk.pk))] * 2
+
+
 @pytest.mark.usefixtures("job_connection")
 def test_a_user_without_the_permission_is_refused_at_dispatch_and_that_is_logged(stranger: User) -> None:
     with pytest.raises(JobRefusedError, match="permissions are lacking"):
