@@ -11,6 +11,7 @@ from typing import Self, override
 from uuid import UUID, uuid4
 
 from jobs.batch import Callback, PendingBatch, encode_callback
+from jobs.batch.stored import note_members_sent
 from jobs.exceptions import JobDefinitionError, JobOptionError
 from jobs.job import InnerHandle, Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
@@ -107,11 +108,11 @@ class PendingChain(PendingGroup[UUID]):
             Current.outlet.note_chain(self._links)
         if "batch" in link:
             first_id = send_batch(plan=BatchPlan.from_json(link["batch"]), batch_id=uuid4(), chain=chain).id
+            note_members_sent(jobs, first_id)
         else:
             record = replace(Record.from_json(link["record"]), chain=chain)
-            send([record], is_after_commit=self._wants_commit(first))
+            note_sent(jobs, is_sent=bool(send([record], is_after_commit=self._wants_commit(first))))
             first_id = record.job_id
-        note_sent(jobs)
         return first_id
 
     def _wants_commit(self, first: object) -> bool:

@@ -14,11 +14,11 @@ from jobs.batch.members import (
     list_jobs,
     make_records,
 )
-from jobs.batch.stored import Batch, to_batch
+from jobs.batch.stored import Batch, note_members_sent, to_batch
 from jobs.exceptions import JobArgumentError, JobOptionError
 from jobs.job import Job, PendingDispatch
 from jobs.job.fluent import PendingGroup
-from jobs.job.records import PlannedBatch, note_sent, renew_ids
+from jobs.job.records import PlannedBatch, renew_ids
 from jobs.outlet import Current
 from jobs.services import BatchPlan, send_batch
 
@@ -123,7 +123,7 @@ class PendingBatch(PendingGroup[Batch]):
         """
         jobs = renew_ids([self])
         sent = to_batch(send_batch(plan=self.make_plan(), batch_id=uuid4()))
-        note_sent(jobs)
+        note_members_sent(jobs, sent.id)
         if Current.outlet is not None:
             Current.outlet.note_batch(self)
         return sent

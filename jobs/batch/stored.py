@@ -1,6 +1,6 @@
 """A batch that was sent, and the jobs that know theirs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -135,7 +135,7 @@ class Batch:
         added = renew_ids(flatten(members))
         records = list(make_records(members, queue=options.queue, connection=options.connection))
         batch = to_batch(add_jobs(batch_id=self.id, records=records))
-        note_sent(added)
+        note_members_sent(added, self.id)
         return batch
 
     def cancel(self) -> None:
@@ -190,6 +190,18 @@ class OpenBatchJob(BatchableJob):
 
     def _handle(self) -> None:
         """Do nothing."""
+
+
+def note_members_sent(jobs: Sequence[Job], batch_id: UUID) -> None:
+    """Take note that jobs of a batch were sent, but for those that left it because another one of their key waits."""
+    note_sent(jobs)
+    if all(job.unique_for is None for job in jobs):
+        return
+    left = set(BatchMember.objects.filter(batch=batch_id, state="skipped").values_list("job_id", flat=True))
+    refused = [job for job in jobs if job.job_id in left]
+    note_sent(refused, is_sent=False)
+    for job in refused:
+        del job.__dict__["_job_id"]  # it stays with the member that left
 
 
 def find_batch(batch_id: UUID) -> Batch | None:

@@ -293,16 +293,14 @@ class Job(Fluent, Controls, ABC):
 
     def send(self) -> UUID:
         """Send this job and return its id; see ``dispatch``. One that was sent before, or runs, gets a new id."""
-        _, *followers = renew_ids([self])
+        jobs = renew_ids([self])
         record = self.make_record()
         if self.prepare_for_dispatch() is False:
             return self.job_id
         if Current.outlet is not None:
             Current.outlet.note_job(self)
-        self.__dict__["was_sent"] = bool(
-            send([record], is_after_commit=waits_for_commit(self), on_failure=lambda _lost: self.undo_dispatch())
-        )
-        note_sent(followers)
+        sent = send([record], is_after_commit=waits_for_commit(self), on_failure=lambda _lost: self.undo_dispatch())
+        note_sent(jobs, is_sent=bool(sent))
         return self.job_id
 
     def make_record(self) -> Record:

@@ -184,10 +184,10 @@ def renew_ids(links: Iterable[Link]) -> "list[Job]":
     return jobs
 
 
-def note_sent(jobs: Iterable["Job"]) -> None:
-    """Take note that jobs were sent, so that each gets another id if it is sent once more."""
+def note_sent(jobs: Iterable["Job"], *, is_sent: bool = True) -> None:
+    """Take note that jobs were sent, or refused; each that was sent gets another id if it is sent once more."""
     for job in jobs:
-        job.__dict__["was_sent"] = True
+        job.__dict__["was_sent"] = is_sent
 
 
 def add_ids(links: Iterable[Link], run: JobRun) -> list[Link]:

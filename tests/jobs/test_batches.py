@@ -420,6 +420,36 @@ def test_what_is_sent_twice_is_sent_as_two(make: Callable[[PendingDispatch], Any
 
 @pytest.mark.parametrize(
     "send",
+    [
+        lambda job: batch([job]).dispatch(),
+        lambda job: batch([]).dispatch().add(job),
+        lambda job: chain([job, StepJob("c")]).dispatch(),
+        lambda job: chain([batch([job]), StepJob("c")]).dispatch(),
+    ],
+    ids=["batch", "added", "chain", "chain of a batch"],
+)
+def test_a_unique_job_that_was_refused_was_not_sent_and_can_be_sent_later(
+    send: Callable[[UniqueStepJob], object],
+) -> None:
+    UniqueStepJob("one").dispatch()
+    job, seen = UniqueStepJob("one"), []
+    for _ in range(2):
+        send(job)
+        seen.append(job.was_sent)
+        drain()
+    assert seen == [False, True]
+    assert NOTES.count("one") == 2
+
+
+def test_what_is_chained_to_a_job_that_was_refused_was_not_sent() -> None:
+    UniqueStepJob("one").dispatch()
+    link = StepJob("link")
+    UniqueStepJob("one").chain([link]).dispatch()
+    assert not link.was_sent
+
+
+@pytest.mark.parametrize(
+    "send",
     [lambda job: batch([job]).dispatch(), lambda job: batch([]).dispatch().add(job)],
     ids=["dispatched", "added"],
 )
