@@ -28,6 +28,8 @@ from tests.jobs.batch_jobs import (
     UniqueStepJob,
     on_broken_chain,
     on_catch,
+    on_then,
+    read_counts,
 )
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.steps import LATER, drain, heard, run_next
@@ -287,6 +289,33 @@ def test_a_chain_goes_on_once_however_often_its_batch_ends() -> None:
     retry_failed_job(job_id=FailedJob.objects.get().job_id)
     drain()
     assert NOTES == ["a", "c", "b"]
+
+
+def test_a_chain_goes_on_when_what_broke_its_batch_was_retried_with_success() -> None:
+    BROKEN.update("ab")
+    chain([batch(_steps("a", "b")), batch(_steps("c")), StepJob("d")]).catch(on_broken_chain).dispatch()
+    drain()
+    BROKEN.remove("a")
+    for expected in (["a"], ["a", "b", "c", "d"]):
+        for failed in FailedJob.objects.filter(recovered_at=None):
+            retry_failed_job(job_id=failed.job_id)
+        drain()
+        assert NOTES[1:] == expected
+        BROKEN.clear()
+    assert NOTES[0] == "chain tests.StepJob a"
+
+
+def test_links_come_back_into_their_batch_when_the_batch_before_them_was_mended() -> None:
+    BROKEN.add("b")
+    line: Members = [StepJob("a"), batch(_steps("b")), StepJob("c"), StepJob("d")]
+    outer = batch([line]).then(on_then).dispatch()
+    drain()
+    assert NOTES == ["a", "then 1/1"]
+    BROKEN.clear()
+    retry_failed_job(job_id=FailedJob.objects.get().job_id)
+    drain()
+    assert NOTES == ["a", "then 1/1", "b", "c", "d", "then 3/3"]
+    assert read_counts(outer.id) == (3, 0, 0)
 
 
 def test_a_chain_does_not_go_on_behind_a_batch_that_somebody_cancelled() -> None:

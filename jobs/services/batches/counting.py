@@ -22,6 +22,7 @@ from jobs.models import Batch, BatchMember
 from jobs.payload import Record
 from jobs.services.batches.following import call, call_catch, start_link
 from jobs.services.batches.plans import BatchOptions, allows, list_ids, list_link_ids, read_options
+from jobs.services.batches.storing import reopen_batch
 from jobs.signals import BatchCancelled, BatchFinished, BatchStarted, batch_cancelled, batch_finished, batch_started
 
 _PENDING: Final = "pending"
@@ -198,11 +199,34 @@ def _conclude(held: _Held, state: str, now: datetime) -> list[str]:
         if "skip" not in options.past:
             events.append("then")
             transaction.on_commit(partial(batch_finished.announce, BatchFinished(batch_id=batch.id, name=batch.name)))
-    if batch.pending_jobs == batch.failed_jobs and options.is_first("finally"):
-        events.append("finally")
-        if options.chain and options.is_first("next"):
-            events.append("leave" if batch.cancelled_at else "next")
+    if batch.pending_jobs == batch.failed_jobs:
+        events += ["finally"] if options.is_first("finally") else []
+        events += _conclude_chain(batch, options) if options.chain and "next" not in options.past else []
     return events
+
+
+def _conclude_chain(batch: Batch, options: BatchOptions) -> list[str]:
+    """Return whether the chain of a batch that has ended goes on, or its links leave the batches that they are in.
+
+    It goes on, too, when all that failed and so cancelled the batch was retried with success; the links come back then.
+    """
+    is_mended = batch.pending_jobs == 0 and "break" in options.past and "skip" not in options.past
+    if batch.cancelled_at is None or is_mended:
+        if "leave" in options.past:
+            _rejoin(options.chain or {})
+        options.past.append("next")
+        return ["next"]
+    return ["leave"] if options.is_first("leave") else []
+
+
+def _rejoin(chain: Mapping[str, Any]) -> None:  # Any: JSON
+    """Let the links of a chain that goes on after all come back into the batches that they left."""
+    for batch_id in _list_batch_ids(chain):
+        ids = list_link_ids(chain, batch_id=batch_id)
+        held = _hold(ids[-1], batch_id)
+        left = BatchMember.objects.filter(batch=batch_id, job_id__in=ids, state=_SKIPPED)
+        if held is not None and (count := left.update(state=_PENDING, events=_BACK)):
+            reopen_batch(held.batch, count)
 
 
 def _mend_counts(held: _Held, state: str) -> None:
@@ -242,14 +266,17 @@ def _follow(
 
 def _break(chain: Mapping[str, Any], now: datetime, *, but: UUID | None = None) -> list[Record]:  # Any: JSON
     """Let the links of a chain that won't go on leave the batch that they are in; return what follows."""
-    records = [link["record"] for link in chain.get("links", []) if "record" in link]
-    batch_ids = dict.fromkeys(UUID(one["batch_id"]) for one in records if one.get("batch_id"))
     return [
         follower
-        for batch_id in batch_ids
+        for batch_id in _list_batch_ids(chain)
         if batch_id != but
         for follower in leave_batch(batch_id, list_link_ids(chain, batch_id=batch_id), now=now)
     ]
+
+
+def _list_batch_ids(chain: Mapping[str, Any]) -> list[UUID]:  # Any: JSON
+    records = [link["record"] for link in chain.get("links", []) if "record" in link]
+    return list(dict.fromkeys(UUID(one["batch_id"]) for one in records if one.get("batch_id")))
 
 
 def skip_members(batch: Batch, job_ids: Sequence[UUID]) -> int:

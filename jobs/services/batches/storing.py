@@ -79,15 +79,20 @@ def join_batch(batch: Batch, records: Iterable[Record]) -> list[Record]:
         message = "A batch holds each job once; make another one of the same class for each run."
         raise JobOptionError(message)
     BatchMember.objects.bulk_create([BatchMember(batch=batch, job_id=one) for one in ids], batch_size=_CHUNK)
-    batch.total_jobs += len(ids)
-    batch.pending_jobs += len(ids)
+    reopen_batch(batch, len(ids))
+    return joined
+
+
+def reopen_batch(batch: Batch, count: int) -> None:
+    """Count so many members more in a locked batch; if it had ended, its end is told once more."""
+    batch.total_jobs += count
+    batch.pending_jobs += count
     batch.finished_at = None
     options = read_options(batch)
     if "finally" in options.past:
         options.past.remove("finally")
         options.save(batch)
     batch.save(update_fields=["total_jobs", "pending_jobs", "finished_at", "options"])
-    return joined
 
 
 def join(record: Record, batch_id: UUID) -> Record:
