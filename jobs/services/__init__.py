@@ -24,7 +24,7 @@ from jobs.services.failed import (
     retry_failed_jobs,
 )
 from jobs.services.history import EndedTry, add_tries, prune_tries
-from jobs.services.locking import DEBOUNCE, UNIQUE, is_superseded, release_unique
+from jobs.services.locking import DEBOUNCE, UNIQUE, forget_wait, is_superseded, release_unique
 from jobs.services.metrics import MetricKey, TryFigures, add_metrics, prune_metrics
 from jobs.services.outbox import uses_outbox
 from jobs.services.relaying import RELAY_PERIOD, Relay, Relayed, relay_outbox
@@ -118,6 +118,7 @@ __all__ = [
     "forget_failed_jobs",
     "forget_one",
     "forget_result",
+    "forget_wait",
     "get_callbacks",
     "get_restart_count",
     "hear",

@@ -1,6 +1,6 @@
 """Locks of unique jobs, and which job of a key is the last one."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -52,7 +52,7 @@ def take_locks(record: Record, *, is_apart: bool = False, is_overdue: bool = Fal
     lifetime = timedelta(seconds=seconds) if seconds else None
     if get_coordinator().acquire(UNIQUE + key, owner=str(record.job_id), lifetime=lifetime):
         if not is_apart:
-            on_end(rollback=partial(_release_after_rollback, UNIQUE + key, str(record.job_id)))
+            on_end(rollback=partial(_call_after_rollback, release_unique, record))
         return True
     unique_job_skipped.announce(UniqueJobSkipped(**identify(record), key=key))
     return False
@@ -64,11 +64,10 @@ def release_unique(record: Record) -> None:
         get_coordinator().release(UNIQUE + str(record.unique["key"]), owner=str(record.job_id))
 
 
-def _release_after_rollback(key: str, owner: str) -> None:
+def _call_after_rollback(give_back: Callable[[Record], object], record: Record) -> None:
     """Give a lock back; what is kept in the database was rolled back itself, and can't be asked now."""
-    coordinator = get_coordinator()
-    if not coordinator.is_transactional:
-        coordinator.release(key, owner=owner)
+    if not get_coordinator().is_transactional:
+        give_back(record)
 
 
 def unlock(records: Iterable[Record]) -> None:
@@ -77,8 +76,7 @@ def unlock(records: Iterable[Record]) -> None:
         return
     for record in records:
         release_unique(record)
-        if record.debounce is not None:
-            get_coordinator().release(DEBOUNCE + str(record.debounce["key"]), owner=_name_last(record))
+        _unmake_last(record)
 
 
 def is_superseded(record: Record) -> bool:
@@ -101,31 +99,49 @@ def put_off(record: Record, now: datetime) -> Record:
     return replace(record, delay_seconds=wait, delay_until=None)
 
 
+def forget_wait(record: Record) -> None:
+    """Count anew how long jobs of a key are put off, for the one that was has begun, or won't."""
+    if record.debounce is not None and record.debounce["max_wait"] is not None:
+        get_coordinator().forget(_get_since_key(record))
+
+
 def _make_last(record: Record, *, is_apart: bool) -> None:
     """Make a job the one of its key that will run; if it isn't stored after all, the ones before it run."""
     assert record.debounce is not None  # noqa: S101 - asked by the caller
-    assert record.created_at is not None  # noqa: S101 - set at dispatch
-    key, owner, coordinator = DEBOUNCE + str(record.debounce["key"]), _name_last(record), get_coordinator()
+    coordinator, since_key = get_coordinator(), _get_since_key(record)
     lifetime = timedelta(seconds=max(record.debounce["seconds"], record.debounce["max_wait"] or 0)) + _DEBOUNCE_MARGIN
-    if record.debounce["max_wait"] is not None and not coordinator.list_owners(_get_since_key(record)):
-        coordinator.acquire(_get_since_key(record), owner=record.created_at.isoformat(), lifetime=lifetime)
-    coordinator.replace(key, owner=owner, lifetime=lifetime)
+    if record.debounce["max_wait"] is not None and not coordinator.list_owners(since_key):
+        coordinator.acquire(since_key, owner=_get_moment(record), lifetime=lifetime)
+    coordinator.replace(DEBOUNCE + str(record.debounce["key"]), owner=_name_last(record), lifetime=lifetime)
     if not is_apart:
-        on_end(rollback=partial(_release_after_rollback, key, owner))
+        on_end(rollback=partial(_call_after_rollback, _unmake_last, record))
+
+
+def _unmake_last(record: Record) -> None:
+    """Let the jobs before a debounced one run, and forget the wait that began with it."""
+    if record.debounce is None:
+        return
+    get_coordinator().release(DEBOUNCE + str(record.debounce["key"]), owner=_name_last(record))
+    if record.debounce["max_wait"] is not None:
+        get_coordinator().release(_get_since_key(record), owner=_get_moment(record))
 
 
 def _has_later(record: Record) -> bool:
     """Say whether the last one of a job's key was dispatched after it."""
     assert record.debounce is not None  # noqa: S101 - asked by the caller
-    assert record.created_at is not None  # noqa: S101 - set at dispatch
     owners = get_coordinator().list_owners(DEBOUNCE + str(record.debounce["key"]))
-    return any(datetime.fromisoformat(owner.partition(" ")[2]) > record.created_at for owner in owners)
+    dispatched_at = datetime.fromisoformat(_get_moment(record))
+    return any(datetime.fromisoformat(owner.partition(" ")[2]) > dispatched_at for owner in owners)
 
 
 def _name_last(record: Record) -> str:
     """Return how a job is called that is the last one of its key: its id, and when it was dispatched."""
+    return f"{record.job_id} {_get_moment(record)}"
+
+
+def _get_moment(record: Record) -> str:
     assert record.created_at is not None  # noqa: S101 - set at dispatch
-    return f"{record.job_id} {record.created_at.isoformat()}"
+    return record.created_at.isoformat()
 
 
 def _get_keys(record: Record) -> tuple[str, str]:

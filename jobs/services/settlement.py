@@ -30,7 +30,7 @@ from jobs.services.batches import (
 )
 from jobs.services.dispatching import make_messages
 from jobs.services.followers import admit_followers, is_served, send_elsewhere
-from jobs.services.locking import DEBOUNCE, is_superseded, release_unique
+from jobs.services.locking import forget_wait, is_superseded, release_unique
 from jobs.signals import (
     JobFailed,
     JobProcessed,
@@ -239,7 +239,7 @@ def release_locks(record: Record) -> None:
         release_unique(record)
     # That it was the last one of its key stays known, so that earlier ones which are still to come are dropped.
     if record.debounce is not None and record.debounce["max_wait"] is not None and not is_superseded(record):
-        get_coordinator().forget(f"{DEBOUNCE}{record.debounce['key']}:since")
+        forget_wait(record)
     if "max_exceptions" in record.options:
         get_coordinator().forget(_EXCEPTIONS + str(record.job_id))
 

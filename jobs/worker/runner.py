@@ -28,6 +28,7 @@ from jobs.security import redact_record
 from jobs.services import (
     fail_job,
     finish_job,
+    forget_wait,
     is_superseded,
     quarantine_job,
     release_job,
@@ -275,6 +276,7 @@ def _run(one: Try, run_coroutine: RunCoroutine = asyncio.run) -> Processed | Rel
         return Lost()
     if record.unique is not None and record.unique["until"] == "start":
         release_unique(record)
+    forget_wait(record)
     if job_processing.is_heard:
         job_processing.announce(JobProcessing(**identify(claim), attempt=claim.attempts))
     try:

@@ -12,10 +12,12 @@ from jobs.exceptions import JobArgumentError
 from jobs.job import Job
 from jobs.services import DEBOUNCE
 from jobs.signals import job_debounced
-from jobs.worker.runner import Processed
-from tests.jobs.steps import drain, heard, run_next, soon, stored, stored_one
+from jobs.worker.runner import Processed, attempt, settle
+from tests.jobs.steps import claim_one, drain, heard, run_next, soon, stored, stored_one
 
 pytestmark = pytest.mark.usefixtures("job_connection")
+#: Where it is kept since when the jobs of a page are put off.
+SINCE = f"{DEBOUNCE}tests.ImpatientIndexJob:a:since"
 
 
 class IndexJob(Job):
@@ -108,16 +110,14 @@ def test_a_job_whose_mark_was_lost_runs_all_the_same() -> None:
 
 def test_a_job_is_put_off_no_longer_than_its_longest_wait() -> None:
     began = timezone.now() - timedelta(seconds=45)
-    key = f"{DEBOUNCE}tests.ImpatientIndexJob:a:since"
-    get_coordinator().acquire(key, owner=began.isoformat(), lifetime=timedelta(days=1))
+    get_coordinator().acquire(SINCE, owner=began.isoformat(), lifetime=timedelta(days=1))
     ImpatientIndexJob.dispatch("a", "1")
     assert 14 <= _wait() <= 15
 
 
 def test_a_job_that_was_put_off_long_enough_is_due_at_once() -> None:
     began = timezone.now() - timedelta(seconds=90)
-    key = f"{DEBOUNCE}tests.ImpatientIndexJob:a:since"
-    get_coordinator().acquire(key, owner=began.isoformat(), lifetime=timedelta(days=1))
+    get_coordinator().acquire(SINCE, owner=began.isoformat(), lifetime=timedelta(days=1))
     ImpatientIndexJob.dispatch("a", "1")
     assert stored_one().state == "waiting"
 
@@ -127,7 +127,36 @@ def test_the_longest_wait_begins_anew_after_a_run() -> None:
     drain(now=soon())
     ImpatientIndexJob.dispatch("a", "2")
     assert _wait() == 30
-    assert len(get_coordinator().list_owners(f"{DEBOUNCE}tests.ImpatientIndexJob:a:since")) == 1
+    assert len(get_coordinator().list_owners(SINCE)) == 1
+
+
+def test_what_is_sent_while_a_job_runs_is_put_off_from_then_on() -> None:
+    began = timezone.now() - timedelta(seconds=90)
+    get_coordinator().acquire(SINCE, owner=began.isoformat(), lifetime=timedelta(days=1))
+    ImpatientIndexJob.dispatch("a", "1")
+    claim = claim_one(now=soon())
+    outcome = attempt(claim, now=soon())
+    ImpatientIndexJob.dispatch("a", "2")
+    settle(claim, outcome, now=soon())
+    assert _wait() == 30
+    assert len(get_coordinator().list_owners(SINCE)) == 1
+
+
+def test_a_job_that_is_dropped_lets_the_longest_wait_of_the_later_one_go_on() -> None:
+    began = timezone.now() - timedelta(seconds=45)
+    get_coordinator().acquire(SINCE, owner=began.isoformat(), lifetime=timedelta(days=1))
+    for text in ("1", "2"):
+        ImpatientIndexJob.dispatch("a", text)
+    run_next(now=soon())
+    assert get_coordinator().list_owners(SINCE) == [began.isoformat()]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rolled_back_dispatch_begins_no_longest_wait() -> None:
+    with transaction.atomic():
+        ImpatientIndexJob.dispatch("a", "1")
+        transaction.set_rollback(True)
+    assert get_coordinator().list_owners(SINCE) == []
 
 
 def test_a_job_that_cannot_be_stored_leaves_the_one_before_it_alone() -> None:
