@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from jobs.drivers.base import QueueDriver, get_driver
+from jobs.drivers.failover import FailoverDriver
 from jobs.drivers.inventory import JobState, StoredJob
+from jobs.exceptions import ConnectionsAwayError
 from jobs.services.settlement import release_locks_of
 from jobs.signals import JobsSteered, jobs_steered
 
@@ -23,20 +25,39 @@ def clear_queue(
 ) -> int:
     """Delete the jobs of one queue, or of all, that wait or are delayed, and give back their locks; return how many.
 
-    Running ones are left. ``show`` is told from time to time how many are gone.
+    Running ones are left, and so is what a store of a failover holds that doesn't answer. ``show`` is told from time to
+    time how many are gone.
+
+    Raises:
+        ConnectionsAwayError: Of a failover, some didn't answer; the others are cleared.
+        Exception: What a store raises that is away, where no other one answers.
     """
     driver, cleared = get_driver(connection), 0
+    stores = driver.drivers if isinstance(driver, FailoverDriver) else [driver]
+    outages: dict[str, Exception] = {}
     try:
-        for state in _FREE:
-            for count in _clear(driver, queue, state, now):
-                cleared += count
-                show(cleared)
-        cleared += driver.clear(queue=queue, now=now)
+        for store in stores:
+            try:
+                for count in _clear_store(store, queue, now):
+                    cleared += count
+                    show(cleared)
+            except store.outage_errors as error:
+                outages[store.name] = error
+                if len(outages) == len(stores):
+                    raise
     finally:  # those that are gone are told of though the store went away, or somebody interrupted
         if cleared:
             about = {"queue": queue or "", "connection": driver.name}
             jobs_steered.announce(JobsSteered(steer="clear", count=cleared, about=about))
+    if outages:
+        raise ConnectionsAwayError(driver.name, away=outages, has_changed=cleared > 0)
     return cleared
+
+
+def _clear_store(driver: QueueDriver, queue: str | None, now: datetime | None) -> Iterator[int]:
+    for state in _FREE:
+        yield from _clear(driver, queue, state, now)
+    yield driver.clear(queue=queue, now=now)
 
 
 def _clear(driver: QueueDriver, queue: str | None, state: JobState, now: datetime | None) -> Iterator[int]:

@@ -11,6 +11,7 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 from pytest_django import Settings
 
+from jobs.coordination import get_coordinator
 from jobs.drivers.base import Claim, Message, get_driver
 from jobs.drivers.database import DatabaseDriver
 from jobs.exceptions import ConnectionsAwayError, QueueFull
@@ -18,9 +19,12 @@ from jobs.models import FailedJob, QueuedJob
 from jobs.queues import define_queue, forget_queue, list_pauses, pause_queue, resume_queue
 from jobs.redis_scripts import OUTAGES
 from jobs.selectors import get_queue_health
+from jobs.services import UNIQUE, clear_queue
 from jobs.signals import JobProcessed, job_processed, queue_failed_over, queue_paused, queue_resumed
 from jobs.worker.loop import Worker, WorkerOptions
 from jobs.worker.runner import Failed
+from permissions import audit
+from tests.jobs.batch_jobs import StepJob, UniqueStepJob
 from tests.jobs.sample_jobs import HopelessJob, NoteJob
 from tests.jobs.steps import claim_next, claim_one, drain, heard, run_next, soon
 
@@ -260,6 +264,24 @@ def test_jobs_are_removed_and_cleared_where_somebody_answers(away: str) -> None:
     with pytest.raises(ConnectionsAwayError):
         get_driver().clear(queue=None)
     assert not QueuedJob.objects.exists()
+
+
+def test_all_that_waits_where_somebody_answers_is_cleared_with_its_locks_and_told(away: str) -> None:
+    UniqueStepJob.dispatch("u")
+    StepJob("later").delay_until(3600).dispatch()
+    with pytest.raises(CommandError, match=f"{away} did not answer"):
+        call_command("queue_clear", "--no-input")
+    assert not QueuedJob.objects.exists()
+    assert get_coordinator().list_owners(f"{UNIQUE}tests.UniqueStepJob:u") == []
+    (event,) = audit.list_events(event="job.clear_by_hand")
+    assert event.data == {"count": 2, "about": {"queue": "", "connection": "failover"}}
+
+
+def test_clearing_raises_what_the_last_one_raised_where_none_answers(away: str, settings: Settings) -> None:
+    failover = {"DRIVER": "jobs.drivers.failover.FailoverDriver", "CONNECTIONS": [away]}
+    settings.JOBS = {**settings.JOBS, "CONNECTIONS": {**settings.JOBS["CONNECTIONS"], "failover": failover}}
+    with pytest.raises(OUTAGES):
+        clear_queue()
 
 
 def test_the_loop_works_on_it_as_on_any_other() -> None:

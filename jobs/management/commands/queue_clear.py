@@ -4,9 +4,10 @@ import json as jsonlib
 from argparse import ArgumentParser
 from typing import override
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from jobs.drivers.base import get_driver
+from jobs.exceptions import ConnectionsAwayError
 from jobs.management.arguments import connection_name, queue_name
 from jobs.services import clear_queue
 from project.terminal import confirm_deletion, show_progress
@@ -18,7 +19,7 @@ class Command(BaseCommand):
     help = (
         "Delete the jobs that wait, delayed ones included, in one queue of a connection or in all of its queues. "
         "Running jobs and failed jobs stay. Asks first; --no-input for scripts. Exit code: 0; 1 when nothing was "
-        "deleted because nobody said yes; 2 for wrong arguments."
+        "deleted because nobody said yes, or when a connection of a failover didn't answer; 2 for wrong arguments."
     )
 
     @override
@@ -42,8 +43,11 @@ class Command(BaseCommand):
         if not no_input:
             warning = f"This deletes all waiting jobs of {place}; what they were to do will not be done."
             confirm_deletion(warning=warning)
-        with show_progress("Deleting", total=None) as show:
-            count = clear_queue(queue=queue, connection=name, show=show)
+        try:
+            with show_progress("Deleting", total=None) as show:
+                count = clear_queue(queue=queue, connection=name, show=show)
+        except ConnectionsAwayError as error:
+            raise CommandError(str(error)) from None
         if json:
             self.stdout.write(jsonlib.dumps({"connection": name, "deleted_count": count}))
             return
