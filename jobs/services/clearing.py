@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from jobs.clock import get_database_now
 from jobs.drivers.base import QueueDriver, get_driver
 from jobs.drivers.failover import FailoverDriver
 from jobs.drivers.inventory import JobState, StoredJob
 from jobs.exceptions import ConnectionsAwayError
+from jobs.services.results import fail_results
 from jobs.services.settlement import release_locks_of
 from jobs.signals import JobsSteered, jobs_steered
 
@@ -70,8 +72,9 @@ def _clear(driver: QueueDriver, queue: str | None, state: JobState, now: datetim
 
 
 def _give_back(driver: QueueDriver, jobs: Sequence[StoredJob], *, are_gone: bool) -> None:
-    """Give back the locks of jobs that were deleted, but not of those that a worker took just before."""
+    """Give back the locks of jobs that were deleted, and end their tasks; not of those that a worker took."""
     kept = set() if are_gone else {job.job_id for job in driver.list_jobs(state="running", limit=_MOST_RUNNING)}
-    for job in jobs:
-        if job.job_id not in kept:
-            release_locks_of(job)
+    gone = [job for job in jobs if job.job_id not in kept]
+    for job in gone:
+        release_locks_of(job)
+    fail_results(job_ids=[job.job_id for job in gone], now=get_database_now())

@@ -35,6 +35,7 @@ from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, find_stored_jo
 from jobs.services.batches import abandon, cancel_batch
 from jobs.services.failed import RETRY_REFUSALS, delete_failed_jobs, forget_failed_jobs, retry_failed_job
 from jobs.services.followers import send_followers
+from jobs.services.results import fail_results
 from jobs.services.settlement import release_locks
 from jobs.signals import JobsSteered, jobs_steered
 
@@ -273,6 +274,7 @@ def _cancel(job: StoredJob, connection: str, now: datetime) -> bool:
             if is_gone:
                 send_followers(followers, now=now)
                 release_locks(record)
+                fail_results(job_ids=[job.job_id], now=now)
             else:
                 transaction.set_rollback(True)
     except Exception:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, override
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -29,7 +29,7 @@ from jobs.limits import RateLimit
 from jobs.middleware import Skip
 from jobs.models import FailedJob, JobResult
 from jobs.queues import define_queue, forget_queue
-from jobs.services import create_result, prune_results, retry_failed_job
+from jobs.services import cancel_job, clear_queue, create_result, prune_results, retry_failed_job
 from jobs.tasks import JobsBackend, JobsTask, TaskJob, task, task_job
 from jobs.worker.runner import attempt, settle
 from tests.jobs import foreign_tasks
@@ -474,6 +474,19 @@ def test_a_task_that_middleware_drops_has_failed_unrun(job_connection: str) -> N
     forget_queue("dropping")
     result.refresh()
     assert (result.status, result.attempts, result.errors) == (TaskResultStatus.FAILED, 0, [])
+
+
+@pytest.mark.parametrize("how", ["cancelled", "cleared"])
+def test_a_task_that_is_deleted_while_it_waits_has_failed_unrun(how: str, job_connection: str) -> None:
+    result = alone.enqueue(1)
+    if how == "cancelled":
+        cancel_job(job_id=UUID(result.id))
+    else:
+        assert clear_queue() == 1
+    result.refresh()
+    assert result.status == TaskResultStatus.FAILED
+    assert result.finished_at is not None
+    assert (result.errors, result.worker_ids) == ([], [])
 
 
 def test_a_full_queue_takes_no_task_and_leaves_no_result(job_connection: str) -> None:
