@@ -66,8 +66,9 @@ class JobOut(serializers.Serializer[None]):
     queue = serializers.CharField()
     job_class = serializers.CharField()
     state = serializers.CharField(
-        help_text="`waiting`, `delayed`, `running`, `released`, `done`, `failed`, `retrying`, `recovered` or "
-        "`quarantined`."
+        help_text="`waiting`, `delayed`, `running`, `done`, `failed`, `retrying`, `recovered` or `quarantined`; "
+        "`released` where it waits for another try on a connection that doesn't answer; `gone` where it waited for one "
+        "and was cancelled or cleared, or is done and wasn't listed."
     )
     attempts = serializers.IntegerField(help_text="Tries that it has had, as far as that is known.")
     tags = serializers.ListField(child=serializers.CharField())

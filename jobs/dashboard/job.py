@@ -72,7 +72,7 @@ def job(request: HttpRequest, job_id: UUID) -> HttpResponse:
         arguments=_describe_arguments(request, life) if wants_arguments else None,
         can_retry=life.failed is not None and life.state in {"failed", "quarantined"},
         can_cancel=life.state in {"waiting", "delayed"},
-        is_live=not wants_arguments and life.state not in {"done", "recovered"},
+        is_live=not wants_arguments and life.state not in {"done", "recovered", "gone"},
     )
 
 

@@ -26,7 +26,9 @@ class JobLife:
     connection: str
     queue: str
     job_class: str
-    #: ``waiting``, ``delayed``, ``running``, ``done``, ``failed``, ``retrying``, ``recovered`` or ``quarantined``.
+    #: ``waiting``, ``delayed``, ``running``, ``done``, ``failed``, ``retrying``, ``recovered`` or ``quarantined``;
+    #: ``released`` where a connection that doesn't answer may hold it for another try, ``gone`` where none does: it was
+    #: cancelled or cleared, or is done and wasn't listed.
     state: str
     #: The signed record; empty where the job is done.
     payload: str
@@ -92,7 +94,7 @@ def get_job_life(job_id: UUID, *, now: datetime | None = None) -> JobLife:
         connection=known.connection if isinstance(known, FailedJob | JobTry) else connection,
         queue=known.queue,
         job_class=known.job_class,
-        state=_get_state(stored, failed, tries),
+        state=_get_state(stored, failed, tries, away),
         payload=payload,
         record=record,
         stored=stored,
@@ -116,12 +118,13 @@ def find_stored_job(job_id: UUID, *, now: datetime | None = None) -> tuple[Store
     return None, "", away
 
 
-def _get_state(stored: StoredJob | None, failed: FailedJob | None, tries: Sequence[JobTry]) -> str:
+def _get_state(stored: StoredJob | None, failed: FailedJob | None, tries: Sequence[JobTry], away: Sequence[str]) -> str:
     if stored is not None:
         return stored.state
     if failed is not None:
         return "quarantined" if failed.is_quarantined and failed.state == "failed" else failed.state
-    return tries[-1].state
+    state = tries[-1].state
+    return "gone" if state == "released" and not away else state
 
 
 def _read(payload: str, known: StoredJob | FailedJob | JobTry) -> Record | None:

@@ -88,6 +88,12 @@ def _undo_retry(failed: FailedJob, record: Record | None) -> None:
             release_unique(record)
 
 
+def cancel_retry(record: Record) -> None:
+    """Leave a job that was put back among the failed ones, in the transaction that deletes it; it can be retried."""
+    FailedJob.objects.filter(job_id=record.job_id).update(retried_at=None)
+    close_member(record.job_id, record=record)
+
+
 def retry_failed_jobs(
     *, job_ids: Iterable[UUID] | None = None, queue: str | None = None, now: datetime | None = None
 ) -> list[UUID]:

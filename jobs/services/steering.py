@@ -33,7 +33,13 @@ from jobs.models import FailedJob
 from jobs.payload import Record, decode_payload
 from jobs.selectors import JobQuery, JobStatus, find_failed_jobs, find_stored_job, list_stores
 from jobs.services.batches import abandon, cancel_batch
-from jobs.services.failed import RETRY_REFUSALS, delete_failed_jobs, forget_failed_jobs, retry_failed_job
+from jobs.services.failed import (
+    RETRY_REFUSALS,
+    cancel_retry,
+    delete_failed_jobs,
+    forget_failed_jobs,
+    retry_failed_job,
+)
 from jobs.services.followers import send_followers
 from jobs.services.results import fail_results
 from jobs.services.settlement import release_locks
@@ -104,6 +110,8 @@ def open_plan(text: str) -> SteeringPlan:
 
 def cancel_job(*, job_id: UUID, now: datetime | None = None) -> None:
     """Delete a job that waits, give back its locks, and let it and what follows it leave their batches.
+
+    One that was put back from the failed jobs is among these again.
 
     Raises:
         JobNotFoundError: No connection holds it; ``JobOutOfReachError`` where one that may doesn't answer.
@@ -269,7 +277,9 @@ def _cancel(job: StoredJob, connection: str, now: datetime) -> bool:
     is_gone = False
     try:
         with transaction.atomic():
-            followers = abandon(record, now=now)
+            followers = [] if record.is_retry else abandon(record, now=now)
+            if record.is_retry:
+                cancel_retry(record)
             is_gone = bool(driver.remove([job.job_id]))
             if is_gone:
                 send_followers(followers, now=now)

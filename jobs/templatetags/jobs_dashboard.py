@@ -79,7 +79,7 @@ def list_of(state: str) -> str:
     """Return the list in which a job of that state stands."""
     if state in JobStatus:
         return state
-    return "waiting" if state == "released" else "failed"
+    return {"released": "waiting", "gone": "done"}.get(state, "failed")
 
 
 @register.filter

@@ -204,6 +204,14 @@ def test_the_life_of_a_job_tells_each_try_and_what_followed(job_connection: str)
     assert life.record is not None
 
 
+def test_a_job_that_is_cancelled_before_its_next_try_is_gone(job_connection: str) -> None:
+    job_id = FailingJob.dispatch()
+    work()
+    cancel_job(job_id=job_id)
+    life = get_job_life(job_id)
+    assert (life.state, life.stored, [one.state for one in life.tries]) == ("gone", None, ["released"])
+
+
 def test_the_life_of_a_failed_job_goes_on_when_it_is_retried(job_connection: str) -> None:
     job_id = HopelessJob.dispatch()
     work()

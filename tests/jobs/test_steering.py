@@ -21,7 +21,7 @@ from jobs.exceptions import (
     JobNotWaitingError,
 )
 from jobs.models import FailedJob
-from jobs.selectors import FailedState, JobQuery, JobStatus, list_jobs
+from jobs.selectors import FailedState, JobQuery, JobStatus, get_job_life, list_jobs
 from jobs.services import (
     Steer,
     SteeringPlan,
@@ -38,7 +38,7 @@ from jobs.services import (
     steer_some,
 )
 from permissions import audit
-from tests.jobs.batch_jobs import StepJob, UniqueStepJob, on_finally, read_batch
+from tests.jobs.batch_jobs import NOTES, StepJob, UniqueStepJob, on_finally, read_batch, read_counts
 from tests.jobs.batch_jobs import notes as _notes  # noqa: F401 - a fixture
 from tests.jobs.sample_jobs import HopelessJob, NoteJob
 from tests.jobs.steps import NOON, claim_one, drain, stored
@@ -183,6 +183,18 @@ def test_a_job_that_is_cancelled_leaves_its_batch_which_then_ends() -> None:
     cancel_job(job_id=step.job_id)
     drain()
     assert read_batch(found.id).finished_at is not None
+
+
+def test_a_retry_that_is_cancelled_is_among_the_failed_jobs_again_and_in_its_batch() -> None:
+    found = batch([[StepJob("broken"), StepJob("after")]]).allow_failures().finally_(on_finally).dispatch()
+    drain()
+    before = read_counts(found.id)
+    (job_id,) = found.retry_failed()
+    cancel_job(job_id=job_id)
+    assert get_job_life(job_id).state == "failed"
+    assert read_counts(found.id) == before == (1, 1, 1)
+    assert NOTES == ["finally 1/1"]
+    assert found.retry_failed() == [job_id]
 
 
 @contextmanager
