@@ -47,8 +47,8 @@ def get_active_client(*, client_id: str) -> Application | None:
 
 
 def get_client_id_by_name(*, name: str) -> str | None:
-    """Return the id of the usable client of that name, the oldest one if there are more."""
-    clients = Application.objects.usable().filter(name=name)
+    """Return the id of the usable client of that name, the oldest one if the house has more; people's don't count."""
+    clients = Application.objects.usable().filter(name=name, user=None)
     return clients.order_by("created").values_list("client_id", flat=True).first()
 
 

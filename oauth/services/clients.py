@@ -236,12 +236,12 @@ def ensure_client(
     allowed_scopes: Iterable[str],
     homepage_url: str = "",
 ) -> RegisteredClient:
-    """Make a client unless there is one of that name, which then only gets the redirect URIs that it lacks.
+    """Make a client unless the house has one of that name, which then only gets the redirect URIs that it lacks.
 
     Raises:
         InvalidClientMetadata: Something of it isn't allowed; ``fields`` says what.
     """
-    application = Application.objects.select_for_update().filter(name=name).order_by("pk").first()
+    application = Application.objects.select_for_update().filter(name=name, user=None).order_by("pk").first()
     if application is None:
         return register_client(
             name=name,

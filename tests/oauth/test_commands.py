@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from oauth.models import Application, ClientSecret, StoredRequest
+from oauth.selectors import get_client_id_by_name
 from oauth.services import RegisteredClient
 from tests.oauth.flow import Flow
 
@@ -76,6 +77,21 @@ def test_a_client_that_is_there_is_left_alone_where_asked(names: list[str]) -> N
     assert (again["client_id"], again["client_secret"]) == (made["client_id"], None)
     assert Application.objects.values().get() == before
     assert "rotate_client_secret" in run("create_client", *_SHOP, *names, "--if-missing")
+
+
+def test_a_client_of_somebody_does_not_pass_for_one_of_the_house_by_its_name(person: User) -> None:
+    theirs = [
+        run_json("create_client", name, *_SHOP[1:], "--owner", person.email)["client_id"]
+        for name in ("Shop", "Gatehouse API docs", "Gatehouse demo service")
+    ]
+    before = list(Application.objects.values().order_by("pk"))
+    assert get_client_id_by_name(name="Gatehouse API docs") is None
+    assert run_json("create_client", *_SHOP, "--if-missing")["created"]
+    seeded = run_json("db_seed_oauth2")["clients"]
+    assert not {client["client_id"] for client in seeded} & {*theirs}
+    assert get_client_id_by_name(name="Gatehouse API docs") == seeded[0]["client_id"]
+    assert list(Application.objects.filter(client_id__in=theirs).values().order_by("pk")) == before
+    assert not run_json("create_client", *_SHOP, "--if-missing", "--owner", person.email)["created"]
 
 
 @pytest.mark.parametrize(

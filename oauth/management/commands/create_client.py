@@ -81,7 +81,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--if-missing",
             action="store_true",
-            help="Do nothing where there is a client of that id, or without --client-id of that name.",
+            help="Do nothing where there is a client of that id, or without --client-id of that name and owner.",
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
@@ -102,8 +102,11 @@ class Command(BaseCommand):
 
 
 def _find(options: dict[str, Any]) -> Application | None:  # Any: as above
-    known = {"client_id": options["client_id"]} if options["client_id"] else {"name": options["name"]}
-    return Application.objects.filter(**known).order_by("pk").first()
+    if options["client_id"]:
+        return Application.objects.filter(client_id=options["client_id"]).first()
+    # Anybody who may have clients can give theirs the same name.
+    own = Application.objects.filter(user=_get_owner(options["owner"]), name=options["name"])
+    return own.order_by("pk").first()
 
 
 def _make(options: dict[str, Any]) -> RegisteredClient:  # Any: as above
