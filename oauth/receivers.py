@@ -71,7 +71,8 @@ def end_tokens_beyond_rights(instance: Application, **_: object) -> None:
     if not Application.objects.usable().filter(pk=instance.pk).exists():
         revoke_client(application=instance, now=timezone.now())
     elif former is not None and (
-        set(former.allowed_scopes) - set(instance.allowed_scopes)
+        set(former.grant_types) - set(instance.grant_types)
+        or set(former.allowed_scopes) - set(instance.allowed_scopes)
         or set(former.allowed_resources) - set(instance.allowed_resources)
     ):
         revoke_lost_rights(application=instance, now=timezone.now())

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from accounts.models import RefreshToken, Session, User
 from accounts.services import end_all_sessions, end_session, replace_email, set_password, sign_in
-from oauth.models import Application, ClientSecret, Consent, DeviceGrant, Grant
-from oauth.services import Presence, revoke_consent
+from oauth.models import Application, ClientSecret, Consent, DeviceGrant, Grant, GrantType
+from oauth.services import Presence, change_client, revoke_consent
 from oauth.services.devices import Poll, allow_device, poll_device, start_device
 from permissions import audit
 from tests.oauth.flow import Flow
@@ -170,6 +170,18 @@ def test_a_scope_that_is_taken_from_a_client_ends_its_access_tokens_and_stays_aw
     answer = flow.refresh(tokens["refresh_token"]).json()
     assert answer["scope"] == "profile"
     assert flow.call_api(answer["access_token"]) == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("token_format", ["jwt", "opaque"])
+def test_a_way_to_get_tokens_that_is_taken_from_a_client_ends_its_access_tokens(
+    service: Flow, token_format: str
+) -> None:
+    Application.objects.update(access_token_format=token_format)
+    token = service.post("/oauth/token", grant_type="client_credentials", scope="users:read").json()["access_token"]
+    assert service.introspect(token)["active"]
+    change_client(application=Application.objects.get(), changes={"grant_types": [GrantType.DEVICE_CODE.value]})
+    assert service.introspect(token) == {"active": False}
 
 
 def test_a_code_that_waits_gives_what_is_left_of_its_scope(flow: Flow) -> None:
