@@ -10,6 +10,7 @@ from accounts.exceptions import EmailNotVerified, InvalidCredentials
 from accounts.passwords import get_minimum_length
 from accounts.services import check_credentials
 from project.exceptions import DomainError
+from project.printable import validate_name
 
 _MAX_EMAIL_CHARACTERS: Final = 254
 _MAX_NAME_CHARACTERS: Final = 150
@@ -76,6 +77,7 @@ class NameField(forms.CharField):
             label="Name (optional)",
             required=False,
             max_length=_MAX_NAME_CHARACTERS,
+            validators=[validate_name],
             widget=forms.TextInput(attrs={"autocomplete": "name"}),
         )
 

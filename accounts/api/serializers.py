@@ -11,6 +11,7 @@ from accounts.selectors import get_doer
 from permissions.audit import AuditEvent
 from permissions.selectors import get_current_role_names
 from project.api import FlagField, StringField
+from project.printable import validate_name
 
 if TYPE_CHECKING:
     # At run time it would import the view that it describes, half made.
@@ -39,7 +40,7 @@ class Registration(serializers.Serializer[None]):
 
     email = LowercaseEmailField(max_length=254)
     password = StringField(max_length=_MAX_PASSWORD_CHARACTERS, trim_whitespace=False)
-    name = StringField(max_length=150, required=False, allow_blank=True, default="")
+    name = StringField(max_length=150, required=False, allow_blank=True, default="", validators=[validate_name])
 
 
 class Credentials(serializers.Serializer[None]):
@@ -94,7 +95,7 @@ class Refreshing(serializers.Serializer[None]):
 class ProfileChange(serializers.Serializer[None]):
     """Body of a change of the profile; what is left out stays."""
 
-    name = StringField(max_length=150, required=False, allow_blank=True)
+    name = StringField(max_length=150, required=False, allow_blank=True, validators=[validate_name])
 
 
 class Message(serializers.Serializer[None]):

@@ -12,6 +12,7 @@ from django.contrib.auth import load_backend
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.models import Permission, PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models, router, transaction
 from django.db.models.expressions import Col
 from django.db.models.lookups import Exact, In
@@ -21,6 +22,7 @@ from django.utils import timezone
 from permissions.managers import HasRolesQuerySet
 from permissions.mixins import HasRoles
 from project import shared_facts
+from project.printable import validate_name
 
 #: Key of the fact that all facts about users depend on: it is forgotten where it isn't known whose row has changed.
 USERS_FACT: Final = "users"
@@ -214,6 +216,20 @@ class User(HasRoles, AbstractBaseUser, PermissionsMixin):
     def get_short_name(self) -> str:
         """Return the name, or the e-mail where there is none."""
         return self.name or self.email
+
+    @override
+    def clean(self) -> None:
+        """Refuse a name that could mislead; one that is stored already may stay.
+
+        Raises:
+            ValidationError: It could.
+        """
+        super().clean()
+        try:
+            validate_name(self.name)
+        except ValidationError as error:
+            if not User.objects.filter(pk=self.pk, name=self.name).exists():
+                raise ValidationError({"name": error.messages}) from error
 
     @override
     def check_password(self, raw_password: str | None) -> bool:

@@ -21,6 +21,7 @@ from accounts.tokens import FIRST_PARTY_CLIENT_ID
 from oauth.conf import get_settings
 from oauth.models.tokens import PERSONAL_CLIENT_ID
 from project import shared_facts
+from project.printable import validate_name
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 #: Key of the fact that all facts about clients depend on: it is forgotten where it isn't known whose row has changed.
@@ -164,6 +165,11 @@ class Application(AbstractApplication):
     def _check_identity(self, faults: dict[str, list[str]]) -> None:
         if not self.name.strip():
             faults["name"].append("Give the client a name; people see it when they are asked.")
+        try:
+            validate_name(self.name)
+        except ValidationError as error:
+            if not Application.objects.filter(pk=self.pk, name=self.name).exists():  # a name of old may stay
+                faults["name"] += error.messages
         if not _CLIENT_ID.fullmatch(self.client_id) or self.client_id in _RESERVED:
             faults["client_id"].append("Use letters, digits and . _ ~ - only, and no reserved name.")
 

@@ -7,6 +7,10 @@ from tests.accounts.conftest import PASSWORD, ApiResponse
 
 AUTH = "/api/v1/auth"
 NEW_PASSWORD = "another correct horse battery"
+#: Of people and of clients: with an accent, from right to left, with a joiner in it, and with a wide space.
+PLAIN_NAMES = ["Zoë O'Brien-Łuk", "שרה כהן", "می\u200cنو", "山田\u3000太郎"]
+#: They turn the text round that follows, end the line, or hide letters.
+MISLEADING_NAMES = ["Pat \u202edekcehc", "Pat\u2067", "Pat\nGatehouse", "Pat\u200bGatehouse", "\u200d", "Pat\u2028x"]
 
 
 def as_holder(access_token: str) -> APIClient:

@@ -20,6 +20,7 @@ from accounts.models import EmailToken, RefreshToken, Registration, Revocation, 
 from accounts.services import TokenPair, make_email_token, refresh, register_user, reset_password, sign_in
 from permissions import audit
 from permissions.services import create_role
+from tests.accounts.clients import MISLEADING_NAMES
 from tests.accounts.conftest import PASSWORD, PageResponse, get_mailed_link
 
 type RunJobs = Callable[[], int]
@@ -111,6 +112,15 @@ def test_names_and_flags_can_be_changed(root: Client, user: User) -> None:
     user.refresh_from_db()
     assert (user.name, user.is_staff, user.is_active) == ("Grace", True, True)
     assert user.email_verified_at is not None
+
+
+@pytest.mark.parametrize("name", MISLEADING_NAMES)
+def test_a_name_that_could_mislead_is_refused_and_one_of_old_may_stay(root: Client, user: User, name: str) -> None:
+    assert change(root, user, name=name).status_code == 200
+    User.objects.filter(pk=user.pk).update(name=name)
+    assert change(root, user, name=name, is_staff="on").status_code == 302
+    user.refresh_from_db()
+    assert (user.name, user.is_staff) == (name, True)
 
 
 def test_what_is_not_changed_in_the_form_is_not_written(root: Client, user: User) -> None:

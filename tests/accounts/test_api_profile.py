@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from accounts import services
 from accounts.models import EmailToken, User
 from accounts.services import TokenPair
-from tests.accounts.clients import AUTH, as_holder, is_alive, log_in, read_problem
+from tests.accounts.clients import AUTH, MISLEADING_NAMES, PLAIN_NAMES, as_holder, is_alive, log_in, read_problem
 from tests.accounts.conftest import PASSWORD, ApiResponse, Issue
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +72,18 @@ def test_the_name_changes(signed_in: APIClient, user: User) -> None:
     response = signed_in.patch(f"{AUTH}/me", {"name": "Ada Lovelace"})
     assert (response.status_code, response.json()["name"]) == (200, "Ada Lovelace")
     assert read_row(user)["name"] == "Ada Lovelace"
+
+
+@pytest.mark.parametrize("name", PLAIN_NAMES)
+def test_a_name_may_be_in_any_script(signed_in: APIClient, name: str) -> None:
+    assert signed_in.patch(f"{AUTH}/me", {"name": name}).json()["name"] == name
+
+
+@pytest.mark.parametrize("name", MISLEADING_NAMES)
+def test_a_name_that_could_mislead_is_refused(signed_in: APIClient, api_client: APIClient, name: str) -> None:
+    assert read_problem(signed_in.patch(f"{AUTH}/me", {"name": name})) == (400, "invalid")
+    body = {"email": "new@example.com", "password": PASSWORD, "name": name}
+    assert read_problem(api_client.post(f"{AUTH}/register", body)) == (400, "invalid")
 
 
 def test_the_name_may_be_empty(signed_in: APIClient, user: User) -> None:

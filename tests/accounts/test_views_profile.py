@@ -65,6 +65,12 @@ def test_the_profile_shows_and_saves_the_name(own: Client, user: User) -> None:
     assert (user.name, user.email, user.is_staff) == ("Augusta", "user@example.com", False)
 
 
+def test_a_name_that_could_mislead_is_not_saved(own: Client, user: User) -> None:
+    assert "Use letters that can be seen" in read(own.post(PROFILE, {"name": "Pat \u202edekcehc"}))
+    user.refresh_from_db()
+    assert user.name == "Ada"
+
+
 def test_another_address_is_asked_for_and_nothing_changes_yet(own: Client, user: User) -> None:
     page = read(own.post("/accounts/change-email/", {"email": "Other@Example.com"}, follow=True))
     assert "We sent a link to the new address." in page

@@ -220,9 +220,9 @@ def test_policy_and_terms_are_linked(flow: Flow) -> None:
 def test_a_client_of_a_user_is_marked_as_unchecked(flow: Flow, person: User) -> None:
     assert "has not checked it" not in _read(flow)
     Application.objects.update(user=person)
-    assert "Pat, a user of Gatehouse, answers for Example app. Gatehouse has not checked it." in " ".join(
-        _read(flow).split()
-    )
+    # The names can't turn the sentence round: each is written by itself.
+    sentence = "<bdi>Pat</bdi>, a user of Gatehouse, answers for <bdi>Example app</bdi>. Gatehouse has not checked it."
+    assert sentence in " ".join(_read(flow).split())
 
 
 def test_the_page_says_how_long_it_lasts_and_where_to_take_it_back(flow: Flow) -> None:

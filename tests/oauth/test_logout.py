@@ -124,7 +124,7 @@ def test_a_hint_at_somebody_else_is_asked_about(op: Flow) -> None:
 
 def test_who_stays_signed_in_is_sent_nowhere(op: Flow) -> None:
     page = _log_out(op, client_id=op.client_id, post_logout_redirect_uri=TARGET)
-    assert b"Example relying party asks to sign you out" in page.content
+    assert b"<bdi>Example relying party</bdi> asks to sign you out" in page.content
     for decision in ("stay", "perhaps", ""):
         assert _answer(op, page, decision)["Location"] == "/"
     assert _is_signed_in(op)

@@ -1,9 +1,13 @@
 """Clients: which redirect URIs may be registered and which match."""
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from oauth.models import Application, find_redirect_uri_fault, is_loopback
 from oauth.models.clients import find_origin_fault, find_resource_fault
+from oauth.services import change_client
+from tests.accounts.clients import MISLEADING_NAMES, PLAIN_NAMES
+from tests.oauth.flow import Flow
 
 
 @pytest.mark.parametrize(
@@ -124,6 +128,25 @@ def test_an_origin_that_means_more_in_a_policy_is_refused(origin: str) -> None:
 @pytest.mark.parametrize("uri", ["http://[", "https://[::::]/", "https://a]", "https:///path", "/path"])
 def test_an_audience_that_is_no_absolute_address_is_refused(uri: str) -> None:
     assert find_resource_fault(uri)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", MISLEADING_NAMES)
+def test_a_name_that_could_mislead_is_refused_and_one_of_old_may_stay(service: Flow, name: str) -> None:
+    application = Application.objects.get()
+    application.name = name
+    with pytest.raises(ValidationError) as refused:
+        application.full_clean()
+    assert list(refused.value.message_dict) == ["name"]
+    Application.objects.update(name=name)
+    change_client(application=application, changes={"homepage_url": "https://service.example/"})
+    assert Application.objects.get().name == name
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", PLAIN_NAMES)
+def test_a_name_in_any_script_is_taken(service: Flow, name: str) -> None:
+    change_client(application=Application.objects.get(), changes={"name": name})
 
 
 @pytest.mark.parametrize("origin", ["https://app.example", "https://xn--fsq.example:8443", "http://localhost:5173"])
