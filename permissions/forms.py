@@ -89,8 +89,12 @@ class RoleAssignmentFormSet(AssignmentModelFormSet):
 
     @override
     def add_fields(self, form: AssignmentModelForm, index: int | None) -> None:
-        """Name the box that takes the role, which the column alone doesn't for everybody."""
+        """Name the box that takes the role, which the column alone doesn't for everybody; and leave rows as they are.
+
+        What was good when it was given may be none any more, such as an end that has passed; it bars no other change.
+        """
         super().add_fields(form, index)
+        form.empty_permitted = form.empty_permitted or bool(form.instance.pk)  # unchanged rows aren't checked
         if "DELETE" in form.fields:
             form.fields["DELETE"].widget.attrs["aria-label"] = "Take this role away"
 

@@ -1,6 +1,6 @@
 """The admin's table of roles and permissions, the roles on a user's page, and permissions for single objects."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission as DjangoPermission
@@ -263,6 +263,29 @@ def test_the_end_of_a_role_is_changed_on_the_page_of_the_user(staff: User, user:
     row |= {"id": user.role_assignments.get().pk, "expires_at_0": "2001-01-01", "expires_at_1": "00:00"}
     status, errors = post_user(client, user, row)
     assert (status, errors) == (200, ["expires_at"])
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        datetime(2026, 1, 1, tzinfo=UTC),
+        datetime(2037, 10, 25, 0, 30, tzinfo=UTC),  # 2:30, which there is twice that night
+    ],
+    ids=["passed", "ambiguous"],
+)
+def test_a_role_that_could_not_be_given_so_any_more_bars_no_other_change(
+    root: User, user: User, client: Client, settings: Settings, end: datetime
+) -> None:
+    settings.TIME_ZONE, settings.PERMISSIONS = "Europe/Berlin", {"TEAM_MODEL": "articles.Team"}
+    Role.create("reader")
+    user.assign_role("reader")
+    RoleAssignment.objects.update(expires_at=end, team_id="of-old")
+    page = html.fromstring(client.get(f"/admin/accounts/user/{user.pk}/change/").content.decode())
+    fields = dict(page.get_element_by_id("user_form").fields)
+    data = {name: value for name, value in fields.items() if value is not None} | {"name": "Grace"}
+    assert client.post(f"/admin/accounts/user/{user.pk}/change/", data).status_code == 302
+    user.refresh_from_db()
+    assert (user.name, user.role_assignments.get().expires_at) == ("Grace", end)
 
 
 def test_a_role_is_taken_on_the_page_of_the_user(staff: User, user: User, client: Client) -> None:
