@@ -26,7 +26,14 @@ from accounts.signals import (
 from oauth.conf import get_settings
 from oauth.models import CLIENTS_FACT, Application, ClientSecret
 from oauth.scopes import describe_scopes
-from oauth.services import revoke_client, revoke_clients_of, revoke_lost_rights, revoke_user, void_waiting
+from oauth.services import (
+    end_personal_tokens,
+    revoke_client,
+    revoke_clients_of,
+    revoke_lost_rights,
+    revoke_user,
+    void_waiting,
+)
 from oauth.signals import PersonalTokenCreated, personal_token_created
 from permissions import audit
 from project import shared_facts
@@ -106,6 +113,19 @@ def end_tokens_of_inactive_user(instance: AbstractBaseUser, **_: object) -> None
     if getattr(instance, "_is_switched_off", False):
         shared_facts.forget([CLIENTS_FACT])
         revoke_clients_of(owner_id=instance.pk, now=now)
+
+
+@receiver(post_save, sender=get_user_model())
+def end_tokens_with_password_and_address(
+    instance: AbstractBaseUser, *, update_fields: frozenset[str] | None = None, **_: object
+) -> None:
+    """End the personal access tokens of a user in the very transaction that changes password or address.
+
+    What is told after the commit is lost where the database or the process fails just then; and only these tokens
+    would then live on, as they belong to no session.
+    """
+    if update_fields is not None and not update_fields.isdisjoint({"password", "email"}):
+        end_personal_tokens(user_id=instance.pk, now=timezone.now())
 
 
 @personal_token_created.listen

@@ -119,6 +119,13 @@ def end_personal_token(*, token: PersonalAccessToken, now: datetime) -> None:
 
 
 @transaction.atomic
+def end_personal_tokens(*, user_id: UUID, now: datetime) -> None:
+    """Let none of a person's personal access tokens work any longer, at once."""
+    if PersonalAccessToken.objects.filter(user_id=user_id, revoked_at=None).update(revoked_at=now):
+        audit.record("user.consents_revoked", subject=audit.Reference.to(get_user_model(), user_id))
+
+
+@transaction.atomic
 def revoke_client(*, application: Application, now: datetime) -> None:
     """End every code and token of a client, for good. Tokens that it gets later are not concerned."""
     lifetime = get_settings().access_token_lifetime

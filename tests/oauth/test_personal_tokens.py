@@ -280,6 +280,18 @@ def test_one_without_an_end_stays(session: Session) -> None:
     assert use_personal_token(token, timezone.now() + 10_000 * DAY).scope == frozenset({"profile"})
 
 
+@pytest.mark.parametrize("change", ["password", "address"])
+def test_they_end_in_the_transaction_of_the_change_and_not_after_it(owner: User, session: Session, change: str) -> None:
+    token, now = make(session), timezone.now()
+    if change == "password":
+        change_password(user=owner, current_password=PASSWORD, new_password="seven violet umbrellas", now=now)
+    else:
+        link = make_email_token(user=owner, purpose=EmailToken.Purpose.CHANGE_EMAIL, email="new@example.com", now=now)
+        confirm_email_change(token=link, now=now)
+    assert call(token) == 401
+    assert list_events(event="user.consents_revoked").count() == 1
+
+
 @pytest.mark.compliance("Security", "TK11", "a personal access token is dead after a change of the password")
 def test_another_password_ends_all(owner: User, session: Session, django_capture_on_commit_callbacks: Any) -> None:
     token = make(session)
