@@ -70,6 +70,12 @@ def test_in_production_only_the_roles_are_made(settings: Settings, capsys: pytes
     assert "createsuperuser" in capsys.readouterr().out
 
 
+def test_in_production_the_json_holds_nobody(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    settings.DEV_PAGES = False
+    call_command("db_seed", json=True)
+    assert json.loads(capsys.readouterr().out) == {"users": [], "clients": []}
+
+
 def test_the_command_prints_the_credentials_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     call_command("db_seed", json=True)
     assert json.loads(capsys.readouterr().out) == json.loads(credentials_path().read_text())

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from permissions.services import seed_roles
-from project.seed import credentials_path, seed
+from project.seed import Credentials, credentials_path, seed
 
 
 class Command(BaseCommand):
@@ -28,7 +28,10 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: object) -> None:
         if not settings.DEV_PAGES:
             roles = ", ".join(role.name for role in seed_roles())
-            self.stdout.write(f"Roles are there: {roles}. Make the first user with: manage.py createsuperuser")
+            if options["json"]:
+                self.stdout.write(json.dumps(asdict(Credentials()), indent=2))
+            else:
+                self.stdout.write(f"Roles are there: {roles}. Make the first user with: manage.py createsuperuser")
             return
         try:
             credentials = seed()
