@@ -131,7 +131,8 @@ def _has_later(record: Record) -> bool:
     assert record.debounce is not None  # noqa: S101 - asked by the caller
     owners = get_coordinator().list_owners(DEBOUNCE + str(record.debounce["key"]))
     dispatched_at = datetime.fromisoformat(_get_moment(record))
-    return any(datetime.fromisoformat(owner.partition(" ")[2]) > dispatched_at for owner in owners)
+    moments = [owner.partition(" ")[2] for owner in owners]
+    return any(datetime.fromisoformat(moment) > dispatched_at for moment in moments if moment)
 
 
 def _name_last(record: Record) -> str:
