@@ -253,6 +253,17 @@ class RoleAdmin(RoleModelAdmin):
             )
             obj.group, obj.guard, obj.team_id = made.group, made.guard, made.team_id
 
+    @override
+    def delete_model(self, request: HttpRequest, obj: Role) -> None:
+        """Delete through the services."""
+        services.delete_role(role=obj, deleted_by=get_actor(request))
+
+    @override
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Role]) -> None:
+        """Delete through the services, in one order."""
+        for role in queryset.order_by("pk"):
+            self.delete_model(request, role)
+
 
 @admin.register(RoleAssignment)
 class RoleAssignmentAdmin(AssignmentModelAdmin):

@@ -117,7 +117,7 @@ class PermissionView(OutsideTeams):
         """Delete a free permission."""
         try:
             permission = selectors.get_permission_by_key(key=permission_id)
+            services.delete_permission(permission=permission, deleted_by=get_actor(request))
         except PermissionDoesNotExist as error:
             raise NotFound(error.message, error.code) from error
-        services.delete_permission(permission=permission, deleted_by=get_actor(request))
         return Response(status=HTTPStatus.NO_CONTENT)

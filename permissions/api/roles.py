@@ -182,7 +182,11 @@ class RoleView(InTeam, APIView):
     )
     def delete(self, request: Request, role_id: str) -> Response:
         """Delete the role."""
-        services.delete_role(role=_find(role_id, is_written=True), deleted_by=get_actor(request))
+        role = _find(role_id, is_written=True)
+        try:
+            services.delete_role(role=role, deleted_by=get_actor(request))
+        except RoleDoesNotExist as error:
+            raise NotFound(error.message, error.code) from error
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -1,22 +1,19 @@
 """Who has a role, where and until when."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from permissions import registrar, scope
 from permissions.exceptions import (
     InvalidExpiry,
-    RoleDoesNotExist,
     TeamDoesNotMatch,
-    UserDoesNotExist,
 )
 from permissions.models.roles import Role, RoleAssignment
 from permissions.selectors import get_role
@@ -26,7 +23,7 @@ if TYPE_CHECKING:
 
 from permissions.services.announcements import announce_roles
 from permissions.services.escalation import refuse_role_escalation
-from permissions.services.rows import check_references, delete, insert, lock_user, tell_django
+from permissions.services.rows import check_references, delete, insert, lock_user, tell_django, whole
 
 
 def assign_role(
@@ -76,7 +73,7 @@ def assign_roles(
     _check(roles, team_id=team_id, granted_by=granted_by, until=expires_at)
     if not roles:
         return
-    with _whole(roles):
+    with whole(roles=roles):
         lock_user(user)
         known = {row.role_id: row for row in _find_rows(user, team_id).filter(role__in=roles)}
         _assign(user, roles, known=known, team_id=team_id, expires_at=expires_at, granted_by=granted_by)
@@ -124,7 +121,7 @@ def sync_user_roles(
         UserDoesNotExist: The user isn't stored, or no longer.
         Escalation: ``granted_by`` doesn't hold all that the new roles permit.
     """
-    with _whole(roles):
+    with whole(roles=roles):
         lock_user(user)
         known = {row.role_id: row for row in _find_rows(user, team_id).select_related("role__group")}
         held = {pk: row.role for pk, row in known.items()}
@@ -163,37 +160,6 @@ def sync_users(*, role: Role, users: Collection["Holder"], granted_by: "Holder |
     )
     remove_from_users(role=role, users=[user for user in had if user.pk not in wanted], taken_by=granted_by)
     assign_to_users(role=role, users=users, granted_by=granted_by)
-
-
-def _refuse_missing(roles: Collection[Role]) -> None:
-    """Make sure that roles are still there.
-
-    Raises:
-        RoleDoesNotExist: One of them isn't.
-    """
-    there = set(Role.objects.filter(pk__in=[role.pk for role in roles]).values_list("pk", flat=True))
-    for role in roles:
-        if role.pk not in there:
-            raise RoleDoesNotExist.named(role.name, guard=role.guard)
-
-
-@contextmanager
-def _whole(roles: Collection[Role]) -> Iterator[None]:
-    """Write all or nothing.
-
-    Raises:
-        RoleDoesNotExist: One of the roles went away meanwhile.
-        UserDoesNotExist: A user did.
-    """
-    try:
-        with transaction.atomic():
-            yield
-    except IntegrityError as error:
-        there = set(Role.objects.filter(pk__in=[role.pk for role in roles]).values_list("pk", flat=True))
-        gone = [role for role in roles if role.pk not in there]
-        if gone:
-            raise RoleDoesNotExist.named(*(role.name for role in gone), guard=gone[0].guard) from error
-        raise UserDoesNotExist from error
 
 
 def _check(roles: Iterable[Role], *, team_id: str, granted_by: "Holder | None", until: datetime | None = None) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from permissions.models.roles import Holder
 
 from permissions.services.announcements import announce_permissions
-from permissions.services.rows import CHUNK
+from permissions.services.rows import CHUNK, lock_permission_to_delete
 
 
 @transaction.atomic
@@ -66,13 +66,15 @@ def find_or_create_permission(*, name: str, guard: str | None = None) -> Permiss
 
 @transaction.atomic
 def delete_permission(*, permission: Permission, deleted_by: "Holder | None" = None) -> None:
-    """Delete a free permission, and take it from everybody.
+    """Delete a free permission, and take it from everybody. Of simultaneous deletions one is done.
 
     Raises:
         PermissionIsDeclared: A model declares it, so the next ``migrate`` would make it again, held by nobody.
+        PermissionDoesNotExist: It is gone already.
     """
     if not permission.is_free:
         raise PermissionIsDeclared
+    lock_permission_to_delete(permission)
     permission.__dict__["_deleted_by"] = deleted_by
     permission.delete()
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from permissions.models.roles import Holder
 
 from permissions.services.escalation import refuse_role_escalation
+from permissions.services.rows import refuse_missing
 
 
 @transaction.atomic
@@ -28,11 +29,13 @@ def inherit(*, role: Role, parents: Iterable[Role], granted_by: "Holder | None" 
         GuardDoesNotMatch: One of them belongs to another guard.
         TeamDoesNotMatch: One of them belongs to another team.
         Escalation: ``granted_by`` doesn't hold all that they permit.
+        RoleDoesNotExist: The role or one of them is gone.
     """
     parents = list(parents)
     if not parents:
         return
-    registrar.touch(structure=True)  # first, so that whoever else links roles waits
+    registrar.touch(structure=True)  # first, so that whoever else links roles, or deletes one, waits
+    refuse_missing([role, *parents])
     for parent in parents:
         if parent.guard != role.guard:
             raise GuardDoesNotMatch.expected(parent.guard, [role.guard])

@@ -20,25 +20,27 @@ if TYPE_CHECKING:
 
 from permissions.services.announcements import announce_permissions, name_permissions
 from permissions.services.escalation import refuse_escalation
-from permissions.services.rows import insert_selected, is_heard, lock_role, tell_django
+from permissions.services.rows import check_references, insert_selected, is_heard, lock_role, tell_django, whole
 
 
-@transaction.atomic
 def give_role_permission(*, role: Role, name: str) -> bool:
     """Give a role the permission of that name in its guard, in one statement besides stamps and audit.
 
     False says that nothing was done: the role has it, there is none, or somebody waits for Django's signals, who is to
     be told before. ``give_role_permissions`` knows which.
+
+    Raises:
+        RoleDoesNotExist: The role is gone.
     """
     if not name.isprintable() or is_heard(Group.permissions.through):
         return False
-    given = _insert(role, Permission.objects.filter(name_filter(name, role.guard)))
-    if given:
-        _note(role, names=(strip_guard(name, guard=role.guard),) * len(given), granted_by=None)
+    with whole(roles=[role]):
+        given = _insert(role, Permission.objects.filter(name_filter(name, role.guard)))
+        if given:
+            _note(role, names=(strip_guard(name, guard=role.guard),) * len(given), granted_by=None)
     return bool(given)
 
 
-@transaction.atomic
 def give_role_permissions(
     *, role: Role, permissions: Collection[Permission], granted_by: "Holder | None" = None
 ) -> None:
@@ -46,18 +48,23 @@ def give_role_permissions(
 
     Raises:
         Escalation: ``granted_by`` doesn't hold all of the permissions.
+        RoleDoesNotExist: The role is gone.
+        PermissionDoesNotExist: One of the permissions went away meanwhile.
     """
     new = {one.pk: one for one in permissions if not getattr(one, "is_held", False)}
     if not new:
         return
-    refuse_escalation(actor=granted_by, permissions=new.values(), team_id=role.team_id, guard=role.guard)
-    through = Group.permissions.through
-    tell_django(through, role.group, "pre_add", DjangoPermission, set(new))
-    given = {pk for chunk in in_chunks(list(new)) for pk in _insert(role, Permission.objects.filter(pk__in=chunk))}
-    if not given:
-        return
-    tell_django(through, role.group, "post_add", DjangoPermission, given)
-    _note(role, names=name_permissions(new[pk] for pk in given), granted_by=granted_by)
+    with whole(roles=[role], permissions=new.values()):
+        refuse_escalation(actor=granted_by, permissions=new.values(), team_id=role.team_id, guard=role.guard)
+        registrar.hold_roles()  # first, as in lock_role
+        through = Group.permissions.through
+        tell_django(through, role.group, "pre_add", DjangoPermission, set(new))
+        given = {pk for chunk in in_chunks(list(new)) for pk in _insert(role, Permission.objects.filter(pk__in=chunk))}
+        if not given:
+            return
+        tell_django(through, role.group, "post_add", DjangoPermission, given)
+        check_references()
+        _note(role, names=name_permissions(new[pk] for pk in given), granted_by=granted_by)
 
 
 def _insert(role: Role, permissions: QuerySet[Permission]) -> list[int]:

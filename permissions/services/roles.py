@@ -31,7 +31,7 @@ from permissions.services.escalation import may_rename, refuse_escalation
 from permissions.services.inheritance import inherit, sync_parents
 from permissions.services.mirror import name_group
 from permissions.services.role_permissions import give_role_permissions, sync_role_permissions
-from permissions.services.rows import lock_role, own_change
+from permissions.services.rows import lock_role, lock_role_to_delete, own_change
 
 #: What may be done on the pages of jobs, but for seeing what a job was given.
 _STEERING: Final = frozenset(
@@ -147,7 +147,14 @@ def sync_permissions(*, role: str, permissions: Iterable[object], changed_by: "H
 
 @transaction.atomic
 def delete_role(*, role: Role, deleted_by: "Holder | None" = None) -> None:
-    """Delete a role with its group, and take it from everybody; who lost it is recorded, however it is deleted."""
+    """Delete a role with its group, and take it from everybody; who lost it is recorded, however it is deleted.
+
+    Of simultaneous deletions one is done.
+
+    Raises:
+        RoleDoesNotExist: It is gone already.
+    """
+    lock_role_to_delete(role)
     role.__dict__["_deleted_by"] = deleted_by
     role.delete()
 

@@ -1,6 +1,6 @@
 """How rows are written: without a look before, held while they change, and told to Django's listeners."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import chain
@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
-from django.db import connection
+from django.contrib.auth.models import Permission as DjangoPermission
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Model, QuerySet
 from django.db.models.signals import m2m_changed
 
+from permissions import registrar
 from permissions.exceptions import (
+    PermissionDoesNotExist,
     RoleDoesNotExist,
     UserDoesNotExist,
 )
-from permissions.models.roles import Role
+from permissions.models.roles import Permission, Role
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
@@ -100,6 +103,38 @@ def is_heard(through: type[Model]) -> bool:
     return any(getattr(one, "__module__", "") != _RECEIVERS for one in heard_by)
 
 
+def refuse_missing(roles: Collection[Role]) -> None:
+    """Make sure that roles are still there.
+
+    Raises:
+        RoleDoesNotExist: One of them isn't.
+    """
+    there = set(Role.objects.filter(pk__in=[role.pk for role in roles]).values_list("pk", flat=True))
+    if gone := [role for role in roles if role.pk not in there]:
+        raise RoleDoesNotExist.named(*(role.name for role in gone), guard=gone[0].guard)
+
+
+@contextmanager
+def whole(*, roles: Collection[Role] = (), permissions: Collection[Permission] = ()) -> Iterator[None]:
+    """Write all or nothing.
+
+    Raises:
+        RoleDoesNotExist: One of the roles went away meanwhile.
+        PermissionDoesNotExist: One of the permissions did.
+        UserDoesNotExist: A user did.
+    """
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        refuse_missing(roles)
+        ids = [one.pk for one in permissions]
+        there = set(DjangoPermission.objects.filter(pk__in=ids).values_list("pk", flat=True))
+        if lost := [one for one in permissions if one.pk not in there]:
+            raise PermissionDoesNotExist.named(*(one.identifier for one in lost), guard=lost[0].guard) from error
+        raise UserDoesNotExist from error
+
+
 def check_references() -> None:
     """Let PostgreSQL check now, not at the commit, that what new rows refer to is still there, and keep it there.
 
@@ -117,7 +152,35 @@ def lock_user(user: "Holder") -> None:
 
 
 def lock_role(role: Role) -> Role:
-    """Hold the role's group until the end of the transaction, and return the role as it is stored."""
+    """Hold the role's group until the end of the transaction, and return the role as it is stored.
+
+    Whoever changes roles takes the stamp of all of them first, so that nobody holds a row which the holder of the
+    stamp waits for.
+    """
+    registrar.hold_roles()
     if not list(Group.objects.select_for_update(no_key=True).filter(pk=role.pk).values_list("pk")):
         raise RoleDoesNotExist.named(role.name, guard=role.guard)
     return Role.objects.select_related("group").get(pk=role.pk)
+
+
+def lock_role_to_delete(role: Role) -> None:
+    """Hold a role that is about to go: who gives it meanwhile has done so before, or finds that it is gone.
+
+    Raises:
+        RoleDoesNotExist: It is gone already.
+    """
+    registrar.touch(structure=True)  # first, as in lock_role
+    for table in (Role, Group):  # in the order in which who assigns it needs them
+        if not list(table._default_manager.select_for_update().filter(pk=role.pk).values_list("pk")):  # noqa: SLF001 - Django's documented name of it
+            raise RoleDoesNotExist.named(role.name, guard=role.guard)
+
+
+def lock_permission_to_delete(permission: Permission) -> None:
+    """Do the same with a permission.
+
+    Raises:
+        PermissionDoesNotExist: It is gone already.
+    """
+    registrar.touch(structure=True)  # first, as in lock_role
+    if not list(DjangoPermission.objects.select_for_update().filter(pk=permission.pk).values_list("pk")):
+        raise PermissionDoesNotExist.named(permission.identifier, guard=permission.guard)

@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
 from permissions.services.announcements import announce_denial, announce_permissions, name_permissions
 from permissions.services.escalation import refuse_escalation
-from permissions.services.rows import delete, insert, lock_user, tell_django
+from permissions.services.rows import check_references, delete, insert, lock_user, tell_django, whole
 
 
-@transaction.atomic
 def give_user_permissions(
     *, user: "Holder", permissions: Collection[Permission], team_id: str = "", granted_by: "Holder | None" = None
 ) -> None:
@@ -26,29 +25,32 @@ def give_user_permissions(
 
     Raises:
         Escalation: ``granted_by`` doesn't hold all of the permissions.
-        UserDoesNotExist: The user isn't stored, or no longer.
+        PermissionDoesNotExist: One of the permissions is gone.
+        UserDoesNotExist: The user or ``granted_by`` isn't stored, or no longer.
     """
     new = [one for one in permissions if not getattr(one, "is_held", False)]
     if not new:
         return
-    refuse_escalation(actor=granted_by, permissions=new, team_id=team_id, by_guard=True)
-    if team_id:
-        insert(_make_grants(user, new, team_id=team_id, granted_by=granted_by))
-    else:
-        through = get_user_model().user_permissions.through
-        ids = {one.pk for one in new}
-        tell_django(through, user, "pre_add", DjangoPermission, ids)
-        insert(through(user_id=user.pk, permission_id=one.pk) for one in new)
-        tell_django(through, user, "post_add", DjangoPermission, ids)
-    registrar.touch(users=[user.pk])
-    announce_permissions(
-        is_attached=True,
-        user_id=user.pk,
-        names=name_permissions(new),
-        team_id=team_id,
-        granted_by=granted_by,
-        label=str(user),
-    )
+    with whole(permissions=new):
+        refuse_escalation(actor=granted_by, permissions=new, team_id=team_id, by_guard=True)
+        if team_id:
+            insert(_make_grants(user, new, team_id=team_id, granted_by=granted_by))
+        else:
+            through = get_user_model().user_permissions.through
+            ids = {one.pk for one in new}
+            tell_django(through, user, "pre_add", DjangoPermission, ids)
+            insert(through(user_id=user.pk, permission_id=one.pk) for one in new)
+            tell_django(through, user, "post_add", DjangoPermission, ids)
+        check_references()
+        registrar.touch(users=[user.pk])
+        announce_permissions(
+            is_attached=True,
+            user_id=user.pk,
+            names=name_permissions(new),
+            team_id=team_id,
+            granted_by=granted_by,
+            label=str(user),
+        )
 
 
 @transaction.atomic
@@ -81,7 +83,6 @@ def revoke_user_permissions(
     )
 
 
-@transaction.atomic
 def sync_user_permissions(
     *, user: "Holder", permissions: Collection[Permission], team_id: str = "", granted_by: "Holder | None" = None
 ) -> None:
@@ -89,34 +90,36 @@ def sync_user_permissions(
 
     Raises:
         Escalation: ``granted_by`` doesn't hold all of the permissions that are new.
-        UserDoesNotExist: The user isn't stored, or no longer.
+        PermissionDoesNotExist: One of the permissions is gone.
+        UserDoesNotExist: The user or ``granted_by`` isn't stored, or no longer.
     """
-    lock_user(user)
-    held = _list_direct_permissions(user=user, team_id=team_id)
-    wanted, old = {one.pk for one in permissions}, {one.pk for one in held}
-    revoke_user_permissions(
-        user=user, permissions=[one for one in held if one.pk not in wanted], team_id=team_id, taken_by=granted_by
-    )
-    give_user_permissions(
-        user=user, permissions=[one for one in permissions if one.pk not in old], team_id=team_id, granted_by=granted_by
-    )
+    with whole(permissions=permissions):
+        lock_user(user)
+        held = _list_direct_permissions(user=user, team_id=team_id)
+        wanted, old = {one.pk for one in permissions}, {one.pk for one in held}
+        lost = [one for one in held if one.pk not in wanted]
+        revoke_user_permissions(user=user, permissions=lost, team_id=team_id, taken_by=granted_by)
+        new = [one for one in permissions if one.pk not in old]
+        give_user_permissions(user=user, permissions=new, team_id=team_id, granted_by=granted_by)
 
 
-@transaction.atomic
 def forbid_permissions(
     *, user: "Holder", permissions: Collection[Permission], team_id: str = "", forbidden_by: "Holder | None" = None
 ) -> None:
     """Forbid a user permissions, whatever gives them, in a team or, where that is "", everywhere.
 
     Raises:
-        UserDoesNotExist: The user isn't stored, or no longer.
+        PermissionDoesNotExist: One of the permissions is gone.
+        UserDoesNotExist: The user or ``forbidden_by`` isn't stored, or no longer.
     """
     new = [one for one in permissions if not getattr(one, "is_held", False)]
     if not new:
         return
-    insert(_make_grants(user, new, team_id=team_id, granted_by=forbidden_by, is_denied=True))
-    registrar.touch(users=[user.pk])
-    announce_denial(is_forbidden=True, user=user, names=name_permissions(new), team_id=team_id, actor=forbidden_by)
+    with whole(permissions=new):
+        insert(_make_grants(user, new, team_id=team_id, granted_by=forbidden_by, is_denied=True))
+        check_references()
+        registrar.touch(users=[user.pk])
+        announce_denial(is_forbidden=True, user=user, names=name_permissions(new), team_id=team_id, actor=forbidden_by)
 
 
 @transaction.atomic

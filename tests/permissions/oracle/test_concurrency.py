@@ -7,11 +7,14 @@ from itertools import combinations
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import User
-from permissions.exceptions import InheritanceCycle
-from permissions.models import Permission, Role, RoleAssignment, RoleLink, UserGrant
+from accounts.services import delete_account
+from permissions import services
+from permissions.exceptions import InheritanceCycle, PermissionDoesNotExist, RoleDoesNotExist, UserDoesNotExist
+from permissions.models import AuditEvent, Permission, Role, RoleAssignment, RoleLink, UserGrant
 from permissions.scope import use_team
 from tests.articles.models import Team
 
@@ -270,3 +273,81 @@ def test_what_is_not_committed_permits_only_the_one_who_writes(user: User, permi
         assert not _load(user).can("a")
         assert not user.can("a")
         assert not pool.submit(look).result()
+
+
+def _say(act: Callable[[], object], refusal: type[Exception]) -> bool:
+    """Do it, and say whether it was done rather than refused."""
+    try:
+        act()
+    except refusal:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_who_gives_or_changes_a_role_that_goes_is_told_so_and_who_deletes_it_is_not_disturbed(
+    user: User, number: int
+) -> None:
+    heir, role, free = Role.create("heir"), Role.create("role"), Permission.create("free")
+    acts: list[Callable[[], object]] = [
+        lambda: _load(user).assign_role(role),
+        lambda: Role.objects.get(pk=heir.pk).inherit_from(role),
+        lambda: services.update_role(role=role, permissions=[free]),
+        lambda: services.give_role_permissions(role=role, permissions=[free]),
+        lambda: services.update_role(role=heir, parents=[role]),
+    ]
+    tasks = acts[number % 5 :] + acts[: number % 5]
+    tasks.insert(number % 3, lambda: services.delete_role(role=Role.objects.get(pk=role.pk)))
+    _run_at_once(lambda act: _say(act, RoleDoesNotExist), tasks)
+    assert [one.name for one in Role.objects.all()] == ["heir"]
+    assert not RoleAssignment.objects.exists()
+    assert not RoleLink.objects.exists()
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_who_gives_or_forbids_a_permission_that_goes_is_told_so_and_who_deletes_it_is_not_disturbed(
+    user: User, number: int
+) -> None:
+    role, free = Role.create("role"), Permission.create("free")
+    acts: list[Callable[[], object]] = [
+        lambda: _load(user).give_permission_to(free),
+        lambda: _load(user).forbid_permission_to(free),
+        lambda: services.update_role(role=role, permissions=[free]),
+        lambda: services.give_role_permissions(role=role, permissions=[free]),
+    ]
+    tasks = acts[number % 4 :] + acts[: number % 4]
+    tasks.insert(number % 3, lambda: services.delete_permission(permission=Permission.objects.get(pk=free.pk)))
+    _run_at_once(lambda act: _say(act, PermissionDoesNotExist), tasks)
+    assert not Permission.objects.filter(codename="free").exists()
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_who_gives_something_to_somebody_that_goes_is_told_so(user: User, number: int) -> None:
+    role, free = Role.create("role"), Permission.create("free")
+    members = [_load(user) for _ in range(3)]
+    tasks: list[Callable[[], object]] = [
+        lambda: members[0].give_permission_to(free),
+        lambda: members[1].forbid_permission_to(free),
+        lambda: members[2].assign_role(role),
+    ]
+    tasks.insert(number % 3, lambda: delete_account(user=_load(user), now=timezone.now()))
+    _run_at_once(lambda act: _say(act, UserDoesNotExist), tasks)
+    assert not User.objects.exists()
+
+
+def test_of_eight_threads_that_delete_one_role_one_does(user: User) -> None:
+    user.assign_role(role := Role.create("role"))
+    found = [Role.objects.get(pk=role.pk) for _ in range(8)]
+    done = _run_at_once(lambda one: _say(lambda: services.delete_role(role=one), RoleDoesNotExist), found)
+    assert sum(done) == 1
+    assert AuditEvent.objects.filter(event__in=["role.deleted", "role.detached"]).count() == 2
+
+
+def test_of_eight_threads_that_delete_one_permission_one_does() -> None:
+    free = Permission.create("free")
+    found = [Permission.objects.get(pk=free.pk) for _ in range(8)]
+    done = _run_at_once(
+        lambda one: _say(lambda: services.delete_permission(permission=one), PermissionDoesNotExist), found
+    )
+    assert sum(done) == 1
+    assert AuditEvent.objects.filter(event="permission.deleted").count() == 1
