@@ -163,6 +163,18 @@ def test_the_pages_of_the_admin_about_clients_are_sound(house: str, page: Page, 
     assert_sound(page, console)
 
 
+@pytest.mark.parametrize("address", ["oauth/application/{client}/change/", "accounts/user/{user}/history/"])
+def test_the_admin_breaks_a_long_name_rather_than_scroll_sideways(
+    house: str, page: Page, admin: User, address: str
+) -> None:
+    User.objects.filter(pk=admin.pk).update(name="N" * 150, email=f"{'e' * 60}@{'long' * 15}.example")
+    application = make_client(admin, "N" * 250)
+    console = Console(page)
+    page.goto(f"{house}/admin/{address.format(client=application.pk, user=admin.pk)}")
+    expect(page.get_by_role("heading", level=1).last).to_be_visible()
+    assert_sound(page, console)
+
+
 @pytest.mark.parametrize("kind", _HANDS)
 def test_an_admin_makes_a_client_and_gives_it_another_secret(
     house: str, page: Page, admin: User, kind: type[Pointer]
