@@ -23,6 +23,7 @@ from accounts.services import Access, Device
 from oauth import services
 from oauth.authorization import AuthorizationRequest, AuthorizationResponse, read_interaction
 from oauth.conf import get_settings
+from oauth.exceptions import ClientDoesNotExist
 from oauth.form_requests import FormRequest, read_form
 from oauth.models import Application, DeviceGrant, GrantType
 from oauth.services.devices import StartedDevice, issue_for_device, start_device
@@ -286,13 +287,16 @@ class Backend(OAuthLibCore):
         grant.validate_scopes(asked)
         if not asked.scopes:
             raise errors.InvalidScopeError("Name a scope that a person can be asked for.", request=asked)
-        return start_device(
-            application=get_client(asked),
-            scopes=asked.scopes,
-            resource=choose_audiences(asked, granted=None) if asked.resource else (),
-            ip_address=get_client_ip(request),
-            now=now,
-        )
+        try:
+            return start_device(
+                application=get_client(asked),
+                scopes=asked.scopes,
+                resource=choose_audiences(asked, granted=None) if asked.resource else (),
+                ip_address=get_client_ip(request),
+                now=now,
+            )
+        except ClientDoesNotExist as error:  # deleted since it was authenticated
+            raise errors.InvalidClientError(request=asked) from error
 
     def exchange(self, request: HttpRequest) -> tuple[str, int]:
         """Return body and status of the answer to a token request.

@@ -6,7 +6,8 @@ And what becomes of clients, for the audit log; and what people are told of by m
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
-from django.db.models.signals import post_delete, post_save, pre_save
+from django.db.models import QuerySet
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 from django.dispatch import receiver
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -27,6 +28,7 @@ from oauth.conf import get_settings
 from oauth.models import CLIENTS_FACT, Application, ClientSecret
 from oauth.scopes import describe_scopes
 from oauth.services import (
+    delete_client,
     end_personal_tokens,
     revoke_client,
     revoke_clients_of,
@@ -85,9 +87,18 @@ def end_tokens_beyond_rights(instance: Application, **_: object) -> None:
         revoke_lost_rights(application=instance, now=timezone.now())
 
 
+@receiver(pre_delete, sender=get_user_model())
+def delete_clients_of_deleted_user(instance: AbstractBaseUser, **_: object) -> None:
+    """Delete the clients of a user who goes by the one door, which waits for whoever is exchanging something."""
+    for application in Application.objects.filter(user_id=instance.pk).order_by("pk"):
+        delete_client(application=application)
+
+
 @receiver(post_delete, sender=Application)
-def kill_tokens_of_deleted_client(instance: Application, **_: object) -> None:
-    """Kill what a deleted client still holds."""
+def kill_tokens_of_deleted_client(instance: Application, *, origin: object = None, **_: object) -> None:
+    """Kill what a deleted client still holds; one that would go with its owner is gone before."""
+    if isinstance(origin.model() if isinstance(origin, QuerySet) else origin, get_user_model()):
+        return
     audit.record("client.deleted", subject=instance)
     lifetime = get_settings().access_token_lifetime
     disable_client(client_id=instance.client_id, lifetime=lifetime, now=timezone.now())

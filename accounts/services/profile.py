@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import signals
 from accounts.conf import get_settings
-from accounts.exceptions import EmailInUse, ReauthenticationRequired
+from accounts.exceptions import EmailInUse, ReauthenticationRequired, SessionDoesNotExist
 from accounts.models import EmailToken, Session, User
 from accounts.services.announcing import announce
 from accounts.services.links import use_email_token, void_links
@@ -27,12 +27,19 @@ def require_recent_authentication(*, authenticated_at: datetime | None, now: dat
 
 
 def update_profile(*, user: User, name: str) -> None:
-    """Change what pages and mails call a person."""
+    """Change what pages and mails call a person.
+
+    Raises:
+        SessionDoesNotExist: The account was deleted meanwhile, with every session.
+    """
     if name == user.name:
         return
     user.name = name
     with transaction.atomic():
-        user.save(update_fields=["name"])
+        try:
+            user.save(update_fields=["name"])
+        except User.NotUpdated as error:
+            raise SessionDoesNotExist from error
         audit.record("user.changed", subject=user, fields=["name"])
 
 
@@ -88,10 +95,17 @@ def replace_email(*, user: User, previous_email: str, now: datetime) -> None:
 
 
 def delete_account(*, user: User, reason: Session.EndReason = Session.EndReason.ENDED_BY_USER, now: datetime) -> None:
-    """Delete a user and all that belongs to them alone, at once and for good; the audit log keeps what was done."""
+    """Delete a user and all that belongs to them alone, at once and for good; the audit log keeps what was done.
+
+    Of simultaneous deletions one is done.
+
+    Raises:
+        SessionDoesNotExist: The account is gone already, with every session.
+    """
     with transaction.atomic():
         # Whoever is opening a session meanwhile waits for this, and finds that there is nobody to open it for.
-        User.objects.select_for_update().filter(pk=user.pk).first()
+        if User.objects.select_for_update().filter(pk=user.pk).first() is None:
+            raise SessionDoesNotExist
         end_all_sessions(user=user, reason=reason, now=now)
         fact = signals.AccountDeleted(user_id=user.pk, email=user.email, name=user.name)
         user.delete()

@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING, Any, override
 
 from django.contrib.auth import views as auth_views
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.exceptions import EmailNotVerified
+from accounts.exceptions import EmailNotVerified, InvalidCredentials
 from accounts.forms import OwnPasswordForm, SignInForm
+from accounts.models import User
 from accounts.services import reauthenticate
 from accounts.throttles import Door, count_attempt, note_success
 from accounts.views.pages import FormPage, HouseRedirectMixin, OwnPage, forget_next, get_next, refuse_attempt
@@ -47,7 +49,13 @@ class LoginView(HouseRedirectMixin, DjangoLoginView):
     def form_valid(self, form: SignInForm) -> HttpResponse:
         """Sign in, and forget the attempts before."""
         note_success(self.request, door=Door.LOGIN, account=form.cleaned_data["username"], now=timezone.now())
-        response = super().form_valid(form)
+        try:
+            response = super().form_valid(form)
+        except (InvalidCredentials, User.NotUpdated):  # changed, deactivated or deleted since it was checked
+            self.request.session.flush()
+            self.request.user = AnonymousUser()
+            form.add_error(None, InvalidCredentials().message)
+            return self.form_invalid(form)
         forget_next(response)
         return response
 

@@ -4,7 +4,6 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, ClassVar, override
 
-from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -86,7 +85,7 @@ class _ListView(ClientsView, ListAPIView[Application]):
         columns = self.read()
         owner = self.find_owner()
         if owner is not None:
-            columns["user"] = get_user_model().objects.get(pk=owner)
+            columns["user_id"] = owner
         registered = services.save_new_client(application=Application(**columns))
         return _answer(registered, HTTPStatus.CREATED)
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from oauth.conf import get_settings
-from oauth.exceptions import ClientDoesNotExist, InvalidClientMetadata
+from oauth.exceptions import ClientDoesNotExist, InvalidClientMetadata, SecretDoesNotExist
 from oauth.models import LOOPBACK_HOSTS, Application, ClientSecret, Consent, DeviceGrant, Grant, GrantType
 from oauth.tokens import make_secret
 from permissions import audit
@@ -92,6 +92,9 @@ def save_new_client(*, application: Application) -> RegisteredClient:
     Raises:
         InvalidClientMetadata: Something of it isn't allowed; ``fields`` says what.
     """
+    # Nobody deletes the owner between the check and the commit.
+    if application.user_id is not None:
+        list(get_user_model().objects.select_for_update(no_key=True).filter(pk=application.user_id).values_list("pk"))
     _check(application)
     application.save()
     if application.client_type != Application.CLIENT_CONFIDENTIAL:
@@ -120,7 +123,11 @@ def change_client(*, application: Application, changes: Mapping[str, object]) ->
 
 @transaction.atomic
 def delete_client(*, application: Application) -> None:
-    """Delete a client with all that it has; its tokens are dead at once."""
+    """Delete a client with all that it has; its tokens are dead at once. Of simultaneous deletions one is done.
+
+    Raises:
+        ClientDoesNotExist: It is gone already.
+    """
     for attempt in count(1):
         # Who is exchanging something has locked these, in this order, and needs the client's row for what it gives: so
         # wait for them first, and for nobody once nothing can be added to the client. If something was, begin anew.
@@ -130,7 +137,8 @@ def delete_client(*, application: Application) -> None:
         _lock(Consent, application)
         try:
             with transaction.atomic():
-                Application.objects.select_for_update().filter(pk=application.pk).first()
+                if Application.objects.select_for_update().filter(pk=application.pk).first() is None:
+                    raise ClientDoesNotExist
                 for model in (Grant, DeviceGrant, Consent):
                     _lock(model, application, nowait=True)
                 break
@@ -145,12 +153,15 @@ def renew_client_secret(*, application: Application, overlap: timedelta = timede
     """Give a confidential client another secret; those it has work on for ``overlap``, at most two at a time.
 
     Raises:
+        ClientDoesNotExist: Somebody has deleted it meanwhile.
         InvalidClientMetadata: The client is public, and has no secret to renew.
     """
     if application.client_type != Application.CLIENT_CONFIDENTIAL:
         raise InvalidClientMetadata(fields={"client_type": ["A public client has no secret."]})
     now = timezone.now()
-    Application.objects.select_for_update(no_key=True).get(pk=application.pk)
+    _lock(ClientSecret, application)  # first, as in delete_client
+    if Application.objects.select_for_update(no_key=True).filter(pk=application.pk).first() is None:
+        raise ClientDoesNotExist
     living = list(ClientSecret.objects.filter(_is_living(now), application=application))
     for place, secret in enumerate(living):
         ends_at = now + overlap if place < _LIVE_SECRETS - 1 else now
@@ -163,9 +174,16 @@ def renew_client_secret(*, application: Application, overlap: timedelta = timede
 
 @transaction.atomic
 def end_client_secret(*, secret: ClientSecret, now: datetime) -> None:
-    """Let a secret work no longer, at once."""
+    """Let a secret work no longer, at once.
+
+    Raises:
+        SecretDoesNotExist: It went with its client meanwhile.
+    """
     secret.expires_at = now
-    secret.save(update_fields=["expires_at"])
+    try:
+        secret.save(update_fields=["expires_at"])
+    except ClientSecret.NotUpdated as error:
+        raise SecretDoesNotExist from error
     audit.record("client.secret_ended", subject=secret.application, hint=secret.hint)
 
 

@@ -12,6 +12,7 @@ from django.db.models import F, Q, QuerySet
 
 from accounts.services import Access, Device
 from oauth.conf import get_settings
+from oauth.exceptions import ClientDoesNotExist
 from oauth.models import Application, DeviceGrant
 from oauth.services.codes import Presence, hold_person
 from oauth.services.consents import give_consent
@@ -78,6 +79,9 @@ def start_device(
         resource: At which audiences (RFC 8707).
         ip_address: From where it asks, shown to who decides.
         now: The beginning of its wait.
+
+    Raises:
+        ClientDoesNotExist: Somebody has deleted the client meanwhile.
     """
     settings = get_settings()
     grant = DeviceGrant(
@@ -217,7 +221,9 @@ def _save_with_user_code(grant: DeviceGrant, *, tries: int = _TRIES) -> str:
     try:
         with transaction.atomic():
             grant.save(force_insert=True)
-    except IntegrityError:
+    except IntegrityError as error:
+        if not Application.objects.filter(pk=grant.application_id).exists():
+            raise ClientDoesNotExist from error
         if tries == 1:
             raise
         return _save_with_user_code(grant, tries=tries - 1)

@@ -20,7 +20,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import Q
 
-from accounts.exceptions import InvalidToken
+from accounts.exceptions import InvalidToken, SessionDoesNotExist
 from accounts.services import hold_session
 from accounts.tokens import AccessClaims
 from oauth import signals
@@ -28,6 +28,7 @@ from oauth.conf import get_settings
 from oauth.exceptions import PersonalTokenRefused
 from oauth.models import PERSONAL_CLIENT_ID, PersonalAccessToken
 from oauth.scopes import list_personal_scopes
+from oauth.services.codes import hold_person
 from permissions import audit
 from project.crypto import keyed_digest, keyed_digests
 
@@ -84,6 +85,9 @@ def create_personal_token(
         PersonalTokenRefused: Name or scopes won't do, or there are too many tokens.
         SessionDoesNotExist: The session has ended.
     """
+    # The person first: who deletes them does it in this order, and of two tokens one sees the other.
+    if not hold_person(user_id):
+        raise SessionDoesNotExist
     hold_session(session_id=session_id, user_id=user_id)
     name, wanted = name.strip(), set(scopes)
     known = [scope for scope in list_personal_scopes() if scope in wanted]

@@ -10,10 +10,23 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from accounts.exceptions import SessionDoesNotExist
 from accounts.models import RefreshToken, Session, User
-from accounts.services import delete_account, set_password
-from oauth.models import AccessToken, Application, Consent
-from oauth.services import change_client, delete_client, register_client, revoke_connection, revoke_consent
+from accounts.services import Proof, delete_account, open_api_session, set_password, update_profile
+from oauth.exceptions import ClientDoesNotExist, InvalidClientMetadata, PersonalTokenRefused, SecretDoesNotExist
+from oauth.models import AccessToken, Application, ClientSecret, Consent
+from oauth.services import (
+    change_client,
+    create_personal_token,
+    delete_client,
+    end_client_secret,
+    register_client,
+    renew_client_secret,
+    revoke_connection,
+    revoke_consent,
+)
+from oauth.services.devices import start_device
+from permissions.models import AuditEvent
 from tests.accounts.racing import ROUNDS, race
 from tests.oauth.flow import REDIRECT_URI, Answer, Flow, get_answer
 
@@ -203,6 +216,104 @@ def test_a_client_that_is_deleted_meanwhile_gives_nobody_an_outage(access_token_
         assert {answer.status_code for answer in answers} <= {200, 302, 400, 401}
         assert not Application.objects.filter(pk=application.pk).exists()
         _check_all_dead(flow, [answer.json() for answer in answers if b"refresh_token" in answer.content])
+
+
+def test_an_owner_who_goes_takes_their_client_along_while_it_is_in_use() -> None:
+    for number in range(ROUNDS):
+        owner = User.objects.create_user(f"owner{number}@example.com", None, email_verified_at=timezone.now())
+        _, application, flow = _let_in(number)
+        Application.objects.update(user=owner)
+        calls = [partial(Flow.exchange, code=code) for code in [flow.get_code() for _ in range(5)] * 3]
+        answers = _race(flow, [*calls[:5], partial(_do, _delete_person, owner, application), *calls[5:]])
+        assert {answer.status_code for answer in answers} <= {200, 400, 401}
+        assert not Application.objects.filter(pk=application.pk).exists()
+        _check_all_dead(flow, [answer.json() for answer in answers if answer.status_code == 200])
+        assert AuditEvent.objects.filter(event="client.deleted").count() == number + 1
+
+
+def _say(act: Callable[[], object], refusals: tuple[type[Exception], ...]) -> str:
+    """Do it, and say what it was refused with, if it was."""
+    try:
+        act()
+    except refusals as refusal:
+        return type(refusal).__name__
+    return ""
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_of_simultaneous_deletions_of_a_client_one_is_done_and_recorded(number: int) -> None:
+    _, application, _ = _let_in(number)
+    found = iter([Application.objects.get(pk=application.pk) for _ in range(8)])
+    done = race(lambda: _say(lambda: delete_client(application=next(found)), (ClientDoesNotExist,)), threads=8)
+    assert sorted(done) == ["", *["ClientDoesNotExist"] * 7]
+    assert AuditEvent.objects.filter(event="client.deleted").count() == 1
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_of_simultaneous_deletions_of_an_account_one_is_done_and_recorded(number: int) -> None:
+    person, _, _ = _let_in(number)
+    found = iter([User.objects.get(pk=person.pk) for _ in range(8)])
+    done = race(
+        lambda: _say(lambda: delete_account(user=next(found), now=timezone.now()), (SessionDoesNotExist,)),
+        threads=8,
+    )
+    assert sorted(done) == ["", *["SessionDoesNotExist"] * 7]
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_what_is_done_with_a_client_that_goes_finds_that_it_is_gone(number: int) -> None:
+    _, application, _ = _let_in(number)
+    found = [Application.objects.get(pk=application.pk) for _ in range(3)]
+    acts: list[Callable[[], object]] = [
+        lambda: renew_client_secret(application=found[0]),
+        lambda: end_client_secret(secret=ClientSecret.objects.get(application=found[1]), now=timezone.now()),
+        lambda: start_device(application=found[1], scopes=["profile"], now=timezone.now()),
+    ]
+    acts.insert(number % 3, lambda: delete_client(application=found[2]))
+    waiting = iter(acts)
+    refusals = (ClientDoesNotExist, SecretDoesNotExist, ClientSecret.DoesNotExist)
+    race(lambda: _say(next(waiting), refusals), threads=4)
+    assert not Application.objects.filter(pk=application.pk).exists()
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_what_somebody_makes_while_they_go_goes_along_or_is_refused(number: int) -> None:
+    person, _, _ = _let_in(number)
+    sessions = [open_api_session(proof=Proof(person, timezone.now()), now=timezone.now()).session for _ in range(4)]
+    acts: list[Callable[[], object]] = [partial(_make_token, person, session) for session in sessions]
+    acts.append(lambda: register_client(name="Own", client_type="public", grant_types=[], owner=person))
+    acts.append(lambda: update_profile(user=User.objects.get(pk=person.pk), name="Ada"))
+    acts.insert(number % 3, lambda: delete_account(user=User.objects.get(pk=person.pk), now=timezone.now()))
+    waiting = iter(acts)
+    refusals = (SessionDoesNotExist, PersonalTokenRefused, InvalidClientMetadata, User.DoesNotExist)
+    race(lambda: _say(next(waiting), refusals), threads=len(acts))
+    assert not User.objects.filter(pk=person.pk).exists()
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_of_simultaneous_personal_tokens_of_one_name_one_is_made(number: int) -> None:
+    person, _, _ = _let_in(number)
+    sessions = [open_api_session(proof=Proof(person, timezone.now()), now=timezone.now()).session for _ in range(8)]
+    waiting = iter(sessions)
+    done = race(lambda: _say(partial(_make_token, person, next(waiting)), (PersonalTokenRefused,)), threads=8)
+    assert sorted(done) == ["", *["PersonalTokenRefused"] * 7]
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_who_is_deleted_while_they_sign_in_on_the_pages_is_told_that_they_can_not(number: int) -> None:
+    person = User.objects.create_user(f"racer{number}@example.com", "correct horse", email_verified_at=timezone.now())
+    form = {"username": person.email, "password": "correct horse"}
+    acts: list[Callable[[], object]] = [lambda: Client().post("/accounts/login/", form)] * 3
+    acts.append(lambda: delete_account(user=User.objects.get(pk=person.pk), now=timezone.now()))
+    waiting = iter(acts)
+    race(lambda: _say(next(waiting), ()), threads=4)
+    assert not User.objects.filter(pk=person.pk).exists()
+
+
+def _make_token(person: User, session: Session) -> None:
+    create_personal_token(
+        user_id=person.pk, session_id=session.pk, name="x", scopes=["profile"], lifetime=None, now=timezone.now()
+    )
 
 
 def _open_in_silence(flow: Flow, *, codes: list[str]) -> Answer:
