@@ -122,7 +122,7 @@ class Names:
         if name in matched:
             return True
         if self._matcher is None:
-            self._matcher = _make_matcher(self.exact)
+            self._matcher = make_matcher(self.exact)
         is_match = self._matcher.matches(name)
         # ``can`` takes what is kept here for the whole answer. With a guard in front a name means another one.
         if is_match and len(name) <= MATCHED_LENGTH and name.partition(".")[0] not in conf.get().guards:
@@ -273,7 +273,7 @@ class Memory[Key: Hashable, Value]:
             return iter(list(self._values))
 
 
-def _make_matcher(names: frozenset[str]) -> WildcardContract:
+def make_matcher(names: frozenset[str]) -> WildcardContract:
     """Return the matcher of the settings.
 
     Raises:

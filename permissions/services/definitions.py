@@ -1,6 +1,7 @@
 """Permissions that no model declares."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import get_user_model
@@ -15,6 +16,7 @@ from permissions.exceptions import (
     PermissionAlreadyExists,
     PermissionDoesNotExist,
     PermissionIsDeclared,
+    WildcardPermissionNotImplementsContract,
 )
 from permissions.models.roles import Permission, UserGrant
 from permissions.selectors import (
@@ -23,6 +25,7 @@ from permissions.selectors import (
     is_name_of_app,
     is_name_of_guard,
 )
+from permissions.snapshots import make_matcher
 
 if TYPE_CHECKING:
     from permissions.models.roles import Holder
@@ -37,6 +40,7 @@ def create_permission(*, name: str, guard: str | None = None, created_by: "Holde
 
     Raises:
         InvalidPermissionName: See ``selectors.is_name``, ``is_name_of_app`` and ``is_name_of_guard``.
+        WildcardPermissionNotProperlyFormatted: See ``check_permission_name``.
         PermissionAlreadyExists: The guard has one of that name.
         GuardDoesNotExist: There is no such guard.
     """
@@ -101,6 +105,7 @@ def sync_permission_definitions(*, names: Iterable[str], guard: str | None = Non
 
     Raises:
         InvalidPermissionName: One of the names; nothing is made.
+        WildcardPermissionNotProperlyFormatted: The same.
         GuardDoesNotExist: There is no such guard.
     """
     guard = conf.get().default_guard if guard is None else scope.check_guard(guard)
@@ -123,6 +128,7 @@ def check_permission_name(name: object) -> None:
 
     Raises:
         InvalidPermissionName: It may not.
+        WildcardPermissionNotProperlyFormatted: With patterns on, it is none: every check of who held it would fail.
     """
     if not isinstance(name, str) or not is_name(name):
         raise InvalidPermissionName
@@ -130,3 +136,6 @@ def check_permission_name(name: object) -> None:
         raise InvalidPermissionName.of_app(name)
     if is_name_of_guard(name):
         raise InvalidPermissionName.of_guard(name)
+    if conf.get().wildcards:
+        with suppress(WildcardPermissionNotImplementsContract):  # a fault of the settings, not of the name
+            make_matcher(frozenset({name}))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from accounts.models import User
+from permissions import services
 from permissions.exceptions import (
     PermissionDoesNotExist,
     WildcardPermissionInvalidArgument,
@@ -210,8 +211,21 @@ def test_a_class_that_matches_nothing_is_refused(user: User, configure: Configur
         user.has_permission_to("posts")
 
 
-def test_a_malformed_pattern_makes_every_check_of_its_holder_fail_loudly(user: User) -> None:
+@pytest.mark.parametrize("name", ["*..", "posts..edit", "approve etc.", "posts.edit,"])
+def test_a_malformed_pattern_is_refused_where_it_is_made(name: str) -> None:
+    with pytest.raises(WildcardPermissionNotProperlyFormatted):
+        Permission.create(name)
+    with pytest.raises(WildcardPermissionNotProperlyFormatted):
+        services.sync_permission_definitions(names=["posts.edit", name])
+    assert not Permission.objects.filter(codename__in=[name, "posts.edit"]).exists()
+
+
+def test_a_malformed_pattern_from_before_makes_every_check_of_its_holder_fail_loudly(
+    user: User, configure: Configure
+) -> None:
+    configure(WILDCARDS=False)
     give(user, "*..")
+    configure(WILDCARDS=True)
     with pytest.raises(WildcardPermissionNotProperlyFormatted):
         user.has_permission_to("invoices.*")
 
