@@ -3,6 +3,8 @@
 And what becomes of clients, for the audit log; and what people are told of by mail.
 """
 
+from contextlib import suppress
+
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -25,6 +27,7 @@ from accounts.signals import (
     sessions_ended,
 )
 from oauth.conf import get_settings
+from oauth.exceptions import ClientDoesNotExist
 from oauth.models import CLIENTS_FACT, Application, ClientSecret
 from oauth.scopes import describe_scopes
 from oauth.services import (
@@ -91,7 +94,8 @@ def end_tokens_beyond_rights(instance: Application, **_: object) -> None:
 def delete_clients_of_deleted_user(instance: AbstractBaseUser, **_: object) -> None:
     """Delete the clients of a user who goes by the one door, which waits for whoever is exchanging something."""
     for application in Application.objects.filter(user_id=instance.pk).order_by("pk"):
-        delete_client(application=application)
+        with suppress(ClientDoesNotExist):  # somebody else has just deleted it
+            delete_client(application=application)
 
 
 @receiver(post_delete, sender=Application)
