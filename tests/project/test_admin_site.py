@@ -1,5 +1,6 @@
 """The admin, branded."""
 
+from functools import partial
 from http import HTTPStatus
 
 import pytest
@@ -9,7 +10,9 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
+from accounts.models import User
 from project.exceptions import DomainError
+from tests.accounts.racing import ROUNDS, race
 
 
 @pytest.fixture
@@ -20,6 +23,28 @@ def admin(db: None, client: Client) -> Client:
     )
     client.force_login(user)
     return client
+
+
+def test_a_search_for_very_many_words_is_a_bad_request(admin: Client) -> None:
+    for page in ("accounts/user", "permissions/role", "permissions/auditevent"):
+        assert admin.get(f"/admin/{page}/", {"q": " x" * 50}).status_code == HTTPStatus.OK
+        assert admin.get(f"/admin/{page}/", {"q": " x" * 2000}).status_code == HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_clicks_on_save_the_second_is_told_what_is_there_already() -> None:
+    user = get_user_model().objects.create_superuser("ada@example.com", "correct horse battery")
+    for number in range(ROUNDS):
+        form = {"email": f"new{number}@example.com", "name": ""}
+        done = race(partial(_press_save, user, form), threads=2)
+        assert sorted(done) == [HTTPStatus.OK, HTTPStatus.FOUND]
+        assert get_user_model().objects.filter(email=form["email"]).count() == 1
+
+
+def _press_save(user: User, form: dict[str, str]) -> int:
+    client = Client()
+    client.force_login(user)
+    return client.post("/admin/accounts/user/add/", form).status_code
 
 
 def test_the_admin_bears_the_name_and_the_colours_of_the_house(admin: Client) -> None:
