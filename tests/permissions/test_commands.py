@@ -341,7 +341,17 @@ def test_a_decision_about_an_object_is_explained_to_programs(user: User) -> None
     assert (said["is_allowed"], said["object"]) == (False, f"accounts.user {user.pk}")
 
 
-@pytest.mark.parametrize("text", ["nope", "accounts.User:x", "no.Model:1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nope",
+        "accounts.User:x",
+        "no.Model:1",
+        "auth.User:1",
+        "permissions.Role:99999999999999999999",
+        "permissions.Role:1\x00",
+    ],
+)
 def test_no_object_is_said_so(user: User, text: str) -> None:
     with pytest.raises(CommandError, match=r"names no object|There is no"):
         run("explain_permission", user.email, "edit", text)

@@ -4,13 +4,11 @@ import json
 from argparse import ArgumentParser
 from typing import override
 
-from django.apps import apps
-from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import Model
 
 from permissions import gate
-from permissions.selectors import get_user_by_text
+from permissions.selectors import find_objects, get_user_by_text, is_model
 from project.exceptions import DomainError
 
 
@@ -45,12 +43,10 @@ def _find_object(text: object) -> Model:
         CommandError: There is no such model or row.
     """
     label, _, key = str(text).partition(":")
-    try:
-        model = apps.get_model(label)
-        found: Model | None = model._default_manager.filter(pk=key).first()  # noqa: SLF001 - Django's documented way to any model's rows
-    except (LookupError, ValueError, ValidationError) as error:
+    if not is_model(label):
         message = f"{text!r} names no object. Say it as app.Model:key, such as accounts.User:<id>."
-        raise CommandError(message) from error
+        raise CommandError(message)
+    found = find_objects([(label, key)]).get((label, key))
     if found is None:
         message = f"There is no {label} with the key {key!r}."
         raise CommandError(message)
