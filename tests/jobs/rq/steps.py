@@ -35,9 +35,8 @@ def dispatch(path: Path, text: str = "done", *, delay: float = 0, priority: int 
 
 def run(*command: str) -> str:
     """Run a program of RQ's to its end; return what it says."""
-    done = subprocess.run(
-        command, cwd=ROOT, env=worker_environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+    environment = {**worker_environment(), "JOB_CONNECTION": "redis"}  # as the test's own process has it
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
